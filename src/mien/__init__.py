@@ -1,0 +1,51 @@
+"""mien reads facial expressions in photographs and shows why. Start with `mien.analyze("photo.jpg")`."""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from mien.errors import ExportError, InputError, MienError, MissingExtra, ModelError
+    from mien.images import read_image
+    from mien.pipeline import Pipeline, analyze
+    from mien.results import ExpressionScores, Face, FaceReport, ImageReport
+    from mien.vocabulary import Expression
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "ExportError",
+    "Expression",
+    "ExpressionScores",
+    "Face",
+    "FaceReport",
+    "ImageReport",
+    "InputError",
+    "MienError",
+    "MissingExtra",
+    "ModelError",
+    "Pipeline",
+    "analyze",
+    "read_image",
+]
+
+_HOME = {
+    "mien.errors": ("ExportError", "InputError", "MienError", "MissingExtra", "ModelError"),
+    "mien.images": ("read_image",),
+    "mien.pipeline": ("Pipeline", "analyze"),
+    "mien.results": ("ExpressionScores", "Face", "FaceReport", "ImageReport"),
+    "mien.vocabulary": ("Expression",),
+}
+_MODULE = {name: module for module, names in _HOME.items() for name in names}
+
+
+def __getattr__(name: str) -> Any:
+    # Imported when first used, so that `import mien` takes milliseconds and loads neither OpenCV nor ONNX Runtime.
+    if name not in _MODULE:
+        raise AttributeError(f"module 'mien' has no attribute {name!r}")
+    value = getattr(import_module(_MODULE[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])
