@@ -1,0 +1,74 @@
+"""Image and faces to upright gray crops that look like the faces the reader was trained on."""
+
+from collections.abc import Sequence
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from mien.images import to_gray
+from mien.results import Face
+
+# Where the detector's five points lie in FER2013 training faces, as shares of the side: the median over the faces it
+# finds, mirrored and averaged. `python benchmarks/template.py` measures it again.
+TEMPLATE = np.array([[0.310, 0.381], [0.690, 0.381], [0.500, 0.594], [0.350, 0.755], [0.650, 0.755]], dtype=np.float64)
+# A face is first cut at a whole multiple of the crop's side and then averaged down, so that nothing aliases.
+MAX_MULTIPLE = 16
+# OpenCV counts the pixels of a side in 16 bits when it warps.
+LONGEST_SIDE = 32_766
+
+
+def align(image: NDArray[np.uint8], faces: Sequence[Face], size: int) -> NDArray[np.uint8]:
+    """Upright gray crops, (N, size, size) uint8, of the faces in an (H, W, 3) RGB image.
+
+    A face with points is turned, scaled and moved so that they meet the template (least squares, Umeyama 1991); a face
+    without is cut out by its box. What lies beyond the picture repeats its border.
+    """
+    gray = _within_reach(to_gray(image))
+    shrink = [image.shape[1] / gray.shape[1], image.shape[0] / gray.shape[0], 1]  # x, y
+    crops = [_cut(gray, to_crop_frame(face) * shrink, size) for face in faces]
+    return np.stack(crops) if crops else np.zeros((0, size, size), np.uint8)
+
+
+def to_crop_frame(face: Face) -> NDArray[np.float64]:
+    """The (2, 3) matrix that takes pixels of the image to the crop, whose sides are 1 long."""
+    if face.points is None:
+        x1, y1, x2, y2 = face.box.astype(np.float64)
+        return np.array(
+            [
+                [1 / max(x2 - x1, 1e-6), 0, -x1 / max(x2 - x1, 1e-6)],
+                [0, 1 / max(y2 - y1, 1e-6), -y1 / max(y2 - y1, 1e-6)],
+            ]
+        )
+    return similarity(face.points.astype(np.float64), TEMPLATE)
+
+
+def similarity(source: NDArray[np.float64], target: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The (2, 3) turn, scale and shift that takes (N, 2) points closest to the target, without mirroring."""
+    center_s, center_t = source.mean(axis=0), target.mean(axis=0)
+    # In complex numbers a turn and a scale are one factor, found by ordinary least squares.
+    s = (source - center_s) @ [1, 1j]
+    t = (target - center_t) @ [1, 1j]
+    factor = np.vdot(s, t) / max(np.vdot(s, s).real, 1e-12)
+    matrix = np.array([[factor.real, -factor.imag], [factor.imag, factor.real]])
+    return np.column_stack([matrix, center_t - matrix @ center_s])
+
+
+def _within_reach(gray: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """The picture, reduced when a side is longer than OpenCV can warp."""
+    scale = LONGEST_SIDE / max(gray.shape)
+    if scale >= 1:
+        return gray
+    height, width = (max(1, int(side * scale)) for side in gray.shape)
+    return np.asarray(cv2.resize(gray, (width, height), interpolation=cv2.INTER_AREA))
+
+
+def _cut(gray: NDArray[np.uint8], frame: NDArray[np.float64], size: int) -> NDArray[np.uint8]:
+    side = 1 / np.sqrt(max(abs(np.linalg.det(frame[:, :2])), 1e-12))  # of the crop, in pixels of the image
+    multiple = int(np.clip(np.ceil(side / size - 0.05), 1, MAX_MULTIPLE))
+    large = size * multiple
+    # Pixel centres lie at half numbers, OpenCV counts them from 0.
+    matrix = frame * large
+    matrix[:, 2] += matrix[:, :2].sum(axis=1) / 2 - 0.5
+    cut = cv2.warpAffine(gray, matrix, (large, large), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    return np.asarray(cut if multiple == 1 else cv2.resize(cut, (size, size), interpolation=cv2.INTER_AREA))
