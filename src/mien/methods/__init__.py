@@ -1,0 +1,1 @@
+"""The methods, one folder each; README.md compares them."""

@@ -1,0 +1,178 @@
+"""The epoch loop of the methods, on Lightning Fabric: precision, schedule, moving average, resume after a kill."""
+
+import copy
+import json
+import logging
+import time
+from collections.abc import Callable, Sized
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning.fabric import Fabric
+from safetensors.torch import save_file
+from torch import Tensor, nn
+from torch.optim.lr_scheduler import CosineAnnealingLR, LinearLR, SequentialLR
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+from torch.utils.data import DataLoader
+
+from mien.errors import InputError
+
+log = logging.getLogger(__name__)
+Batch = tuple[Tensor, ...]
+LossOf = Callable[[nn.Module, Batch], Tensor]
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """How long and how fast to train: AdamW, one linear warm-up, then a cosine to zero.
+
+    precision: "32-true", "bf16-mixed", or "auto" to time a few steps of both on this machine first.
+    average: decay of the exponential moving average of the weights, which is what training returns.
+    """
+
+    epochs: int = 25
+    warmup_epochs: int = 1
+    learning_rate: float = 2e-3
+    weight_decay: float = 0.05
+    average: float = 0.999
+    precision: str = "auto"
+    compile: bool = False
+    seed: int = 0
+
+
+def fit(
+    model: nn.Module,
+    loader: DataLoader[Batch],
+    loss_of: LossOf,
+    schedule: Schedule,
+    folder: Path,
+    *,
+    resume: bool = False,
+    after_epoch: Callable[[nn.Module], dict[str, float]] = lambda model: {},
+) -> nn.Module:
+    """Train, and return the moving average of the weights in evaluation mode.
+
+    loss_of: model and batch to a scalar loss.   schedule: a method's settings extend it; all are kept as settings.json.
+    after_epoch: called with the averaged model; its numbers go into log.jsonl beside the loss.
+    folder receives settings.json, log.jsonl, last.ckpt after every epoch and model.safetensors at the end. With
+    `resume` a killed run goes on after its last whole epoch and ends as the uninterrupted one would have.
+    Raises InputError when the folder holds a run and `resume` is not given, or a run with other settings.
+    """
+    checkpoint = folder / "last.ckpt"
+    _check_folder(folder, checkpoint, asdict(schedule), resume)
+    torch.manual_seed(schedule.seed)
+    # Channels last is the layout that CPU convolutions want, and no slower elsewhere.
+    model = model.to(memory_format=torch.channels_last)
+    precision = schedule.precision
+    if precision == "auto":
+        precision = _precision_so_far(folder) or faster_precision(model, next(iter(loader)), loss_of)
+    fabric = Fabric(devices=1, precision=precision)  # type: ignore[arg-type]
+    optimizer = torch.optim.AdamW(_decayed(model, schedule.weight_decay), lr=schedule.learning_rate)
+    wrapped, optimizer = fabric.setup(model, optimizer)
+    batches: Any = fabric.setup_dataloaders(loader)
+    scheduler = _schedule(optimizer, schedule, len(batches))
+    average = get_ema_multi_avg_fn(schedule.average)  # type: ignore[no-untyped-call]
+    averaged = AveragedModel(model, multi_avg_fn=average, use_buffers=True)
+    state: dict[str, Any] = {"model": wrapped, "average": averaged, "optimizer": optimizer, "scheduler": scheduler}
+    state["epoch"] = 0
+    if resume and checkpoint.is_file():
+        state["epoch"] = fabric.load(checkpoint, state, weights_only=True).get("epoch", state["epoch"])
+    _shorten_log(folder, state["epoch"])
+    forward: Any = torch.compile(wrapped) if schedule.compile else wrapped
+    for epoch in range(state["epoch"], schedule.epochs):
+        # The draws of an epoch depend on its number alone, so that a resumed run repeats them.
+        torch.manual_seed(schedule.seed * 100_003 + epoch)
+        wrapped.train()
+        started, total = time.monotonic(), 0.0
+        for batch in batches:
+            loss = loss_of(forward, batch)
+            optimizer.zero_grad()
+            fabric.backward(loss)
+            optimizer.step()
+            scheduler.step()
+            averaged.update_parameters(model)
+            total += loss.item()
+        numbers = {"epoch": epoch, "loss": total / len(batches), "seconds": time.monotonic() - started}
+        numbers |= after_epoch(averaged.module.eval())
+        _log(folder, numbers | {"precision": precision})
+        state["epoch"] = epoch + 1
+        _save(fabric, checkpoint, state)
+    trained = averaged.module.eval()
+    save_file({k: v.contiguous() for k, v in trained.state_dict().items()}, folder / "model.safetensors")
+    return trained
+
+
+def faster_precision(model: nn.Module, batch: Batch, loss_of: LossOf, steps: int = 5) -> str:
+    """ "bf16-mixed" where a step takes less time with it on this machine, else "32-true"; the model stays as it was."""
+    trial = copy.deepcopy(model).train()
+    seconds = {}
+    for precision in ("32-true", "bf16-mixed"):
+        with torch.autocast("cpu", torch.bfloat16, enabled=precision == "bf16-mixed"):
+            loss_of(trial, batch).backward()  # type: ignore[no-untyped-call]
+            started = time.monotonic()
+            for _ in range(steps):
+                loss_of(trial, batch).backward()  # type: ignore[no-untyped-call]
+        seconds[precision] = time.monotonic() - started
+    log.info("seconds for %d steps: %s", steps, seconds)
+    return min(seconds, key=lambda name: seconds[name])
+
+
+def _check_folder(folder: Path, checkpoint: Path, settings: dict[str, Any], resume: bool) -> None:
+    kept = folder / "settings.json"
+    if checkpoint.is_file() and not resume:
+        raise InputError(f"{folder} holds a run already; give --resume to go on with it, or name another folder")
+    if resume and kept.is_file() and (before := json.loads(kept.read_text())) != json.loads(json.dumps(settings)):
+        now = json.loads(json.dumps(settings))
+        other = sorted(k for k in before.keys() | now.keys() if now.get(k) != before.get(k))
+        raise InputError(f"{folder} was begun with other settings ({', '.join(other)}); resume with the same")
+    folder.mkdir(parents=True, exist_ok=True)
+    kept.write_text(json.dumps(settings, indent=2) + "\n")
+
+
+def _decayed(model: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
+    """Parameter groups: weight decay for matrices and kernels, none for biases and normalization."""
+    parameters = [p for p in model.parameters() if p.requires_grad]
+    return [
+        {"params": [p for p in parameters if p.ndim > 1], "weight_decay": weight_decay},
+        {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
+    ]
+
+
+def _schedule(optimizer: Any, schedule: Schedule, steps: Sized | int) -> SequentialLR:
+    per_epoch = steps if isinstance(steps, int) else len(steps)
+    warmup = max(1, schedule.warmup_epochs * per_epoch)
+    rest = max(1, schedule.epochs * per_epoch - warmup)
+    return SequentialLR(
+        optimizer,
+        [LinearLR(optimizer, start_factor=0.01, total_iters=warmup), CosineAnnealingLR(optimizer, rest)],
+        milestones=[warmup],
+    )
+
+
+def _save(fabric: Fabric, checkpoint: Path, state: dict[str, Any]) -> None:
+    # A kill while writing must not cost the run: write beside, then replace.
+    beside = checkpoint.with_suffix(".part")
+    fabric.save(beside, state)
+    beside.replace(checkpoint)
+
+
+def _precision_so_far(folder: Path) -> str | None:
+    """What the epochs before were trained with: timed anew, a resumed run might go on with the other."""
+    path = folder / "log.jsonl"
+    lines = path.read_text().splitlines() if path.is_file() else []
+    return str(json.loads(lines[-1])["precision"]) if lines else None
+
+
+def _shorten_log(folder: Path, epochs: int) -> None:
+    """Keep the lines of whole epochs: a kill between the log and the checkpoint leaves one that is trained again."""
+    path = folder / "log.jsonl"
+    if path.is_file():
+        path.write_text("".join(path.read_text().splitlines(keepends=True)[:epochs]))
+
+
+def _log(folder: Path, numbers: dict[str, Any]) -> None:
+    with (folder / "log.jsonl").open("a") as file:
+        file.write(json.dumps(numbers) + "\n")
+    log.info("%s", "  ".join(f"{k} {v:.4g}" if isinstance(v, float) else f"{k} {v}" for k, v in numbers.items()))

@@ -1,0 +1,234 @@
+import dataclasses
+import json
+
+import pytest
+import torch
+from safetensors.torch import load_file
+from torch import nn
+from torch.utils.data import DataLoader, TensorDataset
+
+from mien.errors import InputError
+from mien.training import loop
+from mien.training.loop import Schedule, faster_precision, fit
+
+SCHEDULE = Schedule(epochs=4, learning_rate=0.02, average=0.8, precision="32-true")
+
+
+class Stopped(BaseException):
+    """What a kill looks like from inside."""
+
+
+def network() -> nn.Module:
+    """With running statistics and with draws of its own, as the real ones have."""
+    torch.manual_seed(1)
+    return nn.Sequential(nn.Linear(6, 16), nn.BatchNorm1d(16), nn.ReLU(), nn.Dropout(0.2), nn.Linear(16, 2))
+
+
+def batches() -> DataLoader:
+    points = torch.randn(96, 6, generator=torch.Generator().manual_seed(2))
+    return DataLoader(TensorDataset(points, (points[:, 0] > points[:, 1]).long()), batch_size=16, shuffle=True)
+
+
+def loss(model, batch):
+    points, labels = batch
+    noise = 0.1 * torch.randn_like(points)
+    return nn.functional.cross_entropy(model(points + noise), labels)
+
+
+def run(folder, schedule=SCHEDULE, loss_of=loss, model=None, **options):
+    return fit(model or network(), batches(), loss_of, schedule, folder, **options)
+
+
+def stopping_at(step: int):
+    """The loss, until the process is killed at this step."""
+    steps = 0
+
+    def loss_of(model, batch):
+        nonlocal steps
+        steps += 1
+        if steps == step:
+            raise Stopped
+        return loss(model, batch)
+
+    return loss_of
+
+
+def lines(folder):
+    return [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
+
+
+def assert_equal(one: nn.Module, other: nn.Module) -> None:
+    other_state = other.state_dict()
+    assert one.state_dict().keys() == other_state.keys()
+    for name, value in one.state_dict().items():
+        assert torch.equal(value, other_state[name]), name
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("uninterrupted")
+    return run(folder), folder
+
+
+def test_the_loss_falls_and_the_trained_network_answers_right(uninterrupted):
+    trained, folder = uninterrupted
+    losses = [line["loss"] for line in lines(folder)]
+    assert losses[-1] < 0.7 * losses[0]
+    assert not trained.training
+    points, labels = batches().dataset.tensors
+    assert (trained(points).argmax(1) == labels).float().mean() > 0.8
+
+
+def test_the_log_has_one_line_an_epoch(uninterrupted):
+    _, folder = uninterrupted
+    assert [line["epoch"] for line in lines(folder)] == [0, 1, 2, 3]
+    assert all(line["precision"] == "32-true" and line["seconds"] > 0 for line in lines(folder))
+
+
+def test_what_training_returns_is_left_in_the_folder_beside_its_settings(uninterrupted):
+    trained, folder = uninterrupted
+    saved = load_file(folder / "model.safetensors")
+    assert saved.keys() == trained.state_dict().keys()
+    assert all(torch.equal(saved[name], value) for name, value in trained.state_dict().items())
+    assert json.loads((folder / "settings.json").read_text()) == dataclasses.asdict(SCHEDULE)
+
+
+def test_the_same_seed_trains_the_same_network_and_another_seed_another(uninterrupted, tmp_path):
+    trained, _ = uninterrupted
+    assert_equal(run(tmp_path / "again"), trained)
+    other = run(tmp_path / "other", dataclasses.replace(SCHEDULE, seed=1))
+    assert not torch.equal(other[0].weight, trained[0].weight)
+
+
+@pytest.mark.parametrize("step", [7, 15, 24])  # there are six steps an epoch
+def test_a_killed_run_that_is_resumed_ends_with_exactly_the_same_weights(uninterrupted, tmp_path, step):
+    with pytest.raises(Stopped):
+        run(tmp_path, loss_of=stopping_at(step))
+    assert len(lines(tmp_path)) == (step - 1) // 6
+    assert_equal(run(tmp_path, resume=True), uninterrupted[0])
+    assert [line["epoch"] for line in lines(tmp_path)] == [0, 1, 2, 3]
+
+
+def test_a_run_killed_twice_ends_the_same_too(uninterrupted, tmp_path):
+    for step in (9, 11):
+        with pytest.raises(Stopped):
+            run(tmp_path, loss_of=stopping_at(step), resume=True)
+    assert_equal(run(tmp_path, resume=True), uninterrupted[0])
+
+
+def test_a_run_killed_before_its_first_checkpoint_starts_again(uninterrupted, tmp_path):
+    with pytest.raises(Stopped):
+        run(tmp_path, loss_of=stopping_at(3))
+    assert_equal(run(tmp_path), uninterrupted[0])
+
+
+def test_a_kill_between_the_log_and_the_checkpoint_leaves_no_second_line(uninterrupted, tmp_path, monkeypatch):
+    save, calls = loop._save, []
+
+    def stopped_at_the_second(*arguments):
+        calls.append(arguments)
+        if len(calls) == 2:
+            raise Stopped
+        save(*arguments)
+
+    monkeypatch.setattr(loop, "_save", stopped_at_the_second)
+    with pytest.raises(Stopped):
+        run(tmp_path)
+    assert_equal(run(tmp_path, resume=True), uninterrupted[0])
+    assert [line["epoch"] for line in lines(tmp_path)] == [0, 1, 2, 3]
+
+
+def test_resuming_a_finished_run_changes_nothing(tmp_path):
+    short = dataclasses.replace(SCHEDULE, epochs=1)
+    trained = run(tmp_path, short)
+    assert_equal(run(tmp_path, short, resume=True, loss_of=stopping_at(1)), trained)
+    assert len(lines(tmp_path)) == 1
+
+
+def test_a_folder_with_a_run_is_not_written_over(tmp_path):
+    short = dataclasses.replace(SCHEDULE, epochs=1)
+    run(tmp_path, short)
+    before = (tmp_path / "last.ckpt").read_bytes()
+    with pytest.raises(InputError, match="holds a run already; give --resume"):
+        run(tmp_path, short)
+    assert (tmp_path / "last.ckpt").read_bytes() == before
+
+
+def test_other_settings_are_refused_by_name(tmp_path):
+    run(tmp_path, dataclasses.replace(SCHEDULE, epochs=1))
+    with pytest.raises(InputError, match=r"begun with other settings \(epochs, learning_rate\)"):
+        run(tmp_path, dataclasses.replace(SCHEDULE, epochs=2, learning_rate=0.1), resume=True)
+
+
+def test_a_setting_that_the_run_had_and_the_new_one_has_not_is_named(tmp_path):
+    @dataclasses.dataclass(frozen=True)
+    class Longer(Schedule):
+        dropout: float = 0.5
+
+    short = dataclasses.replace(SCHEDULE, epochs=1)
+    longer = Longer(**dataclasses.asdict(short))
+    fit(network(), batches(), loss, longer, tmp_path)
+    with pytest.raises(InputError, match=r"other settings \(dropout\)"):
+        run(tmp_path, short, resume=True)
+
+
+def test_what_is_measured_after_an_epoch_goes_into_the_log(tmp_path):
+    modes = []
+
+    def measure(model):
+        modes.append(model.training)
+        return {"accuracy": 0.5}
+
+    run(tmp_path, dataclasses.replace(SCHEDULE, epochs=2), after_epoch=measure)
+    assert [line["accuracy"] for line in lines(tmp_path)] == [0.5, 0.5]
+    assert modes == [False, False]
+
+
+def test_training_returns_the_moving_average_of_weights_and_running_statistics(tmp_path):
+    model, seen = network(), []
+
+    def now():
+        return {name: value.detach().clone() for name, value in model.state_dict().items() if value.is_floating_point()}
+
+    def watch(training, batch):
+        seen.append(now())
+        return loss(training, batch)
+
+    trained = run(tmp_path, dataclasses.replace(SCHEDULE, epochs=1), loss_of=watch, model=model).state_dict()
+    first, *others = [*seen[1:], now()]  # after each step
+    for name, average in first.items():
+        for state in others:
+            average = 0.8 * average + 0.2 * state[name]
+        assert torch.allclose(trained[name], average, atol=1e-6), name
+        assert not torch.allclose(trained[name], model.state_dict()[name], atol=1e-6), name
+
+
+def test_the_learning_rate_warms_up_and_then_falls_to_nothing():
+    schedule = dataclasses.replace(SCHEDULE, epochs=5, warmup_epochs=1, learning_rate=1.0)
+    optimizer = torch.optim.SGD([nn.Parameter(torch.zeros(1))], lr=schedule.learning_rate)
+    scheduler = loop._schedule(optimizer, schedule, 10)
+    rates = []
+    for _ in range(50):
+        rates.append(optimizer.param_groups[0]["lr"])
+        optimizer.step()
+        scheduler.step()
+    assert rates[0] == pytest.approx(0.01)
+    assert rates[:11] == sorted(rates[:11])
+    assert max(rates) == pytest.approx(1.0)
+    assert rates[10:] == sorted(rates[10:], reverse=True)
+    assert optimizer.param_groups[0]["lr"] == pytest.approx(0, abs=1e-6)
+
+
+def test_weights_decay_but_biases_and_normalization_do_not():
+    decayed, others = loop._decayed(network(), 0.05)
+    assert (decayed["weight_decay"], others["weight_decay"]) == (0.05, 0)
+    assert [tuple(p.shape) for p in decayed["params"]] == [(16, 6), (2, 16)]
+    assert len(others["params"]) == 4
+
+
+def test_timing_the_precisions_leaves_the_network_as_it_was():
+    model = network()
+    batch = next(iter(batches()))
+    assert faster_precision(model, batch, loss, steps=1) in ("32-true", "bf16-mixed")
+    assert_equal(model, network())
+    assert all(p.grad is None for p in model.parameters())
