@@ -1,0 +1,129 @@
+"""A trained network to an ONNX file: calibrated, checked against the network, then stored in half precision."""
+
+from pathlib import Path
+
+import numpy as np
+import onnx
+import torch
+from numpy.typing import NDArray
+from onnx import TensorProto, helper, numpy_helper
+from torch import Tensor, nn
+
+from mien.errors import ExportError
+from mien.export.parity import largest_difference
+from mien.session import Contract
+
+# The largest difference of any probability that an export may show: between the network and its ONNX graph, and
+# between that graph and the file whose weights are rounded to half precision.
+TOLERANCE = 1e-4
+HALF_TOLERANCE = 1e-2
+# Smaller tensors, such as biases, stay in single precision: they cost nothing.
+_SMALL = 1024
+
+
+class Calibrated(nn.Module):
+    """A network whose logits are shifted, class by class, and then divided by a temperature.
+
+    shift: (K,), added to the logits.   temperature: above 1 the answers become less sure.
+    """
+
+    shift: Tensor
+
+    def __init__(self, network: nn.Module, shift: Tensor, temperature: float) -> None:
+        super().__init__()
+        self.network, self.temperature = network, temperature
+        self.register_buffer("shift", shift.float())
+
+    def forward(self, faces: Tensor) -> Tensor:
+        """(B, 1, S, S) -> (B, K)."""
+        logits: Tensor = (self.network(faces) + self.shift) / self.temperature
+        return logits
+
+
+def to_onnx(
+    network: nn.Module, contract: Contract, path: Path, *, half: bool = True, seed: int = 0
+) -> dict[str, float]:
+    """Write the network and its contract to an ONNX file; what it returns says how well the two agree.
+
+    network: normalized (N, 1, S, S) faces to (N, K) logits; its output is named "logits" in the file.
+    half: store weights in half precision; they are computed with in single precision.
+    Returns {"parity": ..., "half": ...}: the largest differences of any probability over 64 pictures of random patches.
+    Raises ExportError, and writes nothing, when the graph differs from the network by more than TOLERANCE, or the
+    rounding to half precision moves a probability by more than HALF_TOLERANCE.
+    """
+    network = network.eval()
+    graph = _with_contract(_graph(network, contract.size), contract)
+    faces = _probes(contract.size, seed)
+    differences = {"parity": largest_difference(network, graph.SerializeToString(), faces)}
+    _refuse_above(TOLERANCE, differences["parity"], "the ONNX graph and the PyTorch network")
+    if half:
+        graph = in_half_precision(graph)
+        differences["half"] = largest_difference(network, graph.SerializeToString(), faces)
+        _refuse_above(HALF_TOLERANCE, differences["half"], "the half-precision file and the PyTorch network")
+    onnx.checker.check_model(graph)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(graph.SerializeToString())
+    return differences
+
+
+def in_half_precision(model: onnx.ModelProto) -> onnx.ModelProto:
+    """The same model with its large weights stored as float16, each followed by a Cast that the runtime folds away."""
+    result = onnx.ModelProto()
+    result.CopyFrom(model)
+    casts = []
+    for weight in result.graph.initializer:
+        if weight.data_type != TensorProto.FLOAT or np.prod(weight.dims) < _SMALL:
+            continue
+        name = weight.name
+        rounded = numpy_helper.from_array(numpy_helper.to_array(weight).astype(np.float16), f"{name}.half")
+        weight.CopyFrom(rounded)
+        casts.append(helper.make_node("Cast", [rounded.name], [name], to=TensorProto.FLOAT))
+    nodes = [*casts, *result.graph.node]
+    del result.graph.node[:]
+    result.graph.node.extend(nodes)
+    return result
+
+
+def _probes(size: int, seed: int, count: int = 64) -> NDArray[np.uint8]:
+    """(count, size, size) pictures of random patches, large and small; all pixel noise looks alike to a network."""
+    rng = np.random.default_rng(seed)
+    pictures = []
+    for _ in range(count):
+        patch = int(rng.integers(4, 17))
+        coarse = rng.integers(0, 256, (-(-size // patch),) * 2)
+        pictures.append(np.kron(coarse, np.ones((patch, patch)))[:size, :size])
+    return np.array(pictures).astype(np.uint8)
+
+
+def _graph(network: nn.Module, size: int) -> onnx.ModelProto:
+    example = torch.zeros(2, 1, size, size)
+    program = torch.onnx.export(
+        network,
+        (example,),
+        dynamo=True,
+        input_names=["faces"],
+        output_names=["logits"],
+        dynamic_shapes=({0: torch.export.Dim("batch", min=1, max=4096)},),
+        verbose=False,
+    )
+    if program is None:
+        raise ExportError("PyTorch's exporter wrote no graph")
+    return program.model_proto
+
+
+def _with_contract(model: onnx.ModelProto, contract: Contract) -> onnx.ModelProto:
+    helper.set_model_props(model, contract.to_meta())
+    # Stack traces and source paths of the exporting machine have no place in a file for others.
+    for node in [*model.graph.node, *model.graph.input, *model.graph.output, *model.graph.value_info]:
+        del node.metadata_props[:]
+        node.doc_string = ""
+    model.doc_string = model.graph.doc_string = ""
+    del model.graph.metadata_props[:]
+    return model
+
+
+def _refuse_above(tolerance: float, difference: float, what: str) -> None:
+    if not difference <= tolerance:
+        raise ExportError(
+            f"{what} differ by {difference:.2g} in a probability; allowed are {tolerance:g}, so nothing was written"
+        )
