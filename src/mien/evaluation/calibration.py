@@ -1,0 +1,69 @@
+"""Two numbers fitted after training, so that a probability means what it says: temperature and strength of the prior.
+
+A reader trained on resampled faces has learned a prior that no picture has. Adding log(natural / drawn) to its logits
+undoes that (logit adjustment, Menon et al., 2021; prior shift, Saerens et al., 2002). How much of it to add is a trade
+between rare and frequent classes: strength 1 is the natural prior and the highest accuracy, 0 is the prior trained on.
+The temperature (Guo et al., 2017) then makes confidence equal accuracy.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mien.evaluation.metrics import accuracy, confusion_tally, mean_recall
+from mien.session import softmax
+
+Floats = NDArray[np.floating]
+STRENGTHS = np.linspace(0, 1.2, 25)
+TEMPERATURES = np.geomspace(0.3, 3, 231)
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """logits -> (logits + strength * shift) / temperature.
+
+    shift: (8,) log(natural / drawn) of the training classes; zeros where nothing was resampled.
+    """
+
+    shift: tuple[float, ...]
+    strength: float = 1.0
+    temperature: float = 1.0
+
+    def __call__(self, logits: Floats) -> Floats:
+        """Calibrated logits of the same shape."""
+        return (logits + self.strength * np.array(self.shift)) / self.temperature
+
+
+def fit(logits: Floats, labels: NDArray[np.integer], shift: Floats, accuracy_cost: float) -> Calibration:
+    """The strength with the highest mean recall among those that cost little accuracy, then the likeliest temperature.
+
+    logits: (N, 8), uncalibrated.   accuracy_cost: how far below the best accuracy of any strength the choice may lie,
+    as a fraction (0.003 is 0.3 points). Of equals the larger strength is taken, which is closer to the natural prior.
+    """
+    scores = []
+    for strength in STRENGTHS:
+        confusion = confusion_tally(labels, logits + strength * shift).sum(axis=0)
+        scores.append((float(accuracy(confusion)), float(mean_recall(confusion))))
+    enough = max(score[0] for score in scores) - accuracy_cost - 1e-12
+    _, strength = max((recall, s) for (right, recall), s in zip(scores, STRENGTHS, strict=True) if right >= enough)
+    shifted = logits + strength * shift
+    return Calibration(tuple(map(float, shift)), float(strength), fit_temperature(shifted, labels))
+
+
+def fit_temperature(logits: Floats, labels: NDArray[np.integer]) -> float:
+    """The temperature of TEMPERATURES under which the labels are likeliest."""
+    rows = np.arange(len(labels))
+    likelihood = [np.log(softmax(logits / t)[rows, labels] + 1e-12).mean() for t in TEMPERATURES]
+    return float(TEMPERATURES[int(np.argmax(likelihood))])
+
+
+def halves(count: int, splits: int, seed: int = 0) -> Iterator[tuple[NDArray[np.intp], NDArray[np.intp]]]:
+    """Random halves of `count` samples; each is once the half to fit on and once the half to score."""
+    rng = np.random.default_rng(seed)
+    for _ in range(splits):
+        order = rng.permutation(count)
+        first, second = np.sort(order[: count // 2]), np.sort(order[count // 2 :])
+        yield first, second
+        yield second, first

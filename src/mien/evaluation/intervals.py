@@ -1,0 +1,47 @@
+"""How sure a measured number is: the bootstrap over images."""
+
+import math
+import warnings
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.floating]
+LEVEL = 0.95
+_CHUNK = 100
+
+
+def bootstrap(tally: Floats, resamples: int = 2000, seed: int = 0) -> Floats:
+    """(N, ...) tallies of single samples -> (resamples, ...) tallies of samples drawn with replacement.
+
+    The same N, resamples and seed draw the same samples, so that several tallies of one data set stay paired.
+    """
+    rng = np.random.default_rng(seed)
+    count = len(tally)
+    flat = tally.reshape(count, -1)
+    parts = []
+    for start in range(0, resamples, _CHUNK):
+        rows = min(_CHUNK, resamples - start)
+        drawn = rng.integers(0, count, (rows, count)) + np.arange(rows)[:, None] * count
+        weights = np.bincount(drawn.ravel(), minlength=rows * count).reshape(rows, count)
+        parts.append(weights.astype(np.float32) @ flat)
+    return np.concatenate(parts).reshape(resamples, *tally.shape[1:])
+
+
+def percentile_interval(values: Floats) -> tuple[Floats, Floats]:
+    """The central 95 % of bootstrap values along the first axis; NaN values do not count, and all NaN gives NaN."""
+    tail = 100 * (1 - LEVEL) / 2
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "All-NaN slice", RuntimeWarning)
+        low, high = np.nanpercentile(values, [tail, 100 - tail], axis=0)
+    return low, high
+
+
+def wilson_interval(hits: float, count: float) -> tuple[float, float]:
+    """Wilson's 95 % interval for a share; unlike the bootstrap it is right for 0 of 10 and for 10 of 10."""
+    z = 1.959964
+    share = hits / count
+    center = share + z * z / (2 * count)
+    spread = z * math.sqrt(share * (1 - share) / count + z * z / (4 * count * count))
+    scale = 1 + z * z / count
+    return max(0.0, (center - spread) / scale), min(1.0, (center + spread) / scale)

@@ -1,0 +1,131 @@
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from mien.datasets import Sample
+from mien.errors import InputError
+from mien.evaluation.evaluate import evaluate, scores
+from mien.session import Contract
+from mien.vocabulary import Expression
+
+META = {"shift": ",".join(["0.1"] * 8), "strength": "0.5", "temperature": "2.0", "accuracy_cost": "0.0"}
+
+
+class Brightness:
+    """A classifier that reads the class from the brightness of the crop: gray 10 is class 1, gray 20 class 2."""
+
+    def __init__(self, confidence=6.0, meta=META, labels=tuple(Expression)):
+        self.confidence = confidence
+        self.contract = Contract(labels, 48, 0.5, 0.25, "brightness", meta)
+
+    def logits(self, crops):
+        seen = (crops[:, 24, 24] // 10).astype(int)
+        return (self.confidence * np.eye(8)[seen]).astype(np.float32)
+
+
+def sample(shade, votes=None, expression=None, duplicate=False):
+    counts = None if votes is None else np.array(votes, np.uint8)
+    return Sample(np.full((48, 48, 3), 10 * shade, np.uint8), expression, counts, duplicate=duplicate)
+
+
+def clear(label):
+    return (np.eye(10)[label] * 10).tolist()
+
+
+def test_accuracy_recall_and_counts_are_those_counted_by_hand():
+    data = [sample(1, clear(1)), sample(1, clear(1)), sample(2, clear(1)), sample(2, clear(2))]
+    result = evaluate(Brightness(), data, resamples=200)
+    assert result["n"] == 4
+    assert result["accuracy"]["value"] == pytest.approx(0.75)
+    assert result["per_class"]["happiness"] == {"recall": pytest.approx(2 / 3), "low": 0.0, "high": 1.0, "n": 3}
+    assert result["per_class"]["anger"]["recall"] is None
+    assert result["confusion"][1][2] == 1
+    assert result["accuracy"]["low"] <= 0.75 <= result["accuracy"]["high"]
+
+
+def test_rows_are_dropped_for_a_reason_that_is_counted():
+    data = [sample(1, clear(1)), sample(1, [5, 5, 0, 0, 0, 0, 0, 0, 0, 0]), sample(1, clear(9))]
+    result = evaluate(Brightness(), data, resamples=50)
+    assert result["n"] == 1
+    assert result["dropped"] == {"no majority": 1, "not a face": 1, "duplicate of another split": 0}
+
+
+def test_duplicates_of_another_split_count_only_in_the_second_score():
+    data = [sample(1, clear(1))] * 3 + [sample(2, clear(1), duplicate=True)]
+    result = evaluate(Brightness(), data, resamples=50, cross_fit=2)
+    assert (result["n"], result["accuracy"]["value"]) == (3, 1.0)
+    assert (result["with_duplicates"]["n"], result["with_duplicates"]["accuracy"]["value"]) == (4, 0.75)
+    assert result["dropped"]["duplicate of another split"] == 1
+
+
+def test_refitting_leaves_the_score_with_duplicates_alone():
+    data = [sample(i % 3, clear(i % 3)) for i in range(12)] + [sample(1, clear(2))] * 3
+    plain = evaluate(Brightness(), data, resamples=50)
+    refitted = evaluate(Brightness(), data, resamples=50, cross_fit=4)
+    assert refitted["with_duplicates"] == plain["with_duplicates"]
+    assert refitted["cross_fit"]["splits"] == 4
+    assert refitted["cross_fit"]["n"] == 15
+
+
+def test_a_refit_needs_a_model_that_states_its_calibration():
+    with pytest.raises(InputError, match="shift"):
+        evaluate(Brightness(meta={}), [sample(1, clear(1))] * 4, cross_fit=1)
+
+
+def test_classes_that_the_data_lack_are_masked_and_the_result_says_so():
+    # Shade 7 makes the classifier say contempt, which this data set cannot hold.
+    class WithoutContempt(list):
+        expressions = tuple(e for e in Expression if e != Expression.CONTEMPT)
+
+    data = WithoutContempt([sample(7, expression=Expression.NEUTRAL), sample(1, expression=Expression.HAPPINESS)])
+    result = evaluate(Brightness(), data, resamples=50)
+    assert result["masked"] == ["contempt"]
+    assert result["accuracy"]["value"] == 1.0
+    assert result["protocol"] == "single label"
+
+
+def test_a_class_that_the_model_lacks_is_named_and_its_samples_count_as_missed():
+    class Seven(Brightness):
+        def logits(self, crops):
+            logits = super().logits(crops)
+            logits[:, Expression.CONTEMPT] = -np.inf
+            return logits
+
+    labels = tuple(e for e in Expression if e != Expression.CONTEMPT)
+    result = evaluate(Seven(labels=labels), [sample(7, clear(7)), sample(1, clear(1))], resamples=50)
+    assert result["unknown_to_model"] == ["contempt"]
+    assert result["per_class"]["contempt"]["recall"] == 0
+
+
+def test_an_empty_selection_is_refused_with_the_reasons():
+    with pytest.raises(InputError, match="not a face"):
+        evaluate(Brightness(), [sample(1, clear(9))])
+
+
+def test_a_recall_of_nought_has_an_interval_of_some_width():
+    labels = np.array([0] * 10 + [1] * 10)
+    answers = np.eye(8)[np.zeros(20, int)]
+    per_class = scores(labels, answers[None], resamples=100)["per_class"]
+    assert per_class["happiness"]["low"] == 0
+    assert per_class["happiness"]["high"] == pytest.approx(0.2775, abs=1e-3)
+
+
+def test_several_answers_for_an_image_count_as_their_average():
+    labels = np.zeros(4, int)
+    right, wrong = np.eye(8)[np.zeros(4, int)], np.eye(8)[np.ones(4, int)]
+    result = scores(labels, np.stack([right, right, wrong, wrong]), resamples=50)
+    assert result["accuracy"]["value"] == pytest.approx(0.5)
+    assert result["n"] == 4
+    assert result["per_class"]["neutral"]["n"] == 4
+
+
+def test_faces_are_found_first_when_asked_and_misses_are_counted():
+    looked_at = []
+
+    def nobody(image):
+        looked_at.append(SimpleNamespace(shape=image.shape))
+        return []
+
+    result = evaluate(Brightness(), [sample(1, clear(1))] * 2, detect=nobody, resamples=50)
+    assert len(looked_at) == result["no_face_found"] == 2
