@@ -1,0 +1,283 @@
+import base64
+import hashlib
+import io
+import json
+import re
+import subprocess
+import sys
+from html.parser import HTMLParser
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from PIL import Image
+
+import mien
+from mien.errors import InputError
+from mien.html import page
+from mien.results import ExpressionScores, Face, FaceReport, ImageReport, Outcome
+from mien.vocabulary import Expression
+from tests.helpers import noise
+
+POINTS = np.array([[60, 50], [90, 50], [75, 65], [65, 80], [85, 80]], np.float32)
+HAPPY = {Expression.HAPPINESS: 0.97, Expression.NEUTRAL: 0.02, Expression.SURPRISE: 0.01}
+UNSURE = {Expression.SADNESS: 0.44, Expression.FEAR: 0.31, Expression.NEUTRAL: 0.25}
+VOID = {"meta", "img", "rect", "br", "link", "input"}
+BREAKING_OUT = "</script><script>alert(1)</script>\"'><img src=x onerror=alert(2)><!--&amp;.jpg"
+
+
+def a_face(
+    *box: float, given: dict[Expression, float] = HAPPY, points: NDArray[np.float32] | None = POINTS
+) -> FaceReport:
+    probabilities = np.array([given.get(e, 0) for e in Expression], np.float32)
+    face = Face(np.array(box or (50, 30, 100, 95), np.float32), points, 0.876)
+    return FaceReport(face, ExpressionScores(probabilities))
+
+
+def an_outcome(*faces: FaceReport, name: str = "photo.jpg", model: str = "reader") -> Outcome:
+    image = np.full((150, 200, 3), 120, np.uint8)
+    return Outcome(name, ImageReport((150, 200), faces, model), image=image)
+
+
+class Page(HTMLParser):
+    """The page as a browser takes it apart: elements with their attributes, text, and what was left open."""
+
+    def __init__(self, source: str) -> None:
+        super().__init__()
+        self.elements: list[tuple[str, dict[str, str]]] = []
+        self.open: list[str] = []
+        self.contents: dict[str, list[str]] = {}
+        self.feed(source)
+        self.close()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.append((tag, {name: value or "" for name, value in attrs}))
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.append((tag, {name: value or "" for name, value in attrs}))
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag, f"</{tag}> closes another element"
+
+    def handle_data(self, data: str) -> None:
+        self.contents.setdefault(self.open[-1] if self.open else "", []).append(data)
+
+    @property
+    def text(self) -> str:
+        """What a reader sees, with single spaces."""
+        seen = [part for tag, parts in self.contents.items() if tag not in ("script", "style") for part in parts]
+        return " ".join(" ".join(seen).split())
+
+    def all(self, name: str) -> list[dict[str, str]]:
+        return [attributes for tag, attributes in self.elements if tag == name]
+
+    def of_class(self, name: str) -> list[dict[str, str]]:
+        return [attributes for _, attributes in self.elements if name in attributes.get("class", "").split()]
+
+
+def cards(source: str) -> list[str]:
+    """The text of each card."""
+    found = re.findall(r"<article.*?</article>", source, re.S)
+    return [" ".join(re.sub(r"<[^>]+>", " ", card).split()) for card in found]
+
+
+def reports(source: str) -> list[dict[str, object]]:
+    """What "Copy JSON" copies."""
+    data = re.search(r'<script type="application/json" id="reports">(.*?)</script>', source, re.S)
+    assert data is not None
+    assert "<" not in data[1], "this could end the script element"
+    return json.loads(data[1])
+
+
+def test_the_page_refers_to_nothing_outside_itself():
+    source = page(
+        [an_outcome(a_face()), an_outcome(name="http://example.com/a.jpg")], "mien analyze http://example.com"
+    )
+    for tag, attributes in Page(source).elements:
+        for name, value in attributes.items():
+            if name in ("src", "href", "srcset", "poster", "action", "data", "xlink:href"):
+                assert value.startswith(("data:image/jpeg;base64,", "#")), (tag, name, value[:80])
+    assert not Page(source).all("link")
+    assert "url(" not in source
+    assert "@import" not in source
+    script = "".join(Page(source).contents["script"])
+    assert not re.search(r"fetch\(|XMLHttpRequest|WebSocket|sendBeacon|import\(|eval\(", script)
+
+
+def test_its_policy_allows_only_its_own_style_and_script():
+    source = page([an_outcome(a_face())])
+    policy = next(m["content"] for m in Page(source).all("meta") if m.get("http-equiv") == "Content-Security-Policy")
+    assert policy.startswith("default-src 'none'; img-src data:;")
+    assert "unsafe" not in policy
+    for tag in ("style", "script"):
+        inline = re.search(rf"<{tag}>(.*?)</{tag}>", source, re.S)
+        assert inline is not None
+        digest = base64.b64encode(hashlib.sha256(inline[1].encode()).digest()).decode()
+        assert f"{tag}-src 'sha256-{digest}'" in policy
+    # Which is why nothing may carry a style or a handler of its own.
+    assert not [a for _, a in Page(source).elements for name in a if name == "style" or name.startswith("on")]
+
+
+def test_every_element_is_closed_and_every_id_is_unique_and_every_link_leads_somewhere():
+    parsed = Page(page([an_outcome(a_face(), a_face(120, 20, 180, 90)), an_outcome(a_face()), an_outcome()]))
+    assert parsed.open == []
+    ids = [attributes["id"] for _, attributes in parsed.elements if "id" in attributes]
+    assert len(ids) == len(set(ids))
+    assert {a["href"][1:] for a in parsed.all("a")} <= set(ids)
+    assert {word for _, a in parsed.elements for word in a.get("aria-labelledby", "").split()} <= set(ids)
+
+
+@pytest.mark.parametrize("as_error", [False, True])
+def test_a_name_that_is_script_is_only_text(as_error: bool):
+    entry = (
+        Outcome(BREAKING_OUT, error=InputError(BREAKING_OUT)) if as_error else an_outcome(a_face(), name=BREAKING_OUT)
+    )
+    plain = Outcome("a.jpg", error=InputError("b")) if as_error else an_outcome(a_face(), name="a.jpg")
+    for entries, harmless in (([entry], [plain]), ([entry, entry], [plain, plain])):
+        source = page(entries, f"mien analyze {BREAKING_OUT}")
+        shape = [tag for tag, _ in Page(source).elements]
+        assert shape == [tag for tag, _ in Page(page(harmless, "mien analyze a.jpg")).elements]
+        assert BREAKING_OUT in Page(source).text
+        assert reports(source)[0]["input"] == BREAKING_OUT
+
+
+def test_a_name_that_is_not_unicode_can_still_be_written():
+    source = page([an_outcome(name=b"caf\xe9\x01.jpg".decode("utf-8", "surrogateescape"))])
+    assert source.encode("utf-8")
+    assert "\x01" not in source
+
+
+def test_every_number_of_every_face_is_on_its_card():
+    happy, unsure = cards(page([an_outcome(a_face(), a_face(120, 20, 180, 95, given=UNSURE, points=None))]))
+    assert "happiness, 97 % next neutral, 2 %" in happy
+    assert "sadness, 44 % next fear, 31 %" in unsure
+    bars = "neutral 25 % happiness 0 % surprise 0 % sadness 44 % anger 0 % disgust 0 % fear 31 % contempt 0 %"
+    assert bars in unsure
+    assert "Detector score 0.88" in happy
+    assert "50 × 65 px" in happy
+    assert "60 × 75 px" in unsure
+    assert "five points" in happy
+    assert "box" in unsure
+
+
+def test_a_probability_below_one_percent_is_shown_as_such_and_escaped():
+    source = page([an_outcome(a_face(given={Expression.FEAR: 0.997, Expression.ANGER: 0.003}))])
+    assert "anger &lt;1 %" in cards(source)[0]
+    assert "fear, &gt;99 % next anger, &lt;1 %" in cards(source)[0]
+    markup = source.split("</style>")[1].split("<script>")[0]
+    assert not re.search(r"<(?![a-z/])", markup)
+
+
+def test_a_bar_is_as_long_as_its_probability():
+    card = page([an_outcome(a_face(given=UNSURE))]).split("<article")[1]
+    lengths = re.findall(r'<svg class="(\w+)".*?<rect class="value" width="([\d.]+)"', card)
+    assert dict(lengths) == {"neutral": "25.00", "sadness": "44.00", "fear": "31.00"}
+
+
+def test_only_small_faces_and_unclear_expressions_carry_a_warning():
+    def notes(*box: float, given: dict[Expression, float]) -> str:
+        card = cards(page([an_outcome(a_face(*box, given=given))]))[0]
+        return " and ".join(w for w in ("Small face: read with care", "No expression stands out") if w in card)
+
+    assert notes(50, 30, 86, 80, given=HAPPY) == ""
+    assert notes(50, 30, 85, 80, given=HAPPY) == "Small face: read with care"
+    assert notes(50, 30, 90, 80, given=UNSURE) == "No expression stands out"
+    assert notes(50, 30, 60, 45, given=UNSURE) == "Small face: read with care and No expression stands out"
+
+
+def test_boxes_lie_over_the_picture_in_its_own_pixels_and_link_to_their_cards():
+    source = page([an_outcome(a_face(), a_face(120, 20, 180, 90))])
+    parsed = Page(source)
+    assert '<svg viewBox="0 0 200 150"' in source
+    edge = parsed.of_class("edge")[1]
+    assert [float(edge[k]) for k in ("x", "y", "width", "height")] == [120, 20, 60, 70]
+    boxes, articles = parsed.of_class("box"), parsed.of_class("card")
+    assert [box["href"] for box in boxes] == [f"#{card['id']}" for card in articles]
+    assert boxes[0]["aria-label"] == "Face 1: happiness, 97 %; next neutral, 2 %"
+
+
+def test_the_picture_is_embedded_at_most_1280_pixels_long_with_one_thumbnail_a_face():
+    image = np.zeros((1000, 2560, 3), np.uint8)
+    source = page(
+        [Outcome("wide.png", ImageReport((1000, 2560), (a_face(), a_face(2500, 900, 2600, 1050))), image=image)]
+    )
+    files = [base64.b64decode(img["src"].split(",")[1]) for img in Page(source).all("img")]
+    sizes = [Image.open(io.BytesIO(file)).size for file in files]
+    assert sizes[0] == (1280, 500)
+    assert len(sizes) == 3
+    assert max(max(size) for size in sizes[1:]) <= 144
+
+
+def test_a_photo_of_pure_noise_stays_under_a_megabyte_and_a_half():
+    photo = noise(1280, 1280, 3)  # as large as it is embedded: nothing is averaged away
+    report = ImageReport((1280, 1280), tuple(a_face(x, 100, x + 80, 200) for x in range(0, 1000, 100)))
+    assert len(page([Outcome("noise.png", report, image=photo)])) < 1_500_000
+    large = np.repeat(np.repeat(noise(1500, 2000, 3), 2, axis=0), 2, axis=1)
+    assert len(page([Outcome("noise.png", ImageReport((3000, 4000), (a_face(),)), image=large)])) < 1_500_000
+
+
+def test_a_failed_input_shows_its_reason_among_the_others():
+    parsed = Page(
+        page([an_outcome(a_face()), Outcome("broken.jpg", error=InputError("the picture is damaged or cut off"))])
+    )
+    assert "broken.jpg" in parsed.text
+    assert "the picture is damaged or cut off" in parsed.text
+    assert len(parsed.of_class("card")) == 1
+
+
+def test_a_picture_without_faces_gets_advice_and_one_with_faces_does_not():
+    advice = ("--rotations", "--max-side 1280", "--threshold 0.5")
+    without, with_face = Page(page([an_outcome()])).text, Page(page([an_outcome(a_face())])).text
+    assert all(words in without for words in advice)
+    assert not any(words in with_face for words in advice)
+
+
+def test_several_pictures_are_listed_first():
+    parsed = Page(page([an_outcome(a_face(), name="a.jpg"), an_outcome(name="b.jpg")]))
+    links = [a["href"] for a in parsed.all("a") if a["href"] in ("#p1", "#p2")]
+    assert links == ["#p1", "#p2"]
+    assert "1 face: 1 happiness" in parsed.text
+    assert not Page(page([an_outcome(a_face())])).of_class("contents")
+
+
+def test_a_report_without_its_picture_still_shows_the_faces():
+    source = page([Outcome("photo.jpg", an_outcome(a_face()).report)])
+    assert "happiness, 97 %" in cards(source)[0]
+    assert not Page(source).of_class("stage")
+
+
+def test_what_is_copied_is_the_reports_with_the_names_of_their_inputs():
+    entry = an_outcome(a_face(), name="a.jpg")
+    assert entry.report is not None
+    failed = Outcome("b.jpg", error=InputError("the file is empty", "unreadable"))
+    assert reports(page([entry, failed])) == [entry.to_dict(), failed.to_dict()]
+    assert [report["status"] for report in reports(page([entry, failed]))] == ["ok", "unreadable"]
+
+
+def test_the_page_says_which_model_and_version_and_command_made_it(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("mien.zoo.card", lambda model: ["first line of the card"] if model == "reader" else [])
+    text = Page(page([an_outcome(a_face()), an_outcome(model="my/own.onnx")], "mien analyze a.jpg -o out.html")).text
+    assert "first line of the card" in text
+    assert "my/own.onnx" in text
+    assert f"mien {mien.__version__}" in text
+    assert "mien analyze a.jpg -o out.html" in text
+
+
+def test_the_page_says_what_the_numbers_do_not_mean():
+    text = Page(page([an_outcome(a_face())])).text
+    assert "most people who look at this face would choose this word" in text
+    assert "not what the person feels" in text
+    for word in ("hiring", "policing", "at work", "school", "EU AI Act", "48 pixels", "disgust, fear and contempt"):
+        assert word in text
+
+
+def test_without_script_nothing_is_hidden_but_buttons_that_need_it():
+    hidden = [(tag, a["id"]) for tag, a in Page(page([an_outcome(a_face())])).elements if "hidden" in a]
+    assert hidden == [("button", "theme"), ("button", "copy")]
+
+
+def test_a_page_is_made_without_torch():
+    code = "import sys; sys.modules['torch'] = None; from mien.html import page; print(page([])[:15])"
+    assert subprocess.check_output([sys.executable, "-c", code], text=True).strip() == "<!DOCTYPE html>"
