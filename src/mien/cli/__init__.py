@@ -1,0 +1,49 @@
+"""The mien command; a subcommand is imported when it is called."""
+
+import sys
+from importlib import import_module
+
+import click
+
+import mien
+from mien.errors import MienError
+
+COMMANDS = {
+    "analyze": "Read the faces in pictures.",
+    "evaluate": "Measure a model on labelled faces.",
+    "export": "Turn a finished training run into an ONNX file.",
+    "train": "Train a method.",
+    "weights": "List the models that are installed and check them.",
+}
+
+
+class _Commands(click.Group):
+    """Knows its subcommands by name, so that `mien --help` and `mien analyze` import no more than they need."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        command: click.Command = getattr(import_module(f"mien.cli.{cmd_name}"), cmd_name)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(mien.__version__, prog_name="mien")
+def commands() -> None:
+    """Read facial expressions in photographs and show why."""
+
+
+def main() -> None:
+    """Run the command line: exit code 0 when all went well, 1 when some input failed, 2 for wrong usage."""
+    try:
+        commands(prog_name="mien")
+    except MienError as error:
+        click.echo(f"mien: {error}", err=True)
+        sys.exit(1)

@@ -1,0 +1,149 @@
+"""mien evaluate: a model and labelled faces to metrics with intervals."""
+
+import json
+import shlex
+import sys
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.console import Console
+from rich.table import Table
+
+import mien
+from mien.cli.data import DATA_HELP, open_data
+from mien.detect import YuNet
+from mien.errors import ModelError
+from mien.evaluation.evaluate import evaluate as run
+from mien.evaluation.machine import machine
+from mien.session import Classifier
+from mien.zoo import load
+
+PROTOCOLS = ("majority", "cross-entropy", "soft-votes")
+
+
+@click.command()
+@click.argument("model", metavar="NAME|FILE.onnx")
+@click.option("--data", required=True, metavar="KIND:PATH", help=DATA_HELP)
+@click.option("--split", help="train, valid or test, where one file or folder holds several.")
+@click.option(
+    "--protocol",
+    type=click.Choice(PROTOCOLS),
+    default="majority",
+    show_default=True,
+    help="Which vote rule makes the label; samples without votes keep their own.",
+)
+@click.option(
+    "--detect", is_flag=True, help="Find and align the face in each picture first; else it is one face already."
+)
+@click.option(
+    "--cross-fit",
+    default=0,
+    show_default=True,
+    metavar="SPLITS",
+    help="Also refit the calibration on so many random halves and score the other halves.",
+)
+@click.option("--resamples", default=2000, show_default=True, help="Bootstrap resamples for the intervals.")
+@click.option("--seed", default=0, show_default=True)
+@click.option("--threads", default=1, show_default=True, help="Threads for each model.")
+@click.option("--figures", is_flag=True, help="Also write the confusion matrix and reliability diagram as PNG files.")
+@click.option("-o", "--output", type=click.Path(path_type=Path, dir_okay=False), help="result.json to write.")
+def evaluate(
+    model: str,
+    data: str,
+    split: str | None,
+    protocol: str,
+    detect: bool,
+    cross_fit: int,
+    resamples: int,
+    seed: int,
+    threads: int,
+    figures: bool,
+    output: Path | None,
+) -> None:
+    """Measure a model on labelled faces: accuracy, macro F1, recall a class, calibration, confusion, each with a
+    95 % bootstrap interval, without and with duplicates of other splits."""
+    if figures and output is None:
+        raise click.UsageError("--figures puts its pictures beside the result; give -o result.json too")
+    if output is not None and not output.parent.is_dir():
+        raise click.UsageError(f"{output}: the folder {output.parent} does not exist")
+    try:
+        classify = Classifier(load(model), threads)
+    except ModelError as error:
+        raise click.UsageError(str(error)) from error
+    scores = run(
+        classify,
+        open_data(data, split),
+        protocol=protocol,
+        detect=YuNet(threads=threads) if detect else None,
+        cross_fit=cross_fit,
+        resamples=resamples,
+        seed=seed,
+    )
+    result = (
+        {"model": model, "data": data, "split": split}
+        | scores
+        | {
+            "command": f"mien {shlex.join(sys.argv[1:])}",
+            "date": date.today().isoformat(),
+            "machine": machine(),
+            "mien": mien.__version__,
+        }
+    )
+    Console().print(summary(result))
+    if output is not None:
+        output.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+        click.echo(f"wrote {output}", err=True)
+        if figures:
+            from mien.evaluation.figures import confusion_matrix, reliability_diagram
+
+            for name, draw in (("confusion", confusion_matrix), ("reliability", reliability_diagram)):
+                path = output.with_suffix(f".{name}.png")
+                draw(result, path)
+                click.echo(f"wrote {path}", err=True)
+
+
+def summary(result: dict[str, Any]) -> Table:
+    """The result on a terminal: a column for the clean score and one for each variant."""
+    columns = {"no duplicates": result, "with duplicates": result["with_duplicates"]}
+    if "cross_fit" in result:
+        columns["refitted"] = result["cross_fit"]
+    table = Table(
+        box=None,
+        pad_edge=False,
+        header_style="bold",
+        title_justify="left",
+        title=f"{result['model']} on {result['data']}, {result['protocol']}",
+    )
+    table.add_column("")
+    for name in columns:
+        table.add_column(name, justify="right")
+
+    def row(name: str, cell: Any) -> None:
+        table.add_row(name, *(cell(values) for values in columns.values()))
+
+    row("accuracy %", lambda r: _interval(r["accuracy"]))
+    row("macro F1 %", lambda r: _interval(r["macro_f1"]))
+    row("mean recall %", lambda r: _interval(r["mean_recall"]))
+    row("  classes n >= 50", lambda r: _interval(r["mean_recall_n50"]))
+    row("ECE %", lambda r: _interval({"value": r["ece"], **r["ece_interval"]}))
+    table.add_section()
+    table.add_row("recall %")
+    for name, values in result["per_class"].items():
+        if values["n"]:
+            row(f"{name} (n = {values['n']})", lambda r, name=name: _interval(r["per_class"][name], "recall"))
+    table.add_section()
+    row("images", lambda r: str(r["n"]))
+    dropped = ", ".join(f"{count} {reason}" for reason, count in result["dropped"].items() if count)
+    table.caption = f"dropped: {dropped or 'nothing'}; intervals: 95 %, bootstrap over images"
+    if result["masked"]:
+        table.caption += f"; masked, for the data lacks them: {', '.join(result['masked'])}"
+    table.caption_justify = "left"
+    return table
+
+
+def _interval(values: dict[str, Any], key: str = "value") -> str:
+    if values[key] is None:
+        return "-"
+    return f"{100 * values[key]:.1f} [{100 * values['low']:.1f}, {100 * values['high']:.1f}]"

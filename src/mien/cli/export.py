@@ -1,0 +1,34 @@
+"""mien export METHOD RUN: a finished training run to an ONNX file."""
+
+from pathlib import Path
+
+import click
+
+from mien.cli.data import DATA_HELP, open_data
+from mien.cli.train import METHODS, method
+
+
+@click.command()
+@click.argument("name", metavar="METHOD", type=click.Choice(list(METHODS)))
+@click.argument("run", type=click.Path(path_type=Path, exists=True, file_okay=False))
+@click.option(
+    "-o", "--output", type=click.Path(path_type=Path, dir_okay=False), required=True, help="The .onnx to write."
+)
+@click.option("--calibrate", metavar="KIND:PATH", help=f"Faces to fit temperature and prior on. {DATA_HELP}")
+@click.option(
+    "--accuracy-cost",
+    default=0.003,
+    show_default=True,
+    help="Accuracy that better recall of rare classes may cost on these faces, as a fraction.",
+)
+@click.option("--half/--single", default=True, show_default=True, help="Precision that weights are stored in.")
+def export(name: str, run: Path, output: Path, calibrate: str | None, accuracy_cost: float, half: bool) -> None:
+    """Turn a finished training run into an ONNX file that carries its labels, size and normalization.
+
+    Refused when the file and the network differ by more than 1e-4 in any probability.
+    """
+    data = None if calibrate is None else open_data(calibrate)
+    differences = method(name).export(run, output, calibrate=data, accuracy_cost=accuracy_cost, half=half)
+    for what, difference in differences.items():
+        click.echo(f"largest difference of a probability, {what}: {difference:.2g}", err=True)
+    click.echo(f"wrote {output} ({output.stat().st_size / 1e6:.1f} MB)", err=True)

@@ -1,0 +1,94 @@
+"""mien train METHOD: each field of the method's Settings is a flag."""
+
+import logging
+import typing
+from collections.abc import Callable
+from dataclasses import MISSING, Field, fields
+from importlib import import_module
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import click
+
+from mien.cli.data import DATA_HELP, open_data
+from mien.extras import optional
+
+METHODS = {"au-cues": "mien.methods.au_cues"}
+METHODS_HELP = {"au-cues": "The expression reader, the case of AU cues without attention loss."}
+
+
+def method(name: str) -> ModuleType:
+    """The package of a method; MissingExtra when the training libraries are not there."""
+    for library in ("torch", "timm", "lightning", "safetensors"):
+        optional(library, "train")
+    return import_module(METHODS[name])
+
+
+class _Methods(click.Group):
+    """One subcommand a method, made from its Settings when it is called."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(METHODS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        return _command(cmd_name) if cmd_name in METHODS else None
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Methods"):
+            formatter.write_dl(list(METHODS_HELP.items()))
+
+
+@click.group(cls=_Methods)
+def train() -> None:
+    """Train a method on labelled faces. A killed run goes on with --resume."""
+
+
+def _command(name: str) -> click.Command:
+    module = method(name)
+
+    @click.command(name, help=METHODS_HELP[name])
+    @click.option("--data", required=True, metavar="KIND:PATH", help=f"Faces to train on. {DATA_HELP}")
+    @click.option("--split", help="Split of --data, where one file or folder holds several.")
+    @click.option("--valid", metavar="KIND:PATH", help="Faces whose accuracy the log gives; nothing is chosen by it.")
+    @click.option(
+        "-o", "--output", type=click.Path(path_type=Path, file_okay=False), required=True, help="Folder of the run."
+    )
+    @click.option("--resume", is_flag=True, help="Go on with the run in the folder after its last whole epoch.")
+    def command(data: str, split: str | None, valid: str | None, output: Path, resume: bool, **settings: Any) -> None:
+        logging.basicConfig(level=logging.INFO, format="%(message)s")
+        module.train(
+            open_data(data, split),
+            module.Settings(**settings),
+            output,
+            valid=None if valid is None else open_data(valid),
+            resume=resume,
+        )
+        click.echo(f"wrote {output / 'model.safetensors'}; next: mien export {name} {output} -o model.onnx", err=True)
+
+    hints = typing.get_type_hints(module.Settings)
+    for field in fields(module.Settings):
+        command = _option(field, hints[field.name])(command)
+    return command
+
+
+def _option(field: "Field[Any]", hint: Any) -> Callable[[click.Command], click.Command]:
+    assert field.default is not MISSING
+    flag = f"--{field.name.replace('_', '-')}"
+    if hint is bool:
+        return click.option(f"{flag}/--no-{flag[2:]}", field.name, default=field.default, show_default=True)
+    if typing.get_origin(hint) is tuple:
+        return click.option(
+            flag, field.name, type=_Numbers(), default=",".join(map(str, field.default)), show_default=True
+        )
+    return click.option(flag, field.name, type=hint, default=field.default, show_default=True)
+
+
+class _Numbers(click.ParamType[tuple[int, ...]]):
+    name = "N,N,..."
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[int, ...]:
+        try:
+            return tuple(int(part) for part in value.split(","))
+        except ValueError:
+            return self.fail(f"{value!r} is not a list of whole numbers such as 32,64", param, ctx)

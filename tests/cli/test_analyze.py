@@ -1,0 +1,183 @@
+import io
+import json
+import os
+import shutil
+
+import pyarrow.parquet
+import pytest
+from click.testing import CliRunner
+from PIL import Image
+from rich.console import Console
+
+from mien import tables
+from mien.cli import commands
+from mien.cli.analyze import find, read, summary
+from mien.errors import InputError
+from mien.pipeline import Pipeline
+from mien.results import Outcome
+from mien.zoo import load
+from tests.helpers import ASTRONAUT, encoded, noise
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """A photo, a picture without people, a broken file and a note, in a folder with a folder."""
+    study = tmp_path / "study"
+    (study / "day two").mkdir(parents=True)
+    Image.open(ASTRONAUT).convert("RGB").resize((256, 256)).save(study / "a.jpg")
+    (study / "b.png").write_bytes(encoded(noise(64, 64, 3)))
+    (study / "day two" / "c.jpg").write_bytes(b"no picture at all")
+    (study / "notes.txt").write_text("not a picture")
+    return study
+
+
+def run(*arguments):
+    return CliRunner().invoke(commands, ["analyze", *map(str, arguments)])
+
+
+def test_a_pipe_gets_one_json_line_a_picture():
+    result = run(ASTRONAUT)
+    (line,) = result.stdout.splitlines()
+    answer = json.loads(line)
+    assert result.exit_code == 0
+    assert (answer["input"], answer["status"], len(answer["faces"])) == (str(ASTRONAUT), "ok", 1)
+
+
+def test_a_folder_is_read_with_all_below_it_and_a_broken_file_does_not_stop_it(folder):
+    result = run(folder)
+    answers = [json.loads(line) for line in result.stdout.splitlines()]
+    assert [answer["status"] for answer in answers] == ["ok", "no_face", "unreadable"]
+    assert "not a picture" in answers[2]["error"]
+    assert result.exit_code == 1
+
+
+def test_a_pattern_names_its_matches_in_order(folder):
+    result = run(folder / "*.*")
+    assert [json.loads(line)["input"][-5:] for line in result.stdout.splitlines()] == ["a.jpg", "b.png", "s.txt"]
+
+
+@pytest.mark.parametrize(("name", "status"), [("gone.jpg", "missing"), ("*.tiff", "missing"), ("empty", "no_pictures")])
+def test_an_argument_that_names_no_picture_is_a_failed_row(tmp_path, name, status):
+    (tmp_path / "empty").mkdir()
+    result = run(tmp_path / name, ASTRONAUT)
+    assert [json.loads(line)["status"] for line in result.stdout.splitlines()] == [status, "ok"]
+    assert result.exit_code == 1
+
+
+@pytest.mark.parametrize("ending", [".csv", ".json", ".jsonl", ".parquet", ".html"])
+def test_a_file_is_written_as_its_ending_says_even_when_an_input_failed(folder, tmp_path, ending):
+    output = tmp_path / f"faces{ending}"
+    result = run(folder, "-o", output)
+    assert result.exit_code == 1
+    assert output.stat().st_size > 200
+    assert result.stderr.rstrip().endswith(f"wrote {output}")
+
+
+@pytest.mark.parametrize("ending", [".png", ".jpg"])
+def test_an_annotated_picture_has_the_size_of_its_input(tmp_path, ending):
+    output = tmp_path / f"faces{ending}"
+    assert run(ASTRONAUT, "-o", output).exit_code == 0
+    with Image.open(output) as drawn, Image.open(ASTRONAUT) as photo:
+        assert drawn.size == photo.size
+
+
+def test_a_picture_that_fails_leaves_no_annotated_picture(tmp_path):
+    broken, output = tmp_path / "broken.jpg", tmp_path / "faces.png"
+    broken.write_bytes(b"")
+    assert run(broken, "-o", output).exit_code == 1
+    assert not output.exists()
+
+
+def test_several_outputs_come_from_one_reading(tmp_path):
+    outputs = [tmp_path / "faces.csv", tmp_path / "faces.json"]
+    assert run(ASTRONAUT, "-o", outputs[0], "-o", outputs[1]).exit_code == 0
+    assert all(output.is_file() for output in outputs)
+
+
+def test_two_runs_over_the_same_folder_give_byte_identical_parquet(folder, tmp_path):
+    for name in ("one", "two"):
+        run(folder, "-o", tmp_path / f"{name}.parquet")
+    assert (tmp_path / "one.parquet").read_bytes() == (tmp_path / "two.parquet").read_bytes()
+    rows = pyarrow.parquet.read_table(tmp_path / "one.parquet").to_pylist()
+    assert [row["status"] for row in rows] == ["ok", "no_face", "unreadable"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["-o", "faces.xls"], ".parquet"),
+        (["-o", "nowhere/faces.csv"], "does not exist"),
+        (["second.jpg", "-o", "faces.png"], "use .html"),
+        (["--model", "no-such-model"], "reader"),
+        (["--model", "gone.onnx"], "cannot be read"),
+        (["--threshold", "3"], "between 0 and 1"),
+        (["--threads", "0"], "1 or more"),
+        (["--bogus"], "No such option"),
+    ],
+)
+def test_wrong_usage_is_said_before_anything_is_read_and_ends_with_2(arguments, said):
+    result = run(ASTRONAUT, *arguments)
+    assert result.exit_code == 2
+    assert said in result.stderr
+    assert result.stdout == ""
+
+
+def test_no_input_is_wrong_usage():
+    assert run().exit_code == 2
+
+
+def test_assume_crop_takes_a_small_picture_as_one_face(tmp_path):
+    crop = tmp_path / "crop.png"
+    crop.write_bytes(encoded(noise(48, 48)))
+    (face,) = json.loads(run(crop, "--assume-crop").stdout)["faces"]
+    assert face["box"] == [0, 0, 48, 48]
+    assert (face["points"], face["landmark_source"]) == (None, "box")
+
+
+def test_a_model_file_of_ones_own_reads_the_faces(tmp_path):
+    own = tmp_path / "own.onnx"
+    own.write_bytes(load("reader"))
+    answer = json.loads(run(ASTRONAUT, "--model", own).stdout)
+    assert answer["model"] == str(own)
+    assert answer["faces"] == json.loads(run(ASTRONAUT).stdout)["faces"]
+
+
+def test_a_file_name_that_is_no_utf8_does_not_stop_the_batch(folder, tmp_path):
+    odd = os.fsencode(folder) + b"/odd\xff.jpg"
+    with open(odd, "wb") as file:  # noqa: PTH123 - a path of bytes
+        file.write((folder / "a.jpg").read_bytes())
+    assert run(folder, "-o", tmp_path / "faces.json", "-o", tmp_path / "faces.parquet").exit_code == 1
+    names = [image["input"] for image in json.loads((tmp_path / "faces.json").read_text())["images"]]
+    assert any(name.endswith("odd\ufffd.jpg") for name in names)
+
+
+def test_an_output_that_cannot_be_written_does_not_cost_the_others(tmp_path, monkeypatch):
+    def full(outcomes, path):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setitem(tables.WRITERS, ".csv", full)
+    result = run(ASTRONAUT, "-o", tmp_path / "faces.csv", "-o", tmp_path / "faces.json")
+    assert result.exit_code == 1
+    assert "cannot be written (No space left on device)" in result.stderr
+    assert (tmp_path / "faces.json").is_file()
+
+
+def printed(outcomes):
+    text = io.StringIO()
+    Console(file=text, width=80).print(summary(outcomes))
+    return text.getvalue()
+
+
+def test_a_terminal_gets_a_table_within_80_columns(tmp_path):
+    long = tmp_path / ("a long name of a photograph that nobody wants to read in full " * 2 + ".png")
+    shutil.copy(ASTRONAUT, long)
+    pipeline = Pipeline()
+    table = printed([read(path, pipeline) for path in find([str(long), str(tmp_path / "gone.png")])])
+    assert max(map(len, table.splitlines())) <= 80
+    assert "missing" in table
+
+
+def test_names_that_look_like_markup_are_printed_as_they_are():
+    table = printed([Outcome("[red]x.png", error=InputError("[bold]cause[/bold]"))])
+    assert "[red]x.png" in table
+    assert "[bold]cause[/bold]" in table

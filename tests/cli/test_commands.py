@@ -1,0 +1,51 @@
+import subprocess
+import sys
+
+import pytest
+from click.testing import CliRunner
+
+import mien
+from mien import zoo
+from mien.cli import COMMANDS, commands
+
+
+def test_version_is_that_of_the_package():
+    assert CliRunner().invoke(commands, ["--version"]).output.strip() == f"mien, version {mien.__version__}"
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_says_what_it_does(name):
+    result = CliRunner().invoke(commands, [name, "--help"])
+    assert result.exit_code == 0
+    assert "Usage:" in result.output
+
+
+def test_an_error_is_one_sentence_and_exit_code_1(tmp_path):
+    command = [sys.executable, "-m", "mien", "evaluate", "reader", "--data", f"folder:{tmp_path / 'gone'}"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert done.stderr.startswith("mien: ")
+    assert "Traceback" not in done.stderr
+
+
+def test_help_imports_neither_the_models_nor_torch():
+    code = (
+        "import sys; from click.testing import CliRunner; from mien.cli import commands;"
+        "assert CliRunner().invoke(commands, ['--help']).exit_code == 0;"
+        "print([m for m in ('torch', 'cv2', 'onnxruntime', 'numpy') if m in sys.modules])"
+    )
+    assert subprocess.check_output([sys.executable, "-c", code], text=True).strip() == "[]"
+
+
+def test_weights_lists_every_model_and_checks_it():
+    result = CliRunner().invoke(commands, ["weights"])
+    assert result.exit_code == 0
+    assert all(name in result.output for name in zoo.MODELS)
+
+
+def test_weights_fails_when_a_file_is_not_what_was_shipped(monkeypatch):
+    changed = zoo.Entry("mien.weights", "reader.onnx", "0" * 64, "Apache-2.0", "reads")
+    monkeypatch.setitem(zoo.MODELS, "reader", changed)
+    result = CliRunner().invoke(commands, ["weights"])
+    assert result.exit_code == 1
+    assert "not the file" in " ".join(result.output.split())

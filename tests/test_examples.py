@@ -1,0 +1,35 @@
+import csv
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+
+
+def run(script, *arguments):
+    command = [sys.executable, str(ROOT / script), *map(str, arguments)]
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout
+
+
+def test_one_photo_prints_a_line_for_the_face():
+    assert run("examples/one_photo.py").startswith("face 1: ")
+
+
+def test_many_photos_writes_a_row_for_each_face_and_each_failure(tmp_path):
+    study = tmp_path / "study"
+    study.mkdir()
+    shutil.copy(ROOT / "examples" / "astronaut.png", study)
+    (study / "broken.jpg").write_bytes(b"nothing")
+    run("examples/many_photos.py", study, tmp_path / "faces.csv")
+    with (tmp_path / "faces.csv").open(newline="") as file:
+        assert [row["status"] for row in csv.DictReader(file)] == ["ok", "unreadable"]
+
+
+def test_the_command_line_page_says_what_help_says():
+    sys.path.insert(0, str(ROOT / "docs"))
+    try:
+        import write_cli
+    finally:
+        sys.path.pop(0)
+    assert write_cli.TARGET.read_text(encoding="utf-8") == write_cli.text(), "run: python docs/write_cli.py"
