@@ -10,10 +10,10 @@ from mien.tables import COLUMNS, rows
 
 folder, table = (Path(argument) for argument in sys.argv[1:3])
 pipeline = mien.Pipeline(max_side=1280)
-with table.open("w", newline="") as file:
+with table.open("w", newline="", encoding="utf-8") as file:
     writer = csv.DictWriter(file, list(COLUMNS))
     writer.writeheader()
-    for photo in sorted(folder.iterdir()):
+    for photo in sorted(path for path in folder.iterdir() if path.is_file()):
         try:
             outcome = Outcome(photo.name, pipeline(photo))
         except mien.MienError as error:

@@ -117,10 +117,10 @@ def test_a_face_without_points_is_cut_out_by_its_box():
     np.testing.assert_array_equal(crop, to_gray(image)[20 : 20 + SIZE, 30 : 30 + SIZE])
 
 
-def test_a_box_that_is_not_square_is_squeezed_to_a_square():
-    frame = to_crop_frame(boxed(10, 20, 40, 80))
-    np.testing.assert_allclose(frame @ [10, 20, 1], [0, 0], atol=1e-9)
-    np.testing.assert_allclose(frame @ [40, 80, 1], [1, 1], atol=1e-9)
+def test_of_a_box_that_is_not_square_the_square_around_it_is_taken_unstretched():
+    frame = to_crop_frame(boxed(10, 20, 40, 80))  # 30 wide and 60 high, centred on (25, 50)
+    np.testing.assert_allclose(frame @ [-5, 20, 1], [0, 0], atol=1e-9)
+    np.testing.assert_allclose(frame @ [55, 80, 1], [1, 1], atol=1e-9)
 
 
 def test_beyond_the_picture_its_border_goes_on():

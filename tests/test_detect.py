@@ -144,7 +144,7 @@ def test_a_threshold_outside_0_to_1_is_refused(threshold):
 
 
 def test_a_side_too_short_for_the_network_is_refused():
-    with pytest.raises(InputError, match="max_side must be at least 32 pixels, but got 31"):
+    with pytest.raises(InputError, match="max_side must lie between 32 and 8192 pixels, but got 31"):
         YuNet(max_side=31)
 
 

@@ -17,7 +17,9 @@ def contract(**changes: object) -> Contract:
     return dataclasses.replace(Contract(tuple(Expression), SIZE, 0.5, 0.25, "tiny", {}), **changes)
 
 
-def model(meta: dict[str, str], classes: int = 8, output: str = "logits") -> bytes:
+def model(
+    meta: dict[str, str], classes: int = 8, output: str = "logits", shape: tuple[object, ...] = ("batch", 1, SIZE, SIZE)
+) -> bytes:
     """A network whose k-th logit is the face's mean, after normalization, plus k."""
     graph = helper.make_graph(
         [
@@ -25,8 +27,8 @@ def model(meta: dict[str, str], classes: int = 8, output: str = "logits") -> byt
             helper.make_node("Add", ["mean", "rise"], [output]),
         ],
         "tiny",
-        [helper.make_tensor_value_info("faces", TensorProto.FLOAT, ["batch", 1, SIZE, SIZE])],
-        [helper.make_tensor_value_info(output, TensorProto.FLOAT, ["batch", classes])],
+        [helper.make_tensor_value_info("faces", TensorProto.FLOAT, list(shape))],
+        [helper.make_tensor_value_info(output, TensorProto.FLOAT, [shape[0], classes])],
         [numpy_helper.from_array(np.arange(classes, dtype=np.float32), "rise")],
     )
     proto = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
@@ -141,3 +143,34 @@ def test_softmax_gives_masked_classes_exactly_nothing():
     probabilities = softmax(np.array([[0.0, -np.inf, 0.0, -np.inf]]))
     assert probabilities.tolist() == [[0.5, 0, 0.5, 0]]
     assert probabilities.dtype == np.float32
+
+
+@pytest.mark.parametrize(
+    "shape", [("batch", 3, SIZE, SIZE), ("batch", 1, 224, 224), (8, 1, SIZE, SIZE), ("batch", SIZE)]
+)
+def test_a_model_that_does_not_take_gray_faces_of_its_size_is_refused_at_the_door(shape):
+    # Only the declared input is looked at: such a model is never run.
+    graph = helper.make_graph(
+        [helper.make_node("Identity", ["faces"], ["logits"])],
+        "other",
+        [helper.make_tensor_value_info("faces", TensorProto.FLOAT, list(shape))],
+        [helper.make_tensor_value_info("logits", TensorProto.FLOAT, None)],
+    )
+    proto = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    helper.set_model_props(proto, contract().to_meta())
+    with pytest.raises(ModelError, match=r"shape \(N, 1, 4, 4\), but it takes faces"):
+        Classifier(proto.SerializeToString())
+
+
+def test_a_model_with_a_fixed_batch_of_one_reads_several_faces_one_by_one():
+    free = Classifier(model(contract().to_meta()))
+    single = Classifier(model(contract().to_meta(), shape=(1, 1, SIZE, SIZE)))
+    crops = np.arange(3, dtype=np.uint8)[:, None, None] * np.full((SIZE, SIZE), 60, np.uint8)
+    np.testing.assert_array_equal(single.logits(crops), free.logits(crops))
+    assert len(set(free.logits(crops)[:, 0])) == 3
+
+
+def test_logits_that_are_no_numbers_are_an_error_not_an_answer():
+    meta = contract().to_meta() | {"mean": "1e39"}  # infinite in single precision
+    with pytest.raises(ModelError, match="finite"):
+        Classifier(model(meta)).logits(faces(200))

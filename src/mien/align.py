@@ -22,7 +22,7 @@ def align(image: NDArray[np.uint8], faces: Sequence[Face], size: int) -> NDArray
     """Upright gray crops, (N, size, size) uint8, of the faces in an (H, W, 3) RGB image.
 
     A face with points is turned, scaled and moved so that they meet the template (least squares, Umeyama 1991); a face
-    without is cut out by its box. What lies beyond the picture repeats its border.
+    without is cut out by the square around its box. What lies beyond the picture repeats its border.
     """
     gray = _within_reach(to_gray(image))
     shrink = [image.shape[1] / gray.shape[1], image.shape[0] / gray.shape[0], 1]  # x, y
@@ -34,12 +34,9 @@ def to_crop_frame(face: Face) -> NDArray[np.float64]:
     """The (2, 3) matrix that takes pixels of the image to the crop, whose sides are 1 long."""
     if face.points is None:
         x1, y1, x2, y2 = face.box.astype(np.float64)
-        return np.array(
-            [
-                [1 / max(x2 - x1, 1e-6), 0, -x1 / max(x2 - x1, 1e-6)],
-                [0, 1 / max(y2 - y1, 1e-6), -y1 / max(y2 - y1, 1e-6)],
-            ]
-        )
+        side = max(x2 - x1, y2 - y1, 1e-6)  # square, so that nothing is stretched
+        corner = np.array([x1 + x2 - side, y1 + y2 - side]) / 2
+        return np.column_stack([np.eye(2) / side, -corner / side])
     return similarity(face.points.astype(np.float64), TEMPLATE)
 
 

@@ -17,6 +17,8 @@ from mien.zoo import load
 
 STRIDES = (8, 16, 32)
 NMS_IOU = 0.3
+# A longer side than this would need gigabytes.
+LARGEST = 8192
 # Below this shorter side YuNet misses faces that it finds once the picture is enlarged to the second number.
 SMALL, ENLARGED = 160, 192
 
@@ -40,8 +42,8 @@ class YuNet:
     def __init__(self, threshold: float = 0.7, max_side: int = 640, rotations: bool = False, threads: int = 1) -> None:
         if not 0 < threshold < 1:
             raise InputError(f"threshold must lie between 0 and 1, but got {threshold}")
-        if max_side < 32:
-            raise InputError(f"max_side must be at least 32 pixels, but got {max_side}")
+        if not 32 <= max_side <= LARGEST:
+            raise InputError(f"max_side must lie between 32 and {LARGEST} pixels, but got {max_side}")
         self.threshold, self.max_side, self.rotations = threshold, max_side, rotations
         self._session = open_session(any_size(load("yunet")), threads)
         self._outputs = [f"{kind}_{stride}" for stride in STRIDES for kind in ("cls", "obj", "bbox", "kps")]

@@ -84,7 +84,7 @@ def _picture(outcome: Outcome, number: int, named: bool) -> str:
     """One input. named: its name is its heading; the only picture of a page has its name above already."""
     report = outcome.report
     if report is None:
-        reason = _text(str(outcome.error))
+        reason = _text(outcome.reason or "")
         heading, facts, cards = "Could not be read", "", f'<div class="message"><p>{reason}</p></div>'
     else:
         size = f"{report.size[1]} × {report.size[0]} px"
@@ -97,9 +97,9 @@ def _picture(outcome: Outcome, number: int, named: bool) -> str:
 
 
 def _figure(outcome: Outcome, image: NDArray[np.uint8], number: int) -> str:
-    height, width = image.shape[:2]
-    shown = _shown(image)
     faces = outcome.report.faces if outcome.report else ()
+    height, width = outcome.report.size if outcome.report else image.shape[:2]
+    shown = _shown(image)
     # Until the script fits them, the numbers have the size that suits a picture about as wide as half a desktop page.
     scale = width / min(shown.width, 600, 700 * width / height)
     boxes = [_box(face, f"p{number}", i, scale, width) for i, face in enumerate(faces, start=1)]
@@ -143,7 +143,7 @@ def _card(outcome: Outcome, face: FaceReport, picture: int, number: int) -> str:
         card=f"p{picture}-f{number}",
         box=f"p{picture}-b{number}",
         number=number,
-        thumbnail=_thumbnail(outcome.image, face),
+        thumbnail=_thumbnail(outcome, face),
         expression=first.label,
         percent=_percent(face.expression[first]),
         runner_up=second.label,
@@ -207,12 +207,14 @@ def _shown(image: NDArray[np.uint8]) -> Image.Image:
     return picture.resize(size, Image.Resampling.LANCZOS)
 
 
-def _thumbnail(image: NDArray[np.uint8] | None, face: FaceReport) -> str:
+def _thumbnail(outcome: Outcome, face: FaceReport) -> str:
     """The face with some surroundings, square unless the picture ends; a plain square when there is no picture."""
-    if image is None:
+    image = outcome.image
+    if image is None or outcome.report is None:
         return _jpeg(Image.new("RGB", (8, 8), "#888888"), 85)
-    center = (face.box[:2] + face.box[2:]) / 2
-    half = 0.65 * float((face.box[2:] - face.box[:2]).max())
+    box = face.box * (image.shape[1] / outcome.report.size[1])
+    center = (box[:2] + box[2:]) / 2
+    half = 0.65 * float((box[2:] - box[:2]).max())
     height, width = image.shape[:2]
     x1, y1 = np.clip(np.round(center - half), 0, [width - 1, height - 1]).astype(int)
     x2, y2 = np.clip(np.round(center + half), [x1 + 1, y1 + 1], [width, height]).astype(int)

@@ -1,7 +1,6 @@
 """A path, bytes, an array or a Pillow image to RGB uint8; only this file knows of EXIF rotation, alpha and 16 bits."""
 
 import io
-import warnings
 from os import PathLike
 from pathlib import Path
 from typing import TypeAlias
@@ -15,6 +14,10 @@ from mien.errors import InputError
 MAX_PIXELS = 100_000_000
 # What cameras, phones and the web write. Pillow knows more, and some of those start other programs to read a file.
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "DIB", "GIF", "TIFF", "PPM", "JPEG2000", "AVIF")
+# The endings of such files, by which folders are searched.
+ENDINGS = frozenset(
+    (".jpg", ".jpeg", ".jfif", ".png", ".webp", ".bmp", ".dib", ".gif", ".tif", ".tiff", ".ppm", ".pgm", ".pbm")
+) | {".jp2", ".avif"}
 ImageSource: TypeAlias = "str | PathLike[str] | bytes | NDArray[np.uint8] | Image.Image"
 
 
@@ -69,12 +72,9 @@ def _open(data: bytes, name: str) -> NDArray[np.uint8]:
     if not data:
         raise InputError(f"{name}: the file is empty", "unreadable")
     try:
-        with warnings.catch_warnings():
-            # Pillow warns from 89 megapixels on; ours is the limit that counts.
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            image = Image.open(io.BytesIO(data), formats=FORMATS)
+        image = Image.open(io.BytesIO(data), formats=FORMATS)
     except Image.DecompressionBombError as error:
-        raise _too_large(name, str(error)) from error
+        raise _too_large(name, "far too many pixels") from error
     except Exception as error:  # Pillow's parsers raise whatever they trip over
         raise InputError(
             f"{name}: not a picture that can be read; JPEG, PNG, WebP, BMP, GIF and TIFF can be", "unreadable"
@@ -86,12 +86,18 @@ def _decode(image: Image.Image, name: str) -> NDArray[np.uint8]:
     _check_size(*image.size, name)
     try:
         image.load()
-        image = ImageOps.exif_transpose(image)
-        return np.array(_to_rgb(image))
+        return np.array(_to_rgb(_upright(image)))
     except InputError:
         raise
     except Exception as error:
         raise InputError(f"{name}: the picture is damaged or cut off ({error})", "unreadable") from error
+
+
+def _upright(image: Image.Image) -> Image.Image:
+    try:
+        return ImageOps.exif_transpose(image)
+    except Exception:  # broken EXIF data say nothing of the pixels: keep the picture as it is stored
+        return image
 
 
 def _to_rgb(image: Image.Image) -> Image.Image:
@@ -100,6 +106,8 @@ def _to_rgb(image: Image.Image) -> Image.Image:
         return Image.fromarray((np.clip(np.asarray(image), 0, 65535) / 257).round().astype(np.uint8)).convert("RGB")
     if image.mode == "F":
         raise InputError("a picture of floating-point numbers has no agreed white; save it with 8 or 16 bits")
+    if image.mode == "La":
+        image = image.convert("LA")
     if image.has_transparency_data:
         image = image.convert("RGBA")
         white = Image.new("RGBA", image.size, "white")

@@ -13,7 +13,7 @@ from mien.detect import Detector, YuNet, whole_picture
 from mien.images import ImageSource, read_image
 from mien.reader import Reader
 from mien.results import ExpressionScores, FaceReport, ImageReport
-from mien.zoo import DEFAULT
+from mien.zoo import DEFAULT, MODELS
 
 
 class Pipeline:
@@ -60,8 +60,11 @@ def analyze(source: ImageSource, **options: Any) -> ImageReport:
     """Read the faces in one picture.
 
     source: a path, a file's bytes, a uint8 RGB array or a Pillow image.   options: those of Pipeline.
-    The models are loaded once for each set of options. Raises InputError when the picture is not usable.
+    The models of mien are loaded once for each set of options; a file of your own is opened anew, for it may change.
+    Raises InputError when the picture is not usable.
     """
+    if str(options.get("model", DEFAULT)) not in MODELS:
+        return Pipeline(**options)(source)
     return _pipeline(**dict(sorted(options.items())))(source)
 
 

@@ -1,12 +1,14 @@
 """What mien answers with: plain, immutable records, from one face to one picture. Pixels are of the upright image."""
 
+import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mien.errors import MienError
+from mien.errors import InputError, MienError
 from mien.vocabulary import Expression
 
 
@@ -24,6 +26,11 @@ class Face:
     points: NDArray[np.float32] | None
     score: float
 
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "box", _fixed(self.box, (4,), "box"))
+        if self.points is not None:
+            object.__setattr__(self, "points", _fixed(self.points, (5, 2), "points"))
+
     @property
     def landmark_source(self) -> str:
         """What the crop was aligned on: "detector" (its five points) or "box" (no points: the box, not turned)."""
@@ -38,6 +45,9 @@ class ExpressionScores:
     """
 
     probabilities: NDArray[np.float32]
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "probabilities", _fixed(self.probabilities, (len(Expression),), "probabilities"))
 
     @property
     def top(self) -> Expression:
@@ -60,10 +70,18 @@ class ExpressionScores:
 
 @dataclass(frozen=True, eq=False)
 class FaceReport:
-    """All that is known of one face."""
+    """All that is known of one face. What the model that read it does not give is None.
+
+    landmarks: (68, 2) float32, pixels of the image.   action_units: intensity 0 to 1 by FACS number.
+    attention: (h, w) float32, where the model looked, over the crop.   explanation: why, in words.
+    """
 
     face: Face
     expression: ExpressionScores
+    landmarks: NDArray[np.float32] | None = None
+    action_units: Mapping[int, float] | None = None
+    attention: NDArray[np.float32] | None = None
+    explanation: str | None = None
 
     @property
     def box(self) -> NDArray[np.float32]:
@@ -122,14 +140,22 @@ class ImageReport:
 class Outcome:
     """What became of one input of a batch: a report, or the error that says why there is none.
 
-    name: the input as it was given.
-    image: (H, W, 3) uint8 RGB, upright; kept only where the outcome is to be shown with its picture.
+    name: the input as it was given; bytes of a file name that are no text become U+FFFD.
+    image: (h, w, 3) uint8 RGB, upright, for showing; it may be smaller than report.size. None: not kept.
     """
 
     name: str
     report: ImageReport | None = None
     error: MienError | None = None
     image: NDArray[np.uint8] | None = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "name", _readable(self.name))
+
+    @property
+    def reason(self) -> str | None:
+        """Why there is no report, in words; None when there is one."""
+        return None if self.error is None else _readable(str(self.error))
 
     @property
     def status(self) -> str:
@@ -140,8 +166,22 @@ class Outcome:
 
     def to_dict(self) -> dict[str, Any]:
         """The JSON form: the input, then its report; a failed one has an error and no faces."""
-        start = {"input": self.name, "status": self.status, "error": None if self.error is None else str(self.error)}
+        start = {"input": self.name, "status": self.status, "error": self.reason}
         return start | ({"faces": []} if self.report is None else self.report.to_dict())
+
+
+def _fixed(values: Any, shape: tuple[int, ...], name: str) -> NDArray[np.float32]:
+    """A copy that cannot be written to; InputError when it is not of that shape, or not finite."""
+    array = np.array(values, dtype=np.float32)
+    if array.shape != shape or not np.isfinite(array).all():
+        raise InputError(f"expected {name} of shape {shape}, all finite, but got {array.tolist()}")
+    array.setflags(write=False)
+    return array
+
+
+def _readable(text: str) -> str:
+    # A file name may hold bytes that are no UTF-8; Python keeps them as surrogates, which no table or JSON can hold.
+    return re.sub("[\ud800-\udfff]", "\ufffd", text)
 
 
 def _rounded(values: Any, digits: int) -> Any:

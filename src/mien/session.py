@@ -2,7 +2,6 @@
 
 import json
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import onnxruntime
@@ -87,12 +86,12 @@ class Classifier:
     def __init__(self, model: bytes, threads: int = 1) -> None:
         self._session = open_session(model, threads)
         self.contract = Contract.read(self._session)
+        self._input, self._single = _input(self._session, self.contract.size)
         outputs = {output.name: output.shape for output in self._session.get_outputs()}
         if "logits" not in outputs:
             raise ModelError(f"the model has no output named 'logits'; it has {', '.join(outputs)}")
         if isinstance(wide := outputs["logits"][-1], int) and wide != len(self.contract.labels):
             raise ModelError(f"the model answers {wide} logits, but names {len(self.contract.labels)} labels")
-        self._input = self._session.get_inputs()[0].name
 
     def logits(self, crops: NDArray[np.uint8]) -> NDArray[np.float32]:
         """(N, S, S) uint8 gray crops -> (N, 8) float32 logits in Expression order; -inf for a class the model lacks."""
@@ -103,10 +102,36 @@ class Classifier:
                 f"but got {crops.dtype} {crops.shape}"
             )
         scaled = (crops[:, None].astype(np.float32) / 255 - contract.mean) / contract.std
-        answer: Any = self._session.run(["logits"], {self._input: scaled.astype(np.float32)})[0]
         logits = np.full((len(crops), len(Expression)), -np.inf, np.float32)
-        logits[:, [int(e) for e in contract.labels]] = answer
+        step = 1 if self._single else max(1, len(crops))
+        for start in range(0, len(crops), step):
+            part = slice(start, start + step)
+            logits[part, [int(e) for e in contract.labels]] = self._run(scaled[part].astype(np.float32))
         return logits
+
+    def _run(self, faces: NDArray[np.float32]) -> NDArray[np.float32]:
+        try:
+            answer: NDArray[np.float32] = self._session.run(["logits"], {self._input: faces})[0]
+        except Exception as error:  # ONNX Runtime has a class of its own for each way to fail
+            raise ModelError(f"the model cannot be run: {error}") from error
+        if answer.shape != (len(faces), len(self.contract.labels)) or not np.isfinite(answer).all():
+            raise ModelError(
+                f"the model should answer {len(faces)} x {len(self.contract.labels)} finite logits, but gave "
+                f"{' x '.join(map(str, answer.shape))}, {np.isfinite(answer).sum()} of them finite"
+            )
+        return answer
+
+
+def _input(session: onnxruntime.InferenceSession, size: int) -> tuple[str, bool]:
+    """The name of the one input, and whether it takes a single face at a time; ModelError when it is no gray face."""
+    inputs = session.get_inputs()
+    shape = inputs[0].shape if len(inputs) == 1 else []
+    wanted = (1, 1, size, size)
+    fits = len(shape) == 4 and all(not isinstance(n, int) or n == w for n, w in zip(shape, wanted, strict=True))
+    if not fits or inputs[0].type != "tensor(float)":
+        given = ", ".join(f"{i.name}: {i.type} {i.shape}" for i in inputs)
+        raise ModelError(f"the model should take float faces of shape (N, 1, {size}, {size}), but it takes {given}")
+    return inputs[0].name, isinstance(shape[0], int)
 
 
 def softmax(logits: NDArray[np.floating]) -> NDArray[np.float32]:

@@ -38,7 +38,7 @@ def rows(outcome: Outcome) -> list[Row]:
     """
     about: Row = dict.fromkeys(COLUMNS) | {"input": outcome.name, "status": outcome.status}
     if outcome.report is None:
-        return [about | {"error": None if outcome.error is None else str(outcome.error)}]
+        return [about | {"error": outcome.reason}]
     about["model"] = outcome.report.model
     return [about | {"face": i} | _face(face) for i, face in enumerate(outcome.report.faces)] or [about]
 
@@ -88,8 +88,8 @@ def write_json_lines(outcomes: Sequence[Outcome], path: Path) -> None:
 
 
 def json_line(outcome: Outcome) -> str:
-    """One report as one line of JSON."""
-    return json.dumps(outcome.to_dict(), ensure_ascii=False)
+    """One report as one line of JSON, in ASCII, so that it passes through any pipe."""
+    return json.dumps(outcome.to_dict())
 
 
 WRITERS: dict[str, Callable[[Sequence[Outcome], Path], None]] = {

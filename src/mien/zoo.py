@@ -74,7 +74,7 @@ def card(model: str | Path) -> list[str]:
 
 
 def _from_path(path: Path) -> bytes:
-    if path.suffix != ".onnx":
+    if path.suffix.lower() != ".onnx":
         names = ", ".join(name for name, entry in MODELS.items() if entry.reads)
         raise ModelError(f"there is no model {str(path)!r}; the models are {names}, or give the path of an .onnx file")
     try:

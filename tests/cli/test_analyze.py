@@ -12,7 +12,7 @@ from rich.console import Console
 from mien import tables
 from mien.cli import commands
 from mien.cli.analyze import find, read, summary
-from mien.errors import InputError
+from mien.errors import InputError, ModelError
 from mien.pipeline import Pipeline
 from mien.results import Outcome
 from mien.zoo import load
@@ -142,13 +142,83 @@ def test_a_model_file_of_ones_own_reads_the_faces(tmp_path):
     assert answer["faces"] == json.loads(run(ASTRONAUT).stdout)["faces"]
 
 
-def test_a_file_name_that_is_no_utf8_does_not_stop_the_batch(folder, tmp_path):
-    odd = os.fsencode(folder) + b"/odd\xff.jpg"
-    with open(odd, "wb") as file:  # noqa: PTH123 - a path of bytes
-        file.write((folder / "a.jpg").read_bytes())
-    assert run(folder, "-o", tmp_path / "faces.json", "-o", tmp_path / "faces.parquet").exit_code == 1
-    names = [image["input"] for image in json.loads((tmp_path / "faces.json").read_text())["images"]]
+@pytest.mark.parametrize("content", [ASTRONAUT.read_bytes(), b"no picture"])
+def test_a_file_name_that_is_no_utf8_does_not_stop_the_batch(folder, tmp_path, content):
+    with open(os.fsencode(folder) + b"/odd\xff.jpg", "wb") as file:  # noqa: PTH123 - a path of bytes
+        file.write(content)
+    outputs = [tmp_path / f"faces{ending}" for ending in (".json", ".csv", ".parquet", ".html")]
+    assert run(folder, *(word for output in outputs for word in ("-o", output))).exit_code == 1
+    assert all(output.is_file() for output in outputs)
+    names = [image["input"] for image in json.loads(outputs[0].read_text())["images"]]
     assert any(name.endswith("odd\ufffd.jpg") for name in names)
+    lines = [json.loads(line)["input"] for line in run(folder, tmp_path / "gone\udcff.jpg").stdout.splitlines()]
+    assert lines[-1].endswith("gone\ufffd.jpg")
+
+
+def test_json_lines_are_ascii_so_that_any_pipe_takes_them(tmp_path):
+    photo = tmp_path / "при.png"
+    shutil.copy(ASTRONAUT, photo)
+    line = run(photo).stdout
+    assert line.isascii()
+    assert json.loads(line)["input"] == str(photo)
+
+
+def test_an_input_is_never_written_over(tmp_path):
+    photo = tmp_path / "photo.png"
+    shutil.copy(ASTRONAUT, photo)
+    result = run(photo, "-o", tmp_path / "." / "photo.png")
+    assert result.exit_code == 2
+    assert "would be overwritten" in result.stderr
+    assert photo.read_bytes() == ASTRONAUT.read_bytes()
+
+
+def test_a_name_too_long_for_any_file_is_a_failed_row():
+    result = run("x" * 5000 + ".png", ASTRONAUT)
+    assert [json.loads(line)["status"] for line in result.stdout.splitlines()] == ["unreadable", "ok"]
+
+
+def test_a_folder_that_cannot_be_listed_is_a_failed_row(folder, monkeypatch):
+    def walk(top, onerror):
+        onerror(PermissionError(13, "Permission denied", f"{top}/closed"))
+        yield from ()
+
+    monkeypatch.setattr("mien.cli.analyze.os.walk", walk)
+    result = run(folder)
+    (line,) = result.stdout.splitlines()
+    assert json.loads(line)["error"].endswith("closed: cannot be listed (Permission denied)")
+    assert result.exit_code == 1
+
+
+def test_a_model_that_fails_on_a_face_fails_that_picture_only(folder, monkeypatch):
+    def fail(self, faces):
+        raise ModelError("the model cannot be run")
+
+    monkeypatch.setattr("mien.session.Classifier._run", fail)
+    statuses = [json.loads(line)["status"] for line in run(folder).stdout.splitlines()]
+    assert statuses == ["model_error", "no_face", "unreadable"]
+
+
+def test_stopping_a_batch_keeps_what_was_read(folder, tmp_path, monkeypatch):
+    def stop(path, pipeline):
+        if str(path).endswith("b.png"):
+            raise KeyboardInterrupt
+        return read(path, pipeline)
+
+    monkeypatch.setattr("mien.cli.analyze.read", stop)
+    result = run(folder, "-o", tmp_path / "faces.json")
+    assert result.exit_code == 1
+    assert "stopped after 1 of 3" in result.stderr
+    assert len(json.loads((tmp_path / "faces.json").read_text())["images"]) == 1
+
+
+def test_a_page_of_many_pictures_shows_large_ones_reduced_with_boxes_in_place(tmp_path):
+    for name in ("a.png", "b.png"):
+        Image.open(ASTRONAUT).convert("RGB").resize((2600, 2600)).save(tmp_path / name)
+    assert run(tmp_path, "-o", tmp_path / "faces.html").exit_code == 0
+    source = (tmp_path / "faces.html").read_text()
+    assert source.count('viewBox="0 0 2600 2600"') == 2
+    assert source.count("data:image/jpeg;base64,") == 4  # each picture and each thumbnail
+    assert 'width="1280" height="1280"' in source
 
 
 def test_an_output_that_cannot_be_written_does_not_cost_the_others(tmp_path, monkeypatch):

@@ -73,3 +73,18 @@ def test_a_picture_that_cannot_be_read_is_named_when_it_is_asked_for(tmp_path):
     assert data[0].image.shape == (8, 8, 3)
     with pytest.raises(InputError, match=r"b\.png: the file is empty"):
         data[1]
+
+
+def test_the_expressions_are_those_with_a_folder_in_any_split(tmp_path):
+    write(tmp_path, "train/happy/a.png", "train/sad/b.png", "test/happy/c.png")
+    (tmp_path / "test" / "fear").mkdir()
+    assert Folder(tmp_path, "test").expressions == (Expression.HAPPINESS, Expression.SADNESS, Expression.FEAR)
+
+
+def test_a_folder_of_one_class_masks_nothing(tmp_path):
+    assert Folder(write(tmp_path, "happy/a.png")).expressions == tuple(Expression)
+
+
+def test_hidden_files_and_folders_named_like_pictures_are_no_samples(tmp_path):
+    write(tmp_path, "happy/a.png", "happy/._a.png", "happy/b.png/c.txt")
+    assert [s.source[-5:] for s in Folder(tmp_path)] == ["a.png"]

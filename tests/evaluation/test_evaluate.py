@@ -3,11 +3,13 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from mien.datasets import Sample
+from mien.datasets import Folder, Sample
 from mien.errors import InputError
 from mien.evaluation.evaluate import evaluate, scores
+from mien.evaluation.intervals import wilson_interval
 from mien.session import Contract
 from mien.vocabulary import Expression
+from tests.helpers import encoded, noise
 
 META = {"shift": ",".join(["0.1"] * 8), "strength": "0.5", "temperature": "2.0", "accuracy_cost": "0.0"}
 
@@ -38,7 +40,8 @@ def test_accuracy_recall_and_counts_are_those_counted_by_hand():
     result = evaluate(Brightness(), data, resamples=200)
     assert result["n"] == 4
     assert result["accuracy"]["value"] == pytest.approx(0.75)
-    assert result["per_class"]["happiness"] == {"recall": pytest.approx(2 / 3), "low": 0.0, "high": 1.0, "n": 3}
+    low, high = wilson_interval(2, 3)
+    assert result["per_class"]["happiness"] == {"recall": pytest.approx(2 / 3), "low": low, "high": high, "n": 3}
     assert result["per_class"]["anger"]["recall"] is None
     assert result["confusion"][1][2] == 1
     assert result["accuracy"]["low"] <= 0.75 <= result["accuracy"]["high"]
@@ -101,6 +104,56 @@ def test_a_class_that_the_model_lacks_is_named_and_its_samples_count_as_missed()
 def test_an_empty_selection_is_refused_with_the_reasons():
     with pytest.raises(InputError, match="not a face"):
         evaluate(Brightness(), [sample(1, clear(9))])
+
+
+def test_under_multi_target_any_right_class_is_credited():
+    # Happiness 4 and surprise 6 votes: both are right, and shade 2 answers surprise, shade 1 happiness, shade 4 anger.
+    votes = [0, 4, 6, 0, 0, 0, 0, 0, 0, 0]
+    data = [sample(1, votes), sample(2, votes), sample(4, votes)]
+    result = evaluate(Brightness(), data, protocol="multi-target", resamples=50)
+    assert result["accuracy"]["value"] == pytest.approx(2 / 3)
+    assert result["confusion"][Expression.HAPPINESS][Expression.ANGER] == 1  # the first of the right ones
+    with pytest.raises(InputError, match="multi-target"):
+        evaluate(Brightness(), data, protocol="multi-target", cross_fit=2)
+
+
+def test_a_picture_that_cannot_be_read_is_dropped_and_counted(tmp_path):
+    for name, content in (
+        ("happy/good.png", encoded(noise(48, 48))),
+        ("happy/bad.png", b"no picture"),
+        ("sad/.x.png", b""),
+    ):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(content)
+    result = evaluate(Brightness(), Folder(tmp_path), resamples=50)
+    assert (result["n"], result["dropped"]["unreadable"]) == (1, 1)
+
+
+def test_the_error_of_calibration_is_the_mean_over_answers_not_that_of_their_mixture():
+    # Half of the answers are too sure, half too unsure; mixed they would seem calibrated.
+    labels = np.repeat([0, 1], 500)
+    sure, unsure = np.zeros((1000, 8)), np.zeros((1000, 8))
+    sure[:, 0], sure[:, 1] = 0.52, 0.48
+    unsure[:, 0], unsure[:, 1] = 0.48, 0.47
+    apart = [scores(labels, p[None], resamples=50)["ece"] for p in (sure, unsure)]
+    assert scores(labels, np.stack([sure, unsure]), resamples=50)["ece"] == pytest.approx(np.mean(apart))
+
+
+def test_the_interval_of_the_calibration_error_holds_its_value_for_a_calibrated_model():
+    rng = np.random.default_rng(0)
+    answers = rng.dirichlet(np.full(8, 0.3), 1500)
+    labels = (answers.cumsum(axis=1) > rng.random((1500, 1))).argmax(axis=1)
+    result = scores(labels, answers[None], resamples=400)
+    assert result["ece_interval"]["low"] < result["ece"] < result["ece_interval"]["high"]
+
+
+def test_a_rare_class_widens_the_interval_of_the_mean_recall():
+    labels = np.array([0] * 500 + [1] * 10)
+    answers = np.eye(8)[np.zeros(510, int)]
+    interval = scores(labels, answers[None], resamples=400)["mean_recall"]
+    # Nought of ten may well be a recall of 0.2, which the plain bootstrap would never draw.
+    assert interval["high"] > 0.55
+    assert interval["low"] == pytest.approx(0.5, abs=0.01)
 
 
 def test_a_recall_of_nought_has_an_interval_of_some_width():

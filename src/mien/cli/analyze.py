@@ -1,12 +1,16 @@
 """mien analyze: pictures to a table, a page, an annotated picture or JSON."""
 
 import glob
+import os
 import shlex
 import sys
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import click
+import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 from rich.console import Console
 from rich.markup import escape
@@ -14,15 +18,17 @@ from rich.progress import track
 from rich.table import Table
 
 from mien import tables
-from mien.datasets.folder import PICTURES
 from mien.errors import InputError, MienError, ModelError
-from mien.images import read_image
+from mien.extras import optional
+from mien.images import ENDINGS, read_image
 from mien.pipeline import Pipeline
 from mien.results import Outcome
 from mien.zoo import DEFAULT
 
 PICTURE_ENDINGS = (".png", ".jpg", ".jpeg")
-ENDINGS = (*tables.WRITERS, ".html", *PICTURE_ENDINGS)
+ENDINGS_OUT = (*tables.WRITERS, ".html", *PICTURE_ENDINGS)
+# The longest side of a picture on a page.
+LONGEST = 1280
 
 
 @click.command()
@@ -33,7 +39,7 @@ ENDINGS = (*tables.WRITERS, ".html", *PICTURE_ENDINGS)
     "outputs",
     type=click.Path(path_type=Path, dir_okay=False),
     multiple=True,
-    help=f"File to write; its ending decides: {' '.join(ENDINGS)}. May be given several times.",
+    help=f"File to write; its ending decides: {' '.join(ENDINGS_OUT)}. May be given several times.",
 )
 @click.option("--model", default=DEFAULT, metavar="NAME|FILE.onnx", show_default=True, help="Who reads the faces.")
 @click.option("--threshold", default=0.7, show_default=True, help="Lowest detector score that counts as a face.")
@@ -59,7 +65,7 @@ def analyze(
     then the exit code is 1.
     """
     paths = list(find(inputs))
-    _check(outputs, len(paths))
+    _check(outputs, paths)
     try:
         pipeline = Pipeline(
             model=model,
@@ -71,24 +77,31 @@ def analyze(
         )
     except (InputError, ModelError) as error:
         raise click.UsageError(str(error)) from error
-    keep_pictures = any(output.suffix.lower() not in tables.WRITERS for output in outputs)
+    show = any(output.suffix.lower() not in tables.WRITERS for output in outputs)
     piped = not outputs and not sys.stdout.isatty()
     outcomes: list[Outcome] = []
+    failed = False
     quiet = len(paths) < 2 or not sys.stderr.isatty()
-    for path in track(paths, "Reading", console=Console(stderr=True), disable=quiet, transient=True):
-        outcome = read(path, pipeline, keep_pictures)
-        outcomes.append(outcome)
-        if piped:
-            click.echo(tables.json_line(outcome))
+    try:
+        for path in track(paths, "Reading", console=Console(stderr=True), disable=quiet, transient=True):
+            outcome = read(path, pipeline)
+            if piped:
+                click.echo(tables.json_line(outcome))
+            # A folder of large pictures would not fit into memory; a page shows them reduced anyway.
+            keep = outcome.image if len(paths) == 1 or outcome.image is None else reduced(outcome.image)
+            outcomes.append(replace(outcome, image=keep if show else None))
+    except KeyboardInterrupt:
+        click.echo(f"mien: stopped after {len(outcomes)} of {len(paths)} inputs", err=True)
+        failed = True
     if not piped:
         Console(stderr=bool(outputs) and not sys.stdout.isatty()).print(summary(outcomes))
-    failed = any(outcome.report is None for outcome in outcomes)
-    for output in outputs:
+    failed |= any(outcome.report is None for outcome in outcomes)
+    for output in outputs if outcomes else ():
         try:
             if write(output, outcomes):
                 click.echo(f"wrote {output}", err=True)
         except OSError as error:  # the other files are still worth writing
-            click.echo(f"mien: {output}: cannot be written ({error.strerror})", err=True)
+            click.echo(f"mien: {output}: cannot be written ({error.strerror or error})", err=True)
             failed = True
     if failed:
         context.exit(1)
@@ -97,50 +110,72 @@ def analyze(
 def find(inputs: Sequence[str]) -> Iterator[str | Outcome]:
     """The pictures that the arguments name, in a fixed order; an argument that names none gives its outcome at once."""
     for text in inputs:
-        path = Path(text)
-        if path.is_dir():
-            found: list[str] = sorted(str(p) for p in path.rglob("*") if p.suffix.lower() in PICTURES and p.is_file())
-            cause: InputError | None = InputError(f"{text}: no pictures in this folder", "no_pictures")
-        elif not path.exists() and glob.has_magic(text):
-            found = sorted(p for p in glob.glob(text, recursive=True) if Path(p).is_file())
+        # os.path answers False where Path would raise, as for a folder that may not be entered.
+        if os.path.isdir(text):
+            found: list[str | Outcome] = list(_walk(text))
+            cause = InputError(f"{text}: no pictures in this folder", "no_pictures")
+        elif not os.path.exists(text) and glob.has_magic(text):
+            found = [path for path in sorted(glob.glob(text, recursive=True)) if os.path.isfile(path)]
             cause = InputError(f"{text}: the pattern matches no file", "missing")
         else:
-            found, cause = [text], None
-        yield from found
-        if not found:
-            yield Outcome(text, error=cause)
+            found, cause = [text], InputError("")
+        yield from found or [Outcome(text, error=cause)]
 
 
-def read(path: str | Outcome, pipeline: Pipeline, keep_picture: bool = False) -> Outcome:
-    """One input to its outcome; a failure is an outcome too."""
+def _walk(folder: str) -> Iterator[str | Outcome]:
+    """The pictures in a folder and below, and an outcome for each folder that cannot be listed."""
+    refused: list[OSError] = []
+    for here, folders, names in os.walk(folder, onerror=refused.append):
+        folders.sort()
+        for name in sorted(names):
+            if os.path.splitext(name)[1].lower() in ENDINGS and not name.startswith("."):
+                yield os.path.join(here, name)
+    for error in refused:
+        cause = InputError(f"{error.filename}: cannot be listed ({error.strerror})", "unreadable")
+        yield Outcome(str(error.filename), error=cause)
+
+
+def read(path: str | Outcome, pipeline: Pipeline) -> Outcome:
+    """One input to its outcome, with its picture; a failure is an outcome too."""
     if isinstance(path, Outcome):
         return path
-    # A file name may hold bytes that are no UTF-8; they cannot stand in JSON or a table.
-    name = path.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
     try:
-        picture = read_image(path)
-        return Outcome(name, pipeline(picture), image=picture if keep_picture else None)
+        image = read_image(path)
+        return Outcome(path, pipeline(image), image=image)
     except MienError as error:
-        return Outcome(name, error=error)
+        return Outcome(path, error=error)
 
 
 def write(output: Path, outcomes: Sequence[Outcome]) -> bool:
     """Write all outcomes to one file; its ending says how. False when there is no picture to draw on."""
+    image, report = outcomes[0].image, outcomes[0].report
     ending = output.suffix.lower()
-    if ending in tables.WRITERS:
-        tables.WRITERS[ending](outcomes, output)
-    elif ending == ".html":
-        from mien.html import page
+    # Written beside and then moved, so that a full disk does not cost the file that was there.
+    beside = output.with_name(f".{output.stem}.part{output.suffix}")
+    try:
+        if ending in tables.WRITERS:
+            tables.WRITERS[ending](outcomes, beside)
+        elif ending == ".html":
+            from mien.html import page
 
-        output.write_text(page(outcomes, f"mien {shlex.join(sys.argv[1:])}"), encoding="utf-8")
-    else:
-        image, report = outcomes[0].image, outcomes[0].report
-        if image is None or report is None:
+            beside.write_text(page(outcomes, f"mien {shlex.join(sys.argv[1:])}"), encoding="utf-8")
+        elif image is None or report is None:
             return False
-        from mien.draw import draw
+        else:
+            from mien.draw import draw
 
-        Image.fromarray(draw(image, report)).save(output, quality=92)
+            Image.fromarray(draw(image, report)).save(beside, quality=92)
+        beside.replace(output)
+    finally:
+        beside.unlink(missing_ok=True)
     return True
+
+
+def reduced(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """The picture at the size in which a page shows it, where it is larger."""
+    picture = Image.fromarray(image)
+    picture.thumbnail((LONGEST, LONGEST))
+    return np.asarray(picture)
 
 
 def summary(outcomes: Sequence[Outcome]) -> Table:
@@ -151,7 +186,7 @@ def summary(outcomes: Sequence[Outcome]) -> Table:
     for outcome in outcomes:
         name = escape(outcome.name if len(outcome.name) <= 30 else "…" + outcome.name[-29:])
         if outcome.report is None:
-            table.add_row(name, "-", f"[red]{outcome.status}[/]: {escape(str(outcome.error))}")
+            table.add_row(name, "-", f"[red]{outcome.status}[/]: {escape(outcome.reason or '')}")
         elif not outcome.report.faces:
             table.add_row(name, "-", "no face found")
         for i, face in enumerate(outcome.report.faces if outcome.report else ()):
@@ -166,19 +201,24 @@ def summary(outcomes: Sequence[Outcome]) -> Table:
     return table
 
 
-def _check(outputs: Sequence[Path], inputs: int) -> None:
+def _check(outputs: Sequence[Path], inputs: Sequence[str | Outcome]) -> None:
     """Everything that could go wrong when writing is better said before an hour of reading."""
+    read_from = {os.path.realpath(path) for path in inputs if isinstance(path, str)}
     for output in outputs:
         ending = output.suffix.lower()
-        if ending not in ENDINGS:
-            raise click.BadParameter(f"{output}: the ending must be one of {' '.join(ENDINGS)}", param_hint="-o")
-        if ending in PICTURE_ENDINGS and inputs > 1:
-            raise click.BadParameter(
-                f"{output}: a picture shows one input, but there are {inputs}; use .html for many", param_hint="-o"
-            )
+        if ending not in ENDINGS_OUT:
+            raise _wrong(f"{output}: the ending must be one of {' '.join(ENDINGS_OUT)}")
+        if ending in PICTURE_ENDINGS and len(inputs) > 1:
+            raise _wrong(f"{output}: a picture shows one input, but there are {len(inputs)}; use .html for many")
         if not output.parent.is_dir():
-            raise click.BadParameter(f"{output}: the folder {output.parent} does not exist", param_hint="-o")
+            raise _wrong(f"{output}: the folder {output.parent} does not exist")
+        if not os.access(output.parent, os.W_OK):
+            raise _wrong(f"{output}: the folder {output.parent} cannot be written to")
+        if os.path.realpath(output) in read_from:
+            raise _wrong(f"{output}: is also an input and would be overwritten")
         if ending == ".parquet":
-            from mien.extras import optional
-
             optional("pyarrow", "parquet")
+
+
+def _wrong(message: str) -> click.BadParameter:
+    return click.BadParameter(message, param_hint="-o")

@@ -14,13 +14,13 @@ from rich.table import Table
 import mien
 from mien.cli.data import DATA_HELP, open_data
 from mien.detect import YuNet
-from mien.errors import ModelError
+from mien.errors import InputError, ModelError
 from mien.evaluation.evaluate import evaluate as run
 from mien.evaluation.machine import machine
 from mien.session import Classifier
 from mien.zoo import load
 
-PROTOCOLS = ("majority", "cross-entropy", "soft-votes")
+PROTOCOLS = ("majority", "cross-entropy", "multi-target", "soft-votes")
 
 
 @click.command()
@@ -39,13 +39,20 @@ PROTOCOLS = ("majority", "cross-entropy", "soft-votes")
 )
 @click.option(
     "--cross-fit",
+    type=click.IntRange(min=0),
     default=0,
     show_default=True,
     metavar="SPLITS",
     help="Also refit the calibration on so many random halves and score the other halves.",
 )
-@click.option("--resamples", default=2000, show_default=True, help="Bootstrap resamples for the intervals.")
-@click.option("--seed", default=0, show_default=True)
+@click.option(
+    "--resamples",
+    type=click.IntRange(min=10),
+    default=2000,
+    show_default=True,
+    help="Bootstrap resamples for the intervals.",
+)
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
 @click.option("--threads", default=1, show_default=True, help="Threads for each model.")
 @click.option("--figures", is_flag=True, help="Also write the confusion matrix and reliability diagram as PNG files.")
 @click.option("-o", "--output", type=click.Path(path_type=Path, dir_okay=False), help="result.json to write.")
@@ -70,7 +77,7 @@ def evaluate(
         raise click.UsageError(f"{output}: the folder {output.parent} does not exist")
     try:
         classify = Classifier(load(model), threads)
-    except ModelError as error:
+    except (InputError, ModelError) as error:
         raise click.UsageError(str(error)) from error
     scores = run(
         classify,
@@ -91,7 +98,11 @@ def evaluate(
             "mien": mien.__version__,
         }
     )
-    Console().print(summary(result))
+    if sys.stdout.isatty():
+        Console().print(summary(result))
+    else:
+        click.echo(json.dumps(result))
+        Console(stderr=True, width=80).print(summary(result))
     if output is not None:
         output.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
         click.echo(f"wrote {output}", err=True)
@@ -146,4 +157,5 @@ def summary(result: dict[str, Any]) -> Table:
 def _interval(values: dict[str, Any], key: str = "value") -> str:
     if values[key] is None:
         return "-"
-    return f"{100 * values[key]:.1f} [{100 * values['low']:.1f}, {100 * values['high']:.1f}]"
+    value, low, high = (f"{100 * values[k]:.1f}".replace("100.0", "100") for k in (key, "low", "high"))
+    return f"{value} [{low}, {high}]"

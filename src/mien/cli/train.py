@@ -84,7 +84,7 @@ def _option(field: "Field[Any]", hint: Any) -> Callable[[click.Command], click.C
     return click.option(flag, field.name, type=hint, default=field.default, show_default=True)
 
 
-class _Numbers(click.ParamType[tuple[int, ...]]):
+class _Numbers(click.ParamType):  # type: ignore[type-arg]
     name = "N,N,..."
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[int, ...]:

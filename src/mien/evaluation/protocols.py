@@ -4,8 +4,9 @@ Vote arrays are (N, 10): the eight expressions, then "unknown" and "not a face".
 (counts of one), as the reference reader of FERPlus does; what is left of a row is its *sum*.
 """
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -17,6 +18,7 @@ from mien.vocabulary import Expression
 
 CLASSES = len(Expression)
 UNKNOWN, NOT_A_FACE = CLASSES, CLASSES + 1
+_CANNOT_BE_READ = ("unreadable", "missing", "too_large")
 
 
 class Targets(NamedTuple):
@@ -91,8 +93,8 @@ RULES = {"majority": majority, "cross-entropy": cross_entropy, "multi-target": m
 class Selection:
     """The samples of a dataset that a protocol keeps.
 
-    samples: kept, in order.   targets: (n, 8) float32, one row a sample.
-    protocol: its name.   dropped: how many rows went, by reason.
+    samples: kept, in order, each picture as `select` was told to keep it.   targets: (n, 8) float32, a row a sample.
+    protocol: its name, "single label" where the data have no votes.   dropped: how many rows went, by reason.
     """
 
     samples: list[Sample]
@@ -106,25 +108,51 @@ class Selection:
         return np.asarray(self.targets.argmax(axis=1), np.int64)
 
 
-def select(dataset: Iterable[Sample], protocol: str = "majority") -> Selection:
-    """Apply a vote rule of RULES to every sample; one without votes keeps its own single label."""
+def select(
+    dataset: Sequence[Sample],
+    protocol: str = "majority",
+    *,
+    duplicates: bool = True,
+    prepare: Callable[[NDArray[np.uint8]], NDArray[np.uint8]] = lambda image: image,
+) -> Selection:
+    """Apply a vote rule of RULES to every sample; one without votes keeps its own single label.
+
+    duplicates: False leaves out, uncounted, samples whose pixels also occur in another split.
+    prepare: what to keep of each picture, such as its crop, so that large pictures need not stay in memory.
+    A picture that cannot be read is dropped under its cause ("unreadable"); InputError for any other fault of the data.
+    """
     if protocol not in RULES:
         raise InputError(f"there is no protocol {protocol!r}; the rules are {', '.join(RULES)}")
-    samples = list(dataset)
-    voted = np.array([s.votes if s.votes is not None else _as_votes(s) for s in samples]).reshape(-1, CLASSES + 2)
-    targets = RULES[protocol](voted)
-    reason = [
-        r if s.votes is not None or s.expression is not None else "no label"
-        for s, r in zip(samples, targets.reason, strict=True)
-    ]
-    dropped = {r: reason.count(r) for r in sorted(set(reason)) if r}
-    kept = [i for i, r in enumerate(reason) if not r]
-    if all(s.votes is None for s in samples):
-        protocol = "single label"
-    return Selection([samples[i] for i in kept], targets.values[kept], protocol, dropped)
+    samples: list[Sample] = []
+    values: list[NDArray[np.float32]] = []
+    dropped: Counter[str] = Counter()
+    voted = False
+    for index in range(len(dataset)):
+        try:
+            sample = dataset[index]
+        except InputError as error:
+            if error.status not in _CANNOT_BE_READ:
+                raise
+            dropped[error.status] += 1
+            continue
+        if sample.duplicate and not duplicates:
+            continue
+        voted |= sample.votes is not None
+        targets = RULES[protocol](_votes(sample)[None])
+        if targets.reason[0]:
+            labelled = sample.votes is not None or sample.expression is not None
+            dropped[targets.reason[0] if labelled else "no label"] += 1
+        else:
+            samples.append(replace(sample, image=prepare(sample.image)))
+            values.append(targets.values[0])
+    name = protocol if voted or not samples else "single label"
+    return Selection(samples, np.array(values, np.float32).reshape(-1, CLASSES), name, dict(sorted(dropped.items())))
 
 
-def _as_votes(sample: Sample) -> NDArray[np.uint8]:
+def _votes(sample: Sample) -> NDArray[np.uint8]:
+    """The sample's votes, or ten for its one label; none where it has neither."""
+    if sample.votes is not None:
+        return sample.votes
     votes = np.zeros(CLASSES + 2, np.uint8)
     if sample.expression is not None:
         votes[sample.expression] = 10

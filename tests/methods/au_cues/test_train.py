@@ -10,7 +10,7 @@ from mien.datasets import Sample
 from mien.errors import InputError
 from mien.evaluation.protocols import select
 from mien.methods import au_cues
-from mien.methods.au_cues.train import MEAN, SIZE, STD, loader, loss, normalize, recalls, tensor
+from mien.methods.au_cues.train import MEAN, SIZE, STD, crop, loader, loss, normalize, recalls, tensor
 from mien.vocabulary import Expression
 from tests.helpers import drawn_face, noise
 
@@ -68,7 +68,7 @@ def learnt(tmp_path_factory):
 
 def test_thirty_two_faces_of_two_classes_are_learnt_by_heart(learnt):
     trained, log = learnt
-    assert recalls(trained, select(faces(32))) == {"accuracy": 1.0, "mean_recall": 1.0}
+    assert recalls(trained, select(faces(32), prepare=crop)) == {"accuracy": 1.0, "mean_recall": 1.0}
     assert log[-1]["loss"] < 0.2 * log[0]["loss"]
 
 
@@ -92,7 +92,7 @@ def test_data_of_which_no_face_is_left_are_refused_with_the_reasons(tmp_path):
 @pytest.mark.parametrize(("rebalance", "share"), [(0, 0.1), (0.5, 0.25), (1, 0.5)])
 def test_a_rare_class_is_drawn_as_often_as_the_setting_says(rebalance, share):
     # Nine to one; its square root, three to one; and even.
-    chosen = select([sample(SAD if i < 100 else HAPPY) for i in range(1000)], "soft-votes")
+    chosen = select([sample(SAD if i < 100 else HAPPY) for i in range(1000)], "soft-votes", prepare=crop)
     torch.manual_seed(0)
     drawn = torch.cat([targets for _, targets in loader(chosen, dataclasses.replace(TINY, rebalance=rebalance))])
     assert len(drawn) == 1000
@@ -101,7 +101,7 @@ def test_a_rare_class_is_drawn_as_often_as_the_setting_says(rebalance, share):
 
 
 def test_a_batch_keeps_each_face_with_its_own_target():
-    chosen = select(faces(16), "soft-votes")
+    chosen = select(faces(16), "soft-votes", prepare=crop)
     for images, targets in loader(chosen, TINY):
         assert (images.dtype, images.shape[1:]) == (torch.uint8, (1, SIZE, SIZE))
         for image, target in zip(images, targets, strict=True):
@@ -110,13 +110,13 @@ def test_a_batch_keeps_each_face_with_its_own_target():
 
 
 def test_fewer_faces_than_a_batch_still_make_one():
-    assert [len(images) for images, _ in loader(select(faces(5)), TINY)] == [5]
-    assert [len(images) for images, _ in loader(select(faces(19)), TINY)] == [8, 8]
+    assert [len(images) for images, _ in loader(select(faces(5), prepare=crop), TINY)] == [5]
+    assert [len(images) for images, _ in loader(select(faces(19), prepare=crop), TINY)] == [8, 8]
 
 
 def test_faces_of_any_size_become_crops_and_those_of_the_right_size_stay_as_they_are():
     small, large = faces(2)[0], Sample(noise(200, 100, 3), expression=SAD)
-    crops = tensor(select([small, large]))
+    crops = tensor(select([small, large], prepare=crop))
     assert crops.shape == (2, 1, SIZE, SIZE)
     np.testing.assert_array_equal(crops[0, 0], drawn_face(True, 0))
 
@@ -136,7 +136,7 @@ def test_without_augmentation_the_loss_is_the_cross_entropy_against_the_votes():
             logits[:, [HAPPY, SAD]] = torch.tensor([0.75, 0.25]).log()
             return logits
 
-    images = tensor(select(faces(4)))
+    images = tensor(select(faces(4), prepare=crop))
     targets = torch.zeros(4, 8)
     targets[:, [HAPPY, SAD]] = torch.tensor([0.5, 0.5])
     wanted = -0.5 * np.log(0.75) - 0.5 * np.log(0.25)
@@ -149,4 +149,4 @@ def test_recalls_of_a_hand_worked_case():
             return nn.functional.one_hot(torch.full((len(images),), int(HAPPY)), 8).float()
 
     three_to_one = [sample(HAPPY), sample(HAPPY), sample(HAPPY), sample(SAD)]
-    assert recalls(AlwaysHappy(), select(three_to_one)) == {"accuracy": 0.75, "mean_recall": 0.5}
+    assert recalls(AlwaysHappy(), select(three_to_one, prepare=crop)) == {"accuracy": 0.75, "mean_recall": 0.5}

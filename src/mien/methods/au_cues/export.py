@@ -15,7 +15,7 @@ from mien.evaluation.calibration import Calibration, fit
 from mien.evaluation.protocols import select
 from mien.export.to_onnx import Calibrated, to_onnx
 from mien.methods.au_cues.model import Reader
-from mien.methods.au_cues.train import MEAN, PRIORS, SIZE, STD, Settings, build, normalize, tensor
+from mien.methods.au_cues.train import MEAN, PRIORS, SIZE, STD, Settings, build, crop, normalize, tensor
 from mien.session import Contract
 from mien.vocabulary import Expression
 
@@ -53,7 +53,9 @@ def export(
     shift = np.array([np.log(n / d) if d > 0 else 0 for n, d in zip(priors["natural"], priors["drawn"], strict=True)])
     calibration = Calibration(tuple(map(float, shift)))
     if calibrate is not None:
-        faces = select((s for s in calibrate if not s.duplicate), "majority")
+        faces = select(calibrate, duplicates=False, prepare=crop)
+        if not faces.samples:
+            raise InputError(f"no face is left to calibrate on; dropped: {faces.dropped}")
         with torch.no_grad():
             logits = torch.cat([network(normalize(part)) for part in torch.split(tensor(faces), 256)]).numpy()
         calibration = fit(logits, faces.labels, shift, accuracy_cost)

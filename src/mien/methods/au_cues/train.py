@@ -71,11 +71,11 @@ def train(
     valid: faces for the accuracy in the log (strict majority, without duplicates); nothing is chosen by it.
     """
     torch.manual_seed(settings.seed)
-    faces = select(dataset, "soft-votes")
+    faces = select(dataset, "soft-votes", prepare=crop)
     if not faces.samples:
         raise InputError(f"no face is left to train on; dropped: {faces.dropped or 'none, the data are empty'}")
     model = build(settings)
-    checks = select((s for s in valid if not s.duplicate), "majority") if valid is not None else None
+    checks = None if valid is None else select(valid, duplicates=False, prepare=crop)
     if checks is not None and not checks.samples:
         raise InputError(f"no face is left to measure accuracy on; dropped: {checks.dropped}")
     trained = fit(
@@ -114,11 +114,14 @@ def loader(faces: Selection, settings: Settings) -> DataLoader[Batch]:
     return DataLoader(data, batch_size=settings.batch_size, sampler=sampler, drop_last=len(data) > settings.batch_size)
 
 
+def crop(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """A picture that is one face already, as the (48, 48) gray crop that the network sees."""
+    return np.asarray(align(image, whole_picture(image), SIZE)[0])
+
+
 def tensor(faces: Selection) -> Tensor:
     """The crops of all samples as one (N, 1, 48, 48) uint8 tensor."""
-    return torch.from_numpy(np.concatenate([align(s.image, whole_picture(s.image), SIZE) for s in faces.samples]))[
-        :, None
-    ]
+    return torch.from_numpy(np.stack([sample.image for sample in faces.samples]))[:, None]
 
 
 def normalize(images: Tensor) -> Tensor:
