@@ -18,6 +18,7 @@ from rich.progress import track
 from rich.table import Table
 
 from mien import tables
+from mien.draw import draw, percent
 from mien.errors import InputError, MienError, ModelError
 from mien.extras import optional
 from mien.images import ENDINGS, read_image
@@ -162,8 +163,6 @@ def write(output: Path, outcomes: Sequence[Outcome]) -> bool:
         elif image is None or report is None:
             return False
         else:
-            from mien.draw import draw
-
             Image.fromarray(draw(image, report)).save(beside, quality=92)
         beside.replace(output)
     finally:
@@ -195,8 +194,8 @@ def summary(outcomes: Sequence[Outcome]) -> Table:
                 name,
                 str(i + 1),
                 f"[bold]{first.label}[/]",
-                f"{face.expression[first]:.0%}",
-                f"{second.label} {face.expression[second]:.0%}",
+                percent(face.expression[first]),
+                f"{second.label} {percent(face.expression[second])}",
             )
     return table
 
