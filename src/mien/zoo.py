@@ -42,7 +42,7 @@ MODELS = {
     "reader": Entry(
         package="mien.weights",
         file="reader.onnx",
-        sha256="771a437332c8243c95ce3a4e0b81ee4a7e3756c3395819e24b05197afd05866b",
+        sha256="c0f5ee7cebe22d6840d54572073dcacd78692345028823e0942168df0bda55d5",
         licence="Apache-2.0; its training pictures carry no open licence",
         purpose="reads the eight expressions",
     ),
