@@ -198,6 +198,13 @@ def _text(value: str) -> str:
     return escape(re.sub(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]", "\ufffd", readable))
 
 
+def reduced(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """A picture no larger than a page shows it, so that many fit into memory."""
+    picture = Image.fromarray(image)
+    picture.thumbnail((LONGEST, LONGEST))
+    return np.asarray(picture)
+
+
 def _shown(image: NDArray[np.uint8]) -> Image.Image:
     picture = Image.fromarray(image)
     scale = float(np.clip(1, SHORTEST / max(picture.size), LONGEST / max(picture.size)))

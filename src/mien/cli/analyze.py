@@ -9,8 +9,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import click
-import numpy as np
-from numpy.typing import NDArray
 from PIL import Image
 from rich.console import Console
 from rich.markup import escape
@@ -21,6 +19,7 @@ from mien import tables
 from mien.draw import draw, percent
 from mien.errors import InputError, MienError, ModelError
 from mien.extras import optional
+from mien.html import page, reduced
 from mien.images import ENDINGS, read_image
 from mien.pipeline import Pipeline
 from mien.results import Outcome
@@ -28,8 +27,6 @@ from mien.zoo import DEFAULT
 
 PICTURE_ENDINGS = (".png", ".jpg", ".jpeg")
 ENDINGS_OUT = (*tables.WRITERS, ".html", *PICTURE_ENDINGS)
-# The longest side of a picture on a page.
-LONGEST = 1280
 
 
 @click.command()
@@ -157,8 +154,6 @@ def write(output: Path, outcomes: Sequence[Outcome]) -> bool:
         if ending in tables.WRITERS:
             tables.WRITERS[ending](outcomes, beside)
         elif ending == ".html":
-            from mien.html import page
-
             beside.write_text(page(outcomes, f"mien {shlex.join(sys.argv[1:])}"), encoding="utf-8")
         elif image is None or report is None:
             return False
@@ -168,13 +163,6 @@ def write(output: Path, outcomes: Sequence[Outcome]) -> bool:
     finally:
         beside.unlink(missing_ok=True)
     return True
-
-
-def reduced(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """The picture at the size in which a page shows it, where it is larger."""
-    picture = Image.fromarray(image)
-    picture.thumbnail((LONGEST, LONGEST))
-    return np.asarray(picture)
 
 
 def summary(outcomes: Sequence[Outcome]) -> Table:
