@@ -170,6 +170,7 @@ def test_a_model_with_a_fixed_batch_of_one_reads_several_faces_one_by_one():
     assert len(set(free.logits(crops)[:, 0])) == 3
 
 
+@pytest.mark.filterwarnings("ignore:overflow")
 def test_logits_that_are_no_numbers_are_an_error_not_an_answer():
     meta = contract().to_meta() | {"mean": "1e39"}  # infinite in single precision
     with pytest.raises(ModelError, match="finite"):
