@@ -42,3 +42,39 @@ def expression(word: str) -> Expression:
     if found is None:
         raise InputError(f"{word!r} names no expression; the eight are {', '.join(e.label for e in Expression)}")
     return found
+
+
+class ActionUnit(IntEnum):
+    """FACS action units; the value is the FACS number, so ActionUnit(12) is AU12."""
+
+    INNER_BROW_RAISER = 1
+    OUTER_BROW_RAISER = 2
+    BROW_LOWERER = 4
+    UPPER_LID_RAISER = 5
+    CHEEK_RAISER = 6
+    LID_TIGHTENER = 7
+    NOSE_WRINKLER = 9
+    UPPER_LIP_RAISER = 10
+    LIP_CORNER_PULLER = 12
+    DIMPLER = 14
+    LIP_CORNER_DEPRESSOR = 15
+    LOWER_LIP_DEPRESSOR = 16
+    CHIN_RAISER = 17
+    LIP_PUCKER = 18
+    LIP_STRETCHER = 20
+    LIP_FUNNELER = 22
+    LIP_PRESSOR = 24
+    LIPS_PART = 25
+    JAW_DROP = 26
+    LIP_SUCK = 28
+    EYES_CLOSED = 43
+
+    @property
+    def label(self) -> str:
+        """The name in words: "lip corner puller"."""
+        return self.name.lower().replace("_", " ")
+
+    @property
+    def column(self) -> str:
+        """The name of its table column, as py-feat has it: "AU12"."""
+        return f"AU{self.value:02d}"

@@ -12,6 +12,7 @@ COMMANDS = {
     "analyze": "Read the faces in pictures.",
     "evaluate": "Measure a model on labelled faces.",
     "export": "Turn a finished training run into an ONNX file.",
+    "pseudo-label": "Label faces with a teacher: landmarks, action units, head pose.",
     "train": "Train a method.",
     "weights": "List the models that are installed and check them.",
 }
@@ -26,7 +27,8 @@ class _Commands(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in COMMANDS:
             return None
-        command: click.Command = getattr(import_module(f"mien.cli.{cmd_name}"), cmd_name)
+        name = cmd_name.replace("-", "_")
+        command: click.Command = getattr(import_module(f"mien.cli.{name}"), name)
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

@@ -1,0 +1,61 @@
+"""mien pseudo-label: a teacher's landmarks, action units and head pose for every face of a data set."""
+
+import json
+import sys
+from collections import Counter
+from pathlib import Path
+
+import click
+from rich.console import Console
+from rich.progress import track
+
+from mien.cli.data import DATA_HELP, open_data
+from mien.datasets import pseudo_labels
+from mien.vocabulary import Expression
+
+
+@click.command()
+@click.option("--data", required=True, metavar="KIND:PATH", help=DATA_HELP)
+@click.option("--split", help="train, valid or test, where one file or folder holds several.")
+@click.option("--teacher", type=click.Choice(["mediapipe"]), default="mediapipe", show_default=True)
+@click.option(
+    "--model", required=True, type=click.Path(path_type=Path, dir_okay=False), help="MediaPipe's face_landmarker.task."
+)
+@click.option(
+    "--calibration",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Pseudo-labels of the training faces, whose calibration is to be used; left out, it is fitted on these faces.",
+)
+@click.option(
+    "-o", "--output", required=True, type=click.Path(path_type=Path, dir_okay=False), help="Parquet to write."
+)
+def pseudo_label(
+    data: str, split: str | None, teacher: str, model: Path, calibration: Path | None, output: Path
+) -> None:
+    """Label faces with a teacher model: 68 landmarks, 52 blendshapes, 21 action units with 3 asymmetries, head pose.
+
+    Prints how often the teacher succeeded, by expression. Needs the extra `mediapipe`, in an environment of its own.
+    """
+    if not output.parent.is_dir():
+        raise click.UsageError(f"{output}: the folder {output.parent} does not exist")
+    constants = None if calibration is None else pseudo_labels.read(calibration).calibration
+    dataset = open_data(data, split)
+    ask = pseudo_labels.Teacher({"mediapipe": pseudo_labels.mediapipe_mesh}[teacher](model))
+    quiet = not sys.stderr.isatty()
+    labels = pseudo_labels.label(
+        dataset,
+        ask,
+        constants,
+        lambda rows: track(list(rows), "Labelling", console=Console(stderr=True), disable=quiet, transient=True),
+    )
+    pseudo_labels.write(labels, output, model)
+    shown = [pseudo_labels.shown_expression(dataset[i]) for i in range(len(dataset))]
+    total, found = Counter(shown), Counter(e for e, ok in zip(shown, labels.found, strict=True) if ok)
+    rates = {
+        "none" if e is None else e.label: {"found": found[e], "faces": total[e], "rate": round(found[e] / total[e], 4)}
+        for e in (*Expression, None)
+        if total[e]
+    }
+    summary = {"found": int(labels.found.sum()), "faces": len(labels.found), "by_expression": rates} | labels.about
+    click.echo(json.dumps(summary))
+    click.echo(f"wrote {output}", err=True)

@@ -1,0 +1,265 @@
+"""Labels that a teacher model gives to faces without such labels: landmarks, blendshapes, action units and head pose.
+
+The teacher is MediaPipe's Face Landmarker. It is needed at development time only, in an environment of its own: its
+package brings another OpenCV. Faces are shown to it enlarged and with margin, for its own detector misses tight crops.
+"""
+
+import hashlib
+import json
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from mien.datasets.sample import Sample
+from mien.detect import Detector, YuNet
+from mien.errors import InputError
+from mien.extras import optional
+from mien.facs import BLENDSHAPES, VECTOR, Calibration, action_units, mirrored_shapes
+from mien.vocabulary import Expression
+
+# Which of the mesh's 478 points stand for the 68 of iBUG (Sagonas et al., 2013), in iBUG order.
+_JAW = (162, 234, 93, 58, 172, 136, 149, 148, 152, 377, 378, 365, 397, 288, 323, 454, 389)
+_BROWS = (71, 63, 105, 66, 107, 336, 296, 334, 293, 301)
+_NOSE = (168, 197, 5, 4, 75, 97, 2, 326, 305)
+_EYES = (33, 160, 158, 133, 153, 144, 362, 385, 387, 263, 373, 380)
+_OUTER_LIPS = (61, 39, 37, 0, 267, 269, 291, 405, 314, 17, 84, 181)
+_INNER_LIPS = (78, 82, 13, 312, 308, 317, 14, 87)
+MESH_TO_68 = np.array((*_JAW, *_BROWS, *_NOSE, *_EYES, *_OUTER_LIPS, *_INNER_LIPS))
+# For each of the 68 points its mirror image: a picture flipped left to right swaps the two.
+_UPPER = (*range(16, -1, -1), *range(26, 16, -1), 27, 28, 29, 30, *range(35, 30, -1))
+_LOWER = (45, 44, 43, 42, 47, 46, 39, 38, 37, 36, 41, 40, 54, 53, 52, 51, 50, 49, 48, 59, 58, 57, 56, 55)
+MIRRORED_68 = np.array((*_UPPER, *_LOWER, 64, 63, 62, 61, 60, 67, 66, 65))
+Image = NDArray[np.uint8]
+
+
+class Mesh(NamedTuple):
+    """What the face mesh model answers for a picture.
+
+    points: (478, 2) pixels.   shapes: (52,) blendshapes in BLENDSHAPES order.
+    rotation: (3, 3), from the face's axes to the camera's (x right, y up, z towards the camera).
+    """
+
+    points: NDArray[np.float64]
+    shapes: NDArray[np.float64]
+    rotation: NDArray[np.float64]
+
+
+class Reading(NamedTuple):
+    """What the teacher says of one face.
+
+    landmarks: (68, 2) float32, pixels of the sample's image.   shapes: (52,) float32 blendshapes.
+    pose: (3,) float32, yaw, pitch, roll in degrees: to the image's right, up, and clockwise in the image.
+    attempt: which way of showing the face worked, from 0.
+    """
+
+    landmarks: NDArray[np.float32]
+    shapes: NDArray[np.float32]
+    pose: NDArray[np.float32]
+    attempt: int
+
+
+class Teacher:
+    """Shows a face in several ways until the mesh model accepts it.
+
+    mesh: a picture to its Mesh, or None where it finds no face; `mediapipe_mesh` makes the real one.
+    """
+
+    def __init__(self, mesh: Callable[[Image], Mesh | None], detect: Detector | None = None) -> None:
+        self._mesh = mesh
+        self._detect = YuNet() if detect is None else detect
+
+    def __call__(self, image: Image) -> Reading | None:
+        """The reading of the one face in an (H, W, 3) RGB picture, or None when every attempt fails."""
+        for attempt, (to_shown, size, mirror) in enumerate(self._attempts(image)):
+            shown = cv2.warpAffine(
+                image, to_shown, (size, size), flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE
+            )
+            found = self._mesh(np.ascontiguousarray(shown[:, ::-1] if mirror else shown))
+            if found is not None:
+                return _reading(found, to_shown, size, mirror, attempt)
+        return None
+
+    def _attempts(self, image: Image) -> Iterator[tuple[NDArray[np.float64], int, bool]]:
+        """Matrix from the image to the picture shown, the side of that picture, and whether it is mirrored."""
+        whole = _square(np.array([0, 0, image.shape[1], image.shape[0]], float), margin=0.25)
+        faces = self._detect(image)[:1]
+        for box in [_square(face.box.astype(float), margin=0.5) for face in faces]:
+            yield _onto(box, 256), 256, False
+        yield _onto(whole, 360), 360, False
+        yield _onto(whole, 576), 576, False
+        yield _onto(whole, 360), 360, True
+
+
+def mediapipe_mesh(model: Path) -> Callable[[Image], Mesh | None]:
+    """MediaPipe's Face Landmarker from its .task file; needs the extra `mediapipe`."""
+    if not model.is_file():
+        raise InputError(f"{model}: there is no such file; it is MediaPipe's face_landmarker .task file", "missing")
+    mediapipe, vision = optional("mediapipe", "mediapipe"), optional("mediapipe.tasks.python.vision", "mediapipe")
+    base = optional("mediapipe.tasks.python", "mediapipe").BaseOptions(model_asset_path=str(model))
+    options = vision.FaceLandmarkerOptions(
+        base_options=base,
+        running_mode=vision.RunningMode.IMAGE,
+        min_face_detection_confidence=0.3,
+        output_face_blendshapes=True,
+        output_facial_transformation_matrixes=True,
+    )
+    landmarker = vision.FaceLandmarker.create_from_options(options)
+
+    def mesh(image: Image) -> Mesh | None:
+        answer = landmarker.detect(mediapipe.Image(image_format=mediapipe.ImageFormat.SRGB, data=image))
+        if not answer.face_landmarks:
+            return None
+        points = np.array([(p.x * image.shape[1], p.y * image.shape[0]) for p in answer.face_landmarks[0]])
+        scores = {shape.category_name: shape.score for shape in answer.face_blendshapes[0]}
+        shapes = np.array([scores[name] for name in BLENDSHAPES])
+        return Mesh(points, shapes, np.array(answer.facial_transformation_matrixes[0])[:3, :3])
+
+    return mesh
+
+
+@dataclass(frozen=True, eq=False)
+class PseudoLabels:
+    """A teacher's labels of N samples, in their order; rows where it failed are NaN.
+
+    found: (N,) bool.   landmarks: (N, 68, 2).   shapes: (N, 52).   pose: (N, 3).   action_units: (N, 24).
+    source: of each sample.   calibration: what made action units of shapes.   about: teacher, file, attempts.
+    """
+
+    found: NDArray[np.bool_]
+    landmarks: NDArray[np.float32]
+    shapes: NDArray[np.float32]
+    pose: NDArray[np.float32]
+    action_units: NDArray[np.float32]
+    source: list[str]
+    calibration: Calibration
+    about: dict[str, Any]
+
+
+def label(
+    dataset: Sequence[Sample],
+    teacher: Callable[[Image], Reading | None],
+    calibration: Calibration | None = None,
+    progress: Callable[[Iterable[int]], Iterable[int]] = iter,
+) -> PseudoLabels:
+    """Ask the teacher about every sample.
+
+    calibration: that of the training faces, for any other split; left out, it is fitted on these samples, of which
+    those count as neutral whose label, or largest vote, is.   progress: wraps the indices, to show how far it is.
+    """
+    count = len(dataset)
+    landmarks = np.full((count, 68, 2), np.nan, np.float32)
+    shapes = np.full((count, len(BLENDSHAPES)), np.nan, np.float32)
+    pose = np.full((count, 3), np.nan, np.float32)
+    attempts: dict[int, int] = {}
+    neutral, sources = np.zeros(count, bool), []
+    for i in progress(range(count)):
+        sample = dataset[i]
+        sources.append(sample.source)
+        neutral[i] = shown_expression(sample) is Expression.NEUTRAL
+        reading = teacher(sample.image)
+        if reading is not None:
+            landmarks[i], shapes[i], pose[i] = reading.landmarks, reading.shapes, reading.pose
+            attempts[reading.attempt] = attempts.get(reading.attempt, 0) + 1
+    found = ~np.isnan(pose[:, 0])
+    if calibration is None:
+        if not (found & neutral).any():
+            raise InputError("no neutral face was found to calibrate on; give the calibration of the training faces")
+        calibration = Calibration.fit(shapes[found].astype(np.float64), neutral[found])
+    units = np.full((count, VECTOR), np.nan, np.float32)
+    units[found] = action_units(calibration(shapes[found].astype(np.float64)))
+    about = {"attempts": {str(k): v for k, v in sorted(attempts.items())}, "dead": list(calibration.dead)}
+    return PseudoLabels(found, landmarks, shapes, pose, units, sources, calibration, about)
+
+
+def shown_expression(sample: Sample) -> Expression | None:
+    """The label of a sample, or the largest of its votes; None where that is no expression."""
+    if sample.votes is None:
+        return sample.expression
+    top = int(sample.votes.argmax())
+    return Expression(top) if top < len(Expression) and sample.votes[top] > 0 else None
+
+
+def write(labels: PseudoLabels, path: Path, model: Path | None = None) -> None:
+    """One row a sample to Parquet; rows that failed are null. Calibration and teacher stand in the file's metadata."""
+    arrow, parquet = optional("pyarrow", "parquet"), optional("pyarrow.parquet", "parquet")
+    about = labels.about | {"rest": labels.calibration.rest.tolist(), "most": labels.calibration.most.tolist()}
+    if model is not None:
+        about |= {"teacher": model.name, "sha256": hashlib.sha256(model.read_bytes()).hexdigest()}
+    columns: dict[str, Any] = {"source": labels.source, "found": labels.found}
+    for name, width in _WIDTHS.items():
+        values = getattr(labels, name).reshape(len(labels.found), width)
+        rows = [row if ok else None for row, ok in zip(values, labels.found, strict=True)]
+        columns[name] = arrow.array(rows, arrow.list_(arrow.float32(), width))
+    parquet.write_table(arrow.table(columns).replace_schema_metadata({"mien": json.dumps(about)}), path)
+
+
+def read(path: Path) -> PseudoLabels:
+    """The labels that `write` wrote; InputError when the file is none of them."""
+    parquet = optional("pyarrow.parquet", "parquet")
+    if not path.is_file():
+        raise InputError(f"{path}: there is no such file", "missing")
+    try:
+        table = parquet.read_table(path)
+        about = json.loads(table.schema.metadata[b"mien"])
+        found = table["found"].to_numpy()
+        arrays = {}
+        for name, width in _WIDTHS.items():
+            arrays[name] = np.full((len(found), width), np.nan, np.float32)
+            rows = [row for row in table[name].to_pylist() if row is not None]
+            arrays[name][found] = np.array(rows, np.float32).reshape(-1, width)
+        calibration = Calibration(np.array(about.pop("rest")), np.array(about.pop("most")))
+    except (KeyError, TypeError, ValueError, OSError) as error:
+        raise InputError(f"{path}: not a file of pseudo-labels; `mien pseudo-label` writes them") from error
+    return PseudoLabels(
+        found=found,
+        landmarks=arrays["landmarks"].reshape(-1, 68, 2),
+        shapes=arrays["shapes"],
+        pose=arrays["pose"],
+        action_units=arrays["action_units"],
+        source=table["source"].to_pylist(),
+        calibration=calibration,
+        about=about,
+    )
+
+
+_WIDTHS = {"landmarks": 136, "shapes": len(BLENDSHAPES), "pose": 3, "action_units": VECTOR}
+
+
+def _square(box: NDArray[np.float64], margin: float) -> NDArray[np.float64]:
+    """The square around a box, enlarged by a share of its side on each side: x1, y1 and the side."""
+    center = (box[:2] + box[2:]) / 2
+    side = float((box[2:] - box[:2]).max()) * (1 + 2 * margin)
+    return np.array([*(center - side / 2), side])
+
+
+def _onto(square: NDArray[np.float64], size: int) -> NDArray[np.float64]:
+    """The (2, 3) matrix, between pixel centres, that takes a square of the image to a picture of this side."""
+    scale = size / square[2]
+    offset = (0.5 - square[:2]) * scale - 0.5
+    return np.array([[scale, 0, offset[0]], [0, scale, offset[1]]])
+
+
+def _reading(found: Mesh, to_shown: NDArray[np.float64], size: int, mirror: bool, attempt: int) -> Reading:
+    points, shapes, (yaw, pitch, roll) = found.points[MESH_TO_68], found.shapes, _pose(found.rotation)
+    if mirror:
+        points = (points * [-1, 1] + [size, 0])[MIRRORED_68]
+        shapes, yaw, roll = shapes[mirrored_shapes()], -yaw, -roll
+    # The mesh counts from the picture's corner; so do landmarks of an image. The matrix counts from pixel centres.
+    landmarks = (points - 0.5 - to_shown[:, 2]) / to_shown[0, 0] + 0.5
+    return Reading(
+        landmarks.astype(np.float32), shapes.astype(np.float32), np.array([yaw, pitch, roll], np.float32), attempt
+    )
+
+
+def _pose(rotation: NDArray[np.float64]) -> tuple[float, float, float]:
+    """Yaw, pitch and roll in degrees from where the face's forward and upward axes point."""
+    forward, up = rotation[:, 2], rotation[:, 1]
+    yaw = np.degrees(np.arctan2(forward[0], forward[2]))
+    pitch = np.degrees(np.arcsin(np.clip(forward[1] / np.linalg.norm(forward), -1, 1)))
+    roll = np.degrees(np.arctan2(up[0], up[1]))
+    return float(yaw), float(pitch), float(roll)
