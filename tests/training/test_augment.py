@@ -6,6 +6,10 @@ from mien.training import augment
 SIDE = 32
 
 
+def move(images, **limits):
+    return augment.move(images, augment.movement(len(images), **limits, device=images.device))
+
+
 def pictures(count: int = 16, seed: int = 0) -> torch.Tensor:
     return torch.rand(count, 1, SIDE, SIDE, generator=torch.Generator().manual_seed(seed))
 
@@ -33,7 +37,7 @@ def spread(images: torch.Tensor) -> torch.Tensor:
 
 
 STEPS = {
-    "move": lambda images: augment.move(images, degrees=15, scale=0.15, shift=0.12),
+    "move": lambda images: move(images, degrees=15, scale=0.15, shift=0.12),
     "light": lambda images: augment.light(images, contrast=0.3, brightness=0.15),
     "soften": lambda images: augment.soften(images, share=0.5),
     "erase": lambda images: augment.erase(images, share=0.5),
@@ -67,7 +71,7 @@ def test_shape_and_range_stay_and_the_pictures_given_are_not_written_to(step):
 def test_without_turn_scale_and_shift_every_face_is_itself_or_its_mirror_image():
     torch.manual_seed(0)
     images = pictures(64)
-    moved = augment.move(images, degrees=0, scale=0, shift=0)
+    moved = move(images, degrees=0, scale=0, shift=0)
     itself = ((moved - images).abs().amax(dim=(1, 2, 3)) < 1e-4).tolist()
     mirrored = ((moved - images.flip(3)).abs().amax(dim=(1, 2, 3)) < 1e-4).tolist()
     assert [a != b for a, b in zip(itself, mirrored, strict=True)] == [True] * 64
@@ -76,7 +80,7 @@ def test_without_turn_scale_and_shift_every_face_is_itself_or_its_mirror_image()
 
 def test_a_shift_moves_by_up_to_its_share_of_the_width_in_all_directions():
     torch.manual_seed(0)
-    moved = centers(augment.move(blob(400, width=0.04), degrees=0, scale=0, shift=0.25))
+    moved = centers(move(blob(400, width=0.04), degrees=0, scale=0, shift=0.25))
     assert moved.abs().max() < 0.255
     assert (moved.amax(0) > 0.2).all()
     assert (moved.amin(0) < -0.2).all()
@@ -85,7 +89,7 @@ def test_a_shift_moves_by_up_to_its_share_of_the_width_in_all_directions():
 def test_a_scale_changes_the_size_by_up_to_its_share_and_nothing_else():
     torch.manual_seed(0)
     given = blob(400, width=0.08)
-    moved = augment.move(given, degrees=0, scale=0.3, shift=0)
+    moved = move(given, degrees=0, scale=0.3, shift=0)
     sizes = spread(moved) / spread(given)
     assert 0.68 < sizes.min() < 0.75
     assert 1.25 < sizes.max() < 1.33  # pixels blur the spot a little
@@ -94,7 +98,7 @@ def test_a_scale_changes_the_size_by_up_to_its_share_and_nothing_else():
 
 def test_a_turn_goes_round_the_centre_by_up_to_its_degrees_both_ways():
     torch.manual_seed(0)
-    x, y = centers(augment.move(blob(400, y=-0.3, width=0.04), degrees=30, scale=0, shift=0)).T
+    x, y = centers(move(blob(400, y=-0.3, width=0.04), degrees=30, scale=0, shift=0)).T
     assert torch.hypot(x, y).sub(0.3).abs().max() < 0.01
     angles = torch.rad2deg(torch.atan2(x, -y))
     assert -30.5 < angles.min() < -27
@@ -105,7 +109,7 @@ def test_a_flip_and_a_turn_together_are_still_a_rigid_motion():
     ends = []
     for x, y in ((-0.2, 0.0), (0.2, 0.1)):
         torch.manual_seed(5)  # so that both are moved alike
-        ends.append(centers(augment.move(blob(200, x=x, y=y, width=0.04), degrees=30, scale=0, shift=0.05)))
+        ends.append(centers(move(blob(200, x=x, y=y, width=0.04), degrees=30, scale=0, shift=0.05)))
     distance = (ends[0] - ends[1]).norm(dim=1)
     assert (distance - (0.4**2 + 0.1**2) ** 0.5).abs().max() < 0.01
 
@@ -113,7 +117,7 @@ def test_a_flip_and_a_turn_together_are_still_a_rigid_motion():
 def test_what_comes_in_from_outside_repeats_the_border():
     torch.manual_seed(0)
     gray = torch.full((8, 1, SIDE, SIDE), 0.5)
-    assert torch.allclose(augment.move(gray, degrees=45, scale=0.3, shift=0.3), gray, atol=1e-5)
+    assert torch.allclose(move(gray, degrees=45, scale=0.3, shift=0.3), gray, atol=1e-5)
 
 
 def test_light_without_contrast_and_brightness_changes_nothing():
@@ -197,3 +201,11 @@ def test_mixup_keeps_the_sum_of_every_target_and_of_every_class():
         _, blended = augment.mixup(pictures(16), targets, alpha=0.4)
         assert torch.allclose(blended.sum(1), torch.ones(16), atol=1e-5)
         assert torch.allclose(blended.sum(0), targets.sum(0), atol=1e-5)
+
+
+def test_a_map_moves_with_its_picture_and_keeps_its_values():
+    matrix = augment.movement(64, degrees=20, scale=0.2, shift=0.1, device=torch.device("cpu"))
+    spots = blob(64, width=0.1)
+    pictures, maps = augment.move(spots, matrix), augment.move((spots > 0.5).float(), matrix, mode="nearest")
+    assert set(maps.unique().tolist()) == {0.0, 1.0}
+    assert torch.allclose(centers(pictures), centers(maps), atol=0.05)

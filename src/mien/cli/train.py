@@ -12,10 +12,11 @@ from typing import Any
 import click
 
 from mien.cli.data import DATA_HELP, open_data
+from mien.datasets.pseudo_labels import read
 from mien.extras import optional
 
 METHODS = {"au-cues": "mien.methods.au_cues"}
-METHODS_HELP = {"au-cues": "The expression reader, the case of AU cues without attention loss."}
+METHODS_HELP = {"au-cues": "The expression reader; its attention can be taught to match action units."}
 
 
 def method(name: str) -> ModuleType:
@@ -54,14 +55,28 @@ def _command(name: str) -> click.Command:
     @click.option(
         "-o", "--output", type=click.Path(path_type=Path, file_okay=False), required=True, help="Folder of the run."
     )
+    @click.option(
+        "--pseudo-labels",
+        type=click.Path(path_type=Path, dir_okay=False),
+        help="A teacher's labels of --data, written by mien pseudo-label; needed for an attention weight above 0.",
+    )
     @click.option("--resume", is_flag=True, help="Go on with the run in the folder after its last whole epoch.")
-    def command(data: str, split: str | None, valid: str | None, output: Path, resume: bool, **settings: Any) -> None:
+    def command(
+        data: str,
+        split: str | None,
+        valid: str | None,
+        output: Path,
+        pseudo_labels: Path | None,
+        resume: bool,
+        **settings: Any,
+    ) -> None:
         logging.basicConfig(level=logging.INFO, format="%(message)s")
         module.train(
             open_data(data, split),
             module.Settings(**settings),
             output,
             valid=None if valid is None else open_data(valid),
+            labels=None if pseudo_labels is None else read(pseudo_labels),
             resume=resume,
         )
         click.echo(f"wrote {output / 'model.safetensors'}; next: mien export {name} {output} -o model.onnx", err=True)

@@ -14,24 +14,31 @@ def _uniform(n: int, limit: float, device: torch.device) -> Tensor:
     return (torch.rand(n, device=device) * 2 - 1) * limit
 
 
-def move(images: Tensor, *, degrees: float, scale: float, shift: float) -> Tensor:
-    """Flip half of the faces; turn, scale and shift each by a uniform draw.
+def movement(count: int, *, degrees: float, scale: float, shift: float, device: torch.device) -> Tensor:
+    """(count, 2, 3) matrices that flip half of the faces and turn, scale and shift each by a uniform draw.
 
-    images: (B, C, H, W).   degrees, scale, shift: largest turn, largest change of size (0.15: 0.85 to 1.15) and largest
-    shift as a share of the width. What comes in from outside repeats the border.
+    degrees, scale, shift: largest turn, largest change of size (0.15: 0.85 to 1.15) and largest shift as a share of the
+    width. The matrices take output to input coordinates, both from -1 to 1.
     """
-    count, device = len(images), images.device
     angle = _uniform(count, math.radians(degrees), device)
     size = 1 / (1 + _uniform(count, scale, device))
     flip = torch.where(torch.rand(count, device=device) < 0.5, -1.0, 1.0)
-    matrix = torch.zeros(count, 2, 3, device=device)  # (B, 2, 3), output to input coordinates
+    matrix = torch.zeros(count, 2, 3, device=device)  # (B, 2, 3)
     matrix[:, 0, 0] = angle.cos() * size * flip
     matrix[:, 0, 1] = -angle.sin() * size
     matrix[:, 1, 0] = angle.sin() * size * flip
     matrix[:, 1, 1] = angle.cos() * size
     matrix[:, :, 2] = torch.stack([_uniform(count, 2 * shift, device), _uniform(count, 2 * shift, device)], 1)
+    return matrix
+
+
+def move(images: Tensor, matrix: Tensor, mode: str = "bilinear") -> Tensor:
+    """Move (B, C, H, W) pictures by the matrices of `movement`; what comes in from outside repeats the border.
+
+    mode: "bilinear" for pictures, "nearest" for maps that go with them.
+    """
     grid = F.affine_grid(matrix, list(images.shape), align_corners=False)  # (B, H, W, 2)
-    return F.grid_sample(images, grid, padding_mode="border", align_corners=False)
+    return F.grid_sample(images, grid, mode=mode, padding_mode="border", align_corners=False)
 
 
 def light(images: Tensor, *, contrast: float, brightness: float) -> Tensor:

@@ -1,16 +1,21 @@
 import dataclasses
 import json
 
+import cv2
 import numpy as np
 import pytest
 import torch
 from torch import nn
 
 from mien.datasets import Sample
+from mien.datasets.pseudo_labels import PseudoLabels, Reading, label
 from mien.errors import InputError
 from mien.evaluation.protocols import select
+from mien.facs import Calibration
 from mien.methods import au_cues
-from mien.methods.au_cues.train import MEAN, SIZE, STD, crop, loader, loss, normalize, recalls, tensor
+from mien.methods.au_cues.loss import alignment_loss, attention
+from mien.methods.au_cues.maps import class_map, mean_face
+from mien.methods.au_cues.train import MEAN, SIZE, STD, au_maps, crop, loader, loss, normalize, recalls, tensor
 from mien.vocabulary import Expression
 from tests.helpers import drawn_face, noise
 
@@ -150,3 +155,74 @@ def test_recalls_of_a_hand_worked_case():
 
     three_to_one = [sample(HAPPY), sample(HAPPY), sample(HAPPY), sample(SAD)]
     assert recalls(AlwaysHappy(), select(three_to_one, prepare=crop)) == {"accuracy": 0.75, "mean_recall": 0.5}
+
+
+def taught(count: int, missed: int | None = None) -> tuple[list[Sample], PseudoLabels]:
+    """Faces, and a teacher that sees the mean face in every one but `missed`."""
+    samples = [dataclasses.replace(face, source=f"faces:{i}") for i, face in enumerate(faces(count))]
+
+    def teach(image: np.ndarray) -> Reading | None:
+        if missed is not None and np.array_equal(image, samples[missed].image):
+            return None
+        return Reading((mean_face() * SIZE).astype(np.float32), np.zeros(52, np.float32), np.zeros(3, np.float32), 0)
+
+    calibration = Calibration(np.zeros(52), np.ones(52))
+    return samples, label(samples, teach, calibration)
+
+
+def test_maps_lie_over_the_crops_and_a_face_that_the_teacher_missed_has_none():
+    samples, labels = taught(4, missed=1)
+    maps, has_map = au_maps(select(samples, "soft-votes", prepare=crop), [(SIZE, SIZE, 3)] * 4, labels, TINY)
+    assert has_map.tolist() == [True, False, True, True]
+    assert (maps.shape, maps.dtype) == ((4, 1, SIZE, SIZE), torch.uint8)
+    assert not maps[1].any()
+    expected = cv2.resize(class_map(mean_face(), HAPPY), (SIZE, SIZE), interpolation=cv2.INTER_AREA)
+    np.testing.assert_allclose(maps[0, 0] / 255, expected, atol=0.05)
+
+
+def test_a_map_lies_over_the_square_that_is_cut_from_a_picture_that_is_not_square():
+    samples, labels = taught(1)
+    wide = dataclasses.replace(labels, landmarks=labels.landmarks * 2 + np.array([0, -24], np.float32))  # of 96 x 48
+    plain, _ = au_maps(select(samples, "soft-votes", prepare=crop), [(SIZE, SIZE, 3)], labels, TINY)
+    cut, _ = au_maps(select(samples, "soft-votes", prepare=crop), [(SIZE, 2 * SIZE, 3)], wide, TINY)
+    assert (plain.float() - cut.float()).abs().max() <= 40
+
+
+def test_attention_learns_to_match_the_maps_when_it_has_a_weight(tmp_path):
+    samples, labels = taught(16)
+    chosen = select(samples, "soft-votes", prepare=crop)
+    maps, has_map = au_maps(chosen, [(SIZE, SIZE, 3)] * 16, labels, PLAIN)
+
+    def misaligned(weight: float) -> float:
+        settings = dataclasses.replace(PLAIN, epochs=12, attention_weight=weight, learning_rate=1e-2)
+        network = au_cues.train(samples, settings, tmp_path / str(weight), labels=labels)
+        with torch.no_grad():
+            _, features = network(normalize(tensor(chosen)), (4,))
+        return float(alignment_loss([attention(f) for f in features], maps[:, 0].float() / 255, has_map))
+
+    assert misaligned(4.0) < 0.6 * misaligned(0.0)
+
+
+def test_a_batch_that_is_mixed_up_has_no_attention_loss():
+    samples, labels = taught(8)
+    chosen = select(samples, "soft-votes", prepare=crop)
+    maps, has_map = au_maps(chosen, [(SIZE, SIZE, 3)] * 8, labels, PLAIN)
+    batch = (tensor(chosen), torch.from_numpy(chosen.targets), maps, has_map)
+    network = au_cues.Reader((4, 8, 8, 16), (1, 1, 1, 1), 0.0, 0.0).eval()
+
+    def value(**changes: float) -> float:
+        torch.manual_seed(3)
+        return loss(network, batch, dataclasses.replace(PLAIN, **changes)).item()
+
+    assert value(mixup_share=1.0, attention_weight=4.0) == pytest.approx(value(mixup_share=1.0), abs=1e-6)
+    assert value(attention_weight=4.0) > value() + 0.1
+
+
+def test_an_attention_weight_needs_the_labels_of_these_very_faces(tmp_path):
+    samples, labels = taught(4)
+    settings = dataclasses.replace(TINY, attention_weight=1.0)
+    with pytest.raises(InputError, match="mien pseudo-label"):
+        au_cues.train(samples, settings, tmp_path)
+    others = dataclasses.replace(labels, source=[f"others:{i}" for i in range(4)])
+    with pytest.raises(InputError, match=r"no row for 'faces:0'.*'others:0'"):
+        au_cues.train(samples, settings, tmp_path, labels=others)

@@ -57,14 +57,19 @@ class Reader(nn.Module):
         self.dropout = nn.Dropout(dropout)
         self.expression = nn.Linear(inputs, len(Expression))
 
-    def forward(self, faces: Tensor) -> Tensor:
-        """(B, 1, 48, 48), normalized, -> (B, 8) logits in Expression order."""
+    def forward(self, faces: Tensor, stages: Sequence[int] = ()) -> Tensor | tuple[Tensor, list[Tensor]]:
+        """(B, 1, 48, 48), normalized, -> (B, 8) logits in Expression order.
+
+        stages: numbers from 1 of the stages whose features, (B, C, h, w) after their last ReLU, are wanted as well.
+        """
         x = self.stem(faces)  # (B, 32, 48, 48)
+        features = []
         for stage in self.stages:
             x = stage(x)  # (B, 256, 6, 6) in the end
+            features.append(x)
         pooled = x.mean(dim=(2, 3))  # (B, 256)
         logits: Tensor = self.expression(self.dropout(pooled))  # (B, 8)
-        return logits
+        return (logits, [features[number - 1] for number in stages]) if stages else logits
 
 
 def _convolution(inputs: int, outputs: int, size: int, stride: int = 1) -> nn.Sequential:
