@@ -1,11 +1,13 @@
 import numpy as np
+import pyarrow
+import pyarrow.parquet
 import pytest
 
 from mien.datasets import Fer2013
 from mien.datasets.fer2013 import FER2013_EXPRESSION, SIDE, USAGE
 from mien.errors import InputError
 from mien.vocabulary import Expression
-from tests.helpers import noise, write_csv, write_fer2013
+from tests.helpers import encoded, noise, write_csv, write_fer2013
 
 FACES = [noise(SIDE, SIDE, seed=i) for i in range(4)]
 
@@ -128,3 +130,34 @@ def test_pixels_that_are_no_face_are_named_with_their_row(tmp_path, pixels, said
     assert (data[0].image == 7).all()
     with pytest.raises(InputError, match=f"row 1: .*{said}"):
         data[1]
+
+
+def write_parquet(path, labels, **columns):
+    table = {"image": [encoded(face) for face in FACES[: len(labels)]], "fer2013_label": labels, **columns}
+    pyarrow.parquet.write_table(pyarrow.table(table), path)
+    return path
+
+
+def test_a_parquet_file_holds_one_split_with_labels_that_may_be_missing(tmp_path):
+    path = write_parquet(tmp_path / "faces.parquet", [3, None, 0], dup_other_split=[False, False, True])
+    samples = list(Fer2013(path))
+    assert [s.expression for s in samples] == [Expression.HAPPINESS, None, Expression.ANGER]
+    assert [s.duplicate for s in samples] == [False, False, True]
+    assert samples[2].source == "faces.parquet:2"
+    np.testing.assert_array_equal(samples[0].image[:, :, 0], FACES[0])
+
+
+def test_without_marks_for_duplicates_no_row_is_one(tmp_path):
+    assert Fer2013(write_parquet(tmp_path / "faces.parquet", [3, 4])).duplicate == [False, False]
+
+
+def test_a_parquet_label_that_fer2013_does_not_have_is_named_with_its_row(tmp_path):
+    with pytest.raises(InputError, match=r"row 1: the label is 7; FER2013 labels are 0 to 6"):
+        Fer2013(write_parquet(tmp_path / "faces.parquet", [3, 7]))
+
+
+def test_a_parquet_file_without_labels_is_refused(tmp_path):
+    path = write_parquet(tmp_path / "faces.parquet", [3])
+    pyarrow.parquet.write_table(pyarrow.parquet.read_table(path).drop_columns("fer2013_label"), path)
+    with pytest.raises(InputError, match="lacks the column 'fer2013_label'"):
+        Fer2013(path)

@@ -4,12 +4,15 @@ import csv
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mien.datasets.sample import Sample
 from mien.errors import InputError
+from mien.extras import optional
+from mien.images import read_image
 from mien.vocabulary import Expression
 
 SIDE = 48
@@ -27,9 +30,11 @@ USAGE = {"train": "Training", "valid": "PublicTest", "test": "PrivateTest"}
 
 
 class Fer2013(Sequence[Sample]):
-    """FER2013 with its own single labels, from the original fer2013.csv.
+    """FER2013 with its own single labels.
 
-    split: "train", "valid", "test" (Training, PublicTest, PrivateTest in the file) or None for all rows.
+    path: the original fer2013.csv or its folder; or a Parquet file of one split with PNG bytes in `image`, the number
+    in `fer2013_label` (null where it is not known) and, where that is marked, `dup_other_split`.
+    split: "train", "valid", "test" (Training, PublicTest, PrivateTest in the CSV) or None for all rows.
     """
 
     expressions = tuple(sorted(FER2013_EXPRESSION.values()))
@@ -37,21 +42,53 @@ class Fer2013(Sequence[Sample]):
     def __init__(self, path: Path | str, split: str | None = None) -> None:
         path = Path(path)
         self._path = path / "fer2013.csv" if path.is_dir() else path
-        rows = read_rows(self._path)
-        self.duplicate = in_several_splits([row[2] for row in rows], [row[1] for row in rows])
-        self._rows = [(i, *row) for i, row in enumerate(rows) if keeps(split, row[2])]
+        self._rows: list[tuple[int, int | None, str | bytes]]
+        if path.suffix == ".parquet":
+            table = read_parquet(path, ("fer2013_label",))
+            labels = table["fer2013_label"].to_pylist()
+            for i, label in enumerate(labels):
+                if label is not None and label not in FER2013_EXPRESSION:
+                    raise InputError(f"{path}: row {i}: the label is {label!r}; FER2013 labels are 0 to 6")
+            self._rows = list(zip(range(len(labels)), labels, table["image"].to_pylist(), strict=True))
+            self.duplicate = table["dup_other_split"].to_pylist()
+        else:
+            rows = read_rows(self._path)
+            self.duplicate = in_several_splits([row[2] for row in rows], [row[1] for row in rows])
+            self._rows = [(i, row[0], row[1]) for i, row in enumerate(rows) if keeps(split, row[2])]
 
     def __len__(self) -> int:
         return len(self._rows)
 
     def __getitem__(self, index: int) -> Sample:  # type: ignore[override]
-        row, label, pixels, _ = self._rows[index]
+        row, label, picture = self._rows[index]
+        where = f"{self._path}: row {row}"
         return Sample(
-            face(pixels, f"{self._path}: row {row}"),
-            expression=FER2013_EXPRESSION[label],
+            read_image(picture) if isinstance(picture, bytes) else face(picture, where),
+            expression=None if label is None else FER2013_EXPRESSION[label],
             source=f"{self._path.name}:{row}",
             duplicate=self.duplicate[row],
         )
+
+
+def read_parquet(path: Path, columns: Sequence[str]) -> Any:
+    """A pyarrow table with `image`, these columns and `dup_other_split`, which is false where the file has none.
+
+    InputError when the file is not there, not Parquet, or lacks a column.
+    """
+    arrow, parquet = optional("pyarrow", "parquet"), optional("pyarrow.parquet", "parquet")
+    if not path.is_file():
+        raise InputError(f"{path}: there is no such file", "missing")
+    try:
+        names = parquet.read_schema(path).names
+    except (OSError, ValueError) as error:  # what pyarrow raises is one or the other
+        raise InputError(f"{path}: not a Parquet file that can be read ({error})", "unreadable") from error
+    missing = [c for c in ("image", *columns) if c not in names]
+    if missing:
+        raise InputError(f"{path}: lacks the column {missing[0]!r}; it has {', '.join(names)}")
+    if "dup_other_split" in names:
+        return parquet.read_table(path, columns=["image", *columns, "dup_other_split"])
+    table = parquet.read_table(path, columns=["image", *columns])
+    return table.append_column("dup_other_split", arrow.array([False] * len(table)))
 
 
 def read_rows(path: Path) -> list[tuple[int, str, str]]:

@@ -9,7 +9,6 @@ from numpy.typing import NDArray
 from mien.datasets import fer2013
 from mien.datasets.sample import Sample
 from mien.errors import InputError
-from mien.extras import optional
 from mien.images import read_image
 from mien.vocabulary import Expression
 
@@ -56,24 +55,11 @@ class FerPlus(Sequence[Sample]):
         )
 
     def _from_parquet(self, path: Path) -> None:
-        parquet = optional("pyarrow.parquet", "parquet")
-        if not path.is_file():
-            raise InputError(f"{path}: there is no such file", "missing")
-        try:
-            names = parquet.read_schema(path).names
-        except (OSError, ValueError) as error:  # what pyarrow raises is one or the other
-            raise InputError(f"{path}: not a Parquet file that can be read ({error})", "unreadable") from error
-        missing = [c for c in ("image", *VOTE_COLUMNS) if c not in names]
-        if missing:
-            raise InputError(f"{path}: lacks the column {missing[0]!r}; it has {', '.join(names)}")
-        extra = ["dup_other_split"] if "dup_other_split" in names else []
-        table = parquet.read_table(path, columns=["image", *VOTE_COLUMNS, *extra])
+        table = fer2013.read_parquet(path, VOTE_COLUMNS)
         self._images: list[bytes | str] = table["image"].to_pylist()
         self._row = list(range(len(self._images)))
         self.votes = _check_votes(np.stack([table[c].to_numpy() for c in VOTE_COLUMNS], axis=1), self._row, path)
-        self.duplicate: NDArray[np.bool_] = (
-            table["dup_other_split"].to_numpy() if extra else np.zeros(len(self._images), bool)
-        )
+        self.duplicate: NDArray[np.bool_] = table["dup_other_split"].to_numpy()
 
     def _from_csv(self, folder: Path, split: str | None) -> None:
         pictures = fer2013.read_rows(folder / "fer2013.csv")
