@@ -182,3 +182,14 @@ def test_faces_are_found_first_when_asked_and_misses_are_counted():
 
     result = evaluate(Brightness(), [sample(1, clear(1))] * 2, detect=nobody, resamples=50)
     assert len(looked_at) == result["no_face_found"] == 2
+
+
+def test_a_class_of_just_enough_samples_counts_however_many_answers_are_averaged():
+    # Averages of three are no exact binary fractions: fifty of them may add up to a little less than fifty.
+    labels = np.array([0] * 50 + [1] * 60)
+    rng = np.random.default_rng(0)
+    for answers in (3, 7, 20):
+        result = scores(labels, rng.dirichlet(np.ones(8), (answers, 110)), resamples=50)
+        recalls = [result["per_class"][name]["recall"] for name in ("neutral", "happiness")]
+        assert result["per_class"]["neutral"]["n"] == 50
+        assert result["mean_recall_n50"]["value"] == pytest.approx(np.mean(recalls), abs=1e-6)

@@ -106,8 +106,7 @@ def scores(
     (confusion, reliability), (confused, calibrated) = (
         _unpacked(t, confusions.shape[1], answers) for t in (whole, many)
     )
-    counts = confusion[0].sum(axis=1)
-    recall, recalls = metrics.recall(confusion)[0], _recalls(confusion[0], confused, seed)
+    recalls = _recalls(confusion[0], confused, seed)
     ece = float(metrics.ece(reliability).mean())
     eces = metrics.ece(calibrated).mean(axis=1)
     low, high = percentile_interval(confused)
@@ -115,8 +114,8 @@ def scores(
         "n": len(labels),
         "accuracy": _interval(metrics.accuracy(confusion)[0], metrics.accuracy(confused)),
         "macro_f1": _interval(metrics.macro_f1(confusion)[0], metrics.macro_f1(confused)),
-        "mean_recall": _mean_recall(recall, recalls, counts > 0),
-        f"mean_recall_n{ENOUGH}": _mean_recall(recall, recalls, counts >= ENOUGH),
+        "mean_recall": _mean_recall(confusion[0], recalls, at_least=1),
+        f"mean_recall_n{ENOUGH}": _mean_recall(confusion[0], recalls, at_least=ENOUGH),
         "per_class": {e.label: _class(e, confusion[0], recalls[:, e]) for e in Expression},
         "ece": ece,
         "ece_interval": {k: max(0.0, v) for k, v in _bounds(eces - (eces.mean() - ece)).items()},
@@ -137,21 +136,22 @@ def _unpacked(tally: Floats, width: int, answers: int) -> tuple[Floats, Floats]:
 def _recalls(confusion: Floats, confused: Floats, seed: int) -> Floats:
     """(R, 8) recalls of the resamples; those of small classes drawn from a Beta distribution."""
     recalls = metrics.recall(confused)
-    counts, hits = confusion.sum(axis=1), np.diagonal(confusion)
+    counts, hits = metrics.samples(confusion), np.diagonal(confusion)
     rng = np.random.default_rng([seed, 1])
     for c in np.flatnonzero((counts > 0) & (counts < ENOUGH)):
         recalls[:, c] = rng.beta(hits[c] + 0.5, counts[c] - hits[c] + 0.5, len(recalls))
     return recalls
 
 
-def _mean_recall(recall: Floats, recalls: Floats, rows: NDArray[np.bool_]) -> dict[str, float | None]:
+def _mean_recall(confusion: Floats, recalls: Floats, at_least: int) -> dict[str, float | None]:
+    rows = metrics.samples(confusion) >= at_least
     if not rows.any():
         return {"value": None, "low": None, "high": None}
-    return _interval(recall[rows].mean(), np.nanmean(recalls[:, rows], axis=1))
+    return _interval(metrics.mean_recall(confusion, at_least), np.nanmean(recalls[:, rows], axis=1))
 
 
 def _class(e: Expression, confusion: Floats, recalls: Floats) -> dict[str, float | int | None]:
-    count, hits = float(confusion[e].sum()), float(confusion[e, e])
+    count, hits = int(metrics.samples(confusion)[e]), float(confusion[e, e])
     if count == 0:
         return {"recall": None, "low": None, "high": None, "n": 0}
     if count < ENOUGH:
@@ -159,7 +159,7 @@ def _class(e: Expression, confusion: Floats, recalls: Floats) -> dict[str, float
         bounds = {"low": low, "high": high}
     else:
         bounds = _bounds(recalls)
-    return {"recall": hits / count, **bounds, "n": round(count)}
+    return {"recall": hits / count, **bounds, "n": count}
 
 
 def _interval(value: Any, values: Floats) -> dict[str, float | None]:

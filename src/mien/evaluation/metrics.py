@@ -30,6 +30,11 @@ def reliability_tally(labels: NDArray[np.integer], probabilities: Floats) -> Flo
     return tally
 
 
+def samples(confusion: Floats) -> Floats:
+    """(..., 8): how many samples each class has, whole: averages over several answers leave traces of rounding."""
+    return np.asarray(confusion.sum(axis=-1).round())
+
+
 def accuracy(confusion: Floats) -> Floats:
     """The share of predictions that are right."""
     return _ratio(np.trace(confusion, axis1=-2, axis2=-1), confusion.sum(axis=(-2, -1)))
@@ -42,14 +47,14 @@ def recall(confusion: Floats) -> Floats:
 
 def mean_recall(confusion: Floats, at_least: float = 1) -> Floats:
     """The unweighted mean of the recalls of all classes with so many samples (balanced accuracy)."""
-    return _mean(np.where(confusion.sum(axis=-1) >= at_least, recall(confusion), np.nan))
+    return _mean(np.where(samples(confusion) >= at_least, recall(confusion), np.nan))
 
 
 def macro_f1(confusion: Floats) -> Floats:
     """The unweighted mean, over classes with samples, of F1 = 2 TP / (samples + predictions)."""
-    samples, predictions = confusion.sum(axis=-1), confusion.sum(axis=-2)
-    f1 = _ratio(2 * np.diagonal(confusion, axis1=-2, axis2=-1), samples + predictions)
-    return _mean(np.where(samples > 0, f1, np.nan))
+    labelled, predicted = confusion.sum(axis=-1), confusion.sum(axis=-2)
+    f1 = _ratio(2 * np.diagonal(confusion, axis1=-2, axis2=-1), labelled + predicted)
+    return _mean(np.where(labelled > 0, f1, np.nan))
 
 
 def ece(reliability: Floats) -> Floats:
