@@ -251,3 +251,12 @@ def test_names_that_look_like_markup_are_printed_as_they_are():
     table = printed([Outcome("[red]x.png", error=InputError("[bold]cause[/bold]"))])
     assert "[red]x.png" in table
     assert "[bold]cause[/bold]" in table
+
+
+def test_a_table_of_many_pictures_reduces_none(folder, tmp_path, monkeypatch):
+    def never(image):
+        raise AssertionError("nothing shows the pictures")
+
+    monkeypatch.setattr("mien.cli.analyze.reduced", never)
+    assert run(folder, "-o", tmp_path / "faces.csv").exit_code == 1  # for the broken file alone
+    assert (tmp_path / "faces.csv").is_file()

@@ -85,9 +85,10 @@ def analyze(
             outcome = read(path, pipeline)
             if piped:
                 click.echo(tables.json_line(outcome))
-            # A folder of large pictures would not fit into memory; a page shows them reduced anyway.
-            keep = outcome.image if len(paths) == 1 or outcome.image is None else reduced(outcome.image)
-            outcomes.append(replace(outcome, image=keep if show else None))
+            image = outcome.image if show else None
+            if image is not None and len(paths) > 1:
+                image = reduced(image)  # a folder of large pictures would not fit into memory
+            outcomes.append(replace(outcome, image=image))
     except KeyboardInterrupt:
         click.echo(f"mien: stopped after {len(outcomes)} of {len(paths)} inputs", err=True)
         failed = True
