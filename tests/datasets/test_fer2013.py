@@ -161,3 +161,10 @@ def test_a_parquet_file_without_labels_is_refused(tmp_path):
     pyarrow.parquet.write_table(pyarrow.parquet.read_table(path).drop_columns("fer2013_label"), path)
     with pytest.raises(InputError, match="lacks the column 'fer2013_label'"):
         Fer2013(path)
+
+
+def test_a_parquet_file_of_another_split_is_not_passed_off_as_this_one(tmp_path):
+    path = write_parquet(tmp_path / "ferplus_valid.parquet", [3])
+    assert len(Fer2013(path, "valid")) == 1
+    with pytest.raises(InputError, match="another split than 'train'"):
+        Fer2013(path, "train")

@@ -44,7 +44,7 @@ class Fer2013(Sequence[Sample]):
         self._path = path / "fer2013.csv" if path.is_dir() else path
         self._rows: list[tuple[int, int | None, str | bytes]]
         if path.suffix == ".parquet":
-            table = read_parquet(path, ("fer2013_label",))
+            table = read_parquet(path, ("fer2013_label",), split)
             labels = table["fer2013_label"].to_pylist()
             for i, label in enumerate(labels):
                 if label is not None and label not in FER2013_EXPRESSION:
@@ -63,18 +63,21 @@ class Fer2013(Sequence[Sample]):
         row, label, picture = self._rows[index]
         where = f"{self._path}: row {row}"
         return Sample(
-            read_image(picture) if isinstance(picture, bytes) else face(picture, where),
+            face(picture, where),
             expression=None if label is None else FER2013_EXPRESSION[label],
             source=f"{self._path.name}:{row}",
             duplicate=self.duplicate[row],
         )
 
 
-def read_parquet(path: Path, columns: Sequence[str]) -> Any:
+def read_parquet(path: Path, columns: Sequence[str], split: str | None) -> Any:
     """A pyarrow table with `image`, these columns and `dup_other_split`, which is false where the file has none.
 
-    InputError when the file is not there, not Parquet, or lacks a column.
+    InputError when the file is not there, not Parquet, lacks a column, or is by its name another split.
     """
+    # A Parquet file is one split, so there is nothing to choose; but never pass off one split as another.
+    if split is not None and path.stem in {f"ferplus_{other}" for other in USAGE if other != split}:
+        raise InputError(f"{path}: the file's name says another split than {split!r}; leave one of them out")
     arrow, parquet = optional("pyarrow", "parquet"), optional("pyarrow.parquet", "parquet")
     if not path.is_file():
         raise InputError(f"{path}: there is no such file", "missing")
@@ -129,8 +132,10 @@ def keeps(split: str | None, usage: str) -> bool:
     return split is None or usage == USAGE[split]
 
 
-def face(pixels: str, where: str) -> NDArray[np.uint8]:
-    """The (48, 48, 3) picture written as 2,304 numbers."""
+def face(pixels: str | bytes, where: str) -> NDArray[np.uint8]:
+    """The (48, 48, 3) picture written as 2,304 numbers, or the picture that a file's bytes hold."""
+    if isinstance(pixels, bytes):
+        return read_image(pixels)
     try:
         values = np.array(pixels.split(), dtype=np.int64)
     except (ValueError, OverflowError) as error:

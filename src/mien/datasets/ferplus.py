@@ -9,7 +9,6 @@ from numpy.typing import NDArray
 from mien.datasets import fer2013
 from mien.datasets.sample import Sample
 from mien.errors import InputError
-from mien.images import read_image
 from mien.vocabulary import Expression
 
 # The order of Sample.votes; fer2013new.csv and the Parquet files use these very names.
@@ -30,10 +29,7 @@ class FerPlus(Sequence[Sample]):
             path = path / f"ferplus_{split}.parquet"
         self._name = path.name
         if path.suffix == ".parquet":
-            # A Parquet file is one split, so there is nothing to choose; but never pass off one split as another.
-            if split is not None and path.stem in {f"ferplus_{other}" for other in fer2013.USAGE if other != split}:
-                raise InputError(f"{path}: the file's name says another split than {split!r}; leave one of them out")
-            self._from_parquet(path)
+            self._from_parquet(path, split)
         elif path.is_dir() or path.name == "fer2013.csv":
             self._from_csv(path if path.is_dir() else path.parent, split)
         else:
@@ -48,14 +44,14 @@ class FerPlus(Sequence[Sample]):
         image, row = self._images[index], self._row[index]
         where = f"{self._name}:{row}"
         return Sample(
-            image=read_image(image) if isinstance(image, bytes) else fer2013.face(image, where),
+            image=fer2013.face(image, where),
             votes=self.votes[index],
             source=where,
             duplicate=bool(self.duplicate[index]),
         )
 
-    def _from_parquet(self, path: Path) -> None:
-        table = fer2013.read_parquet(path, VOTE_COLUMNS)
+    def _from_parquet(self, path: Path, split: str | None) -> None:
+        table = fer2013.read_parquet(path, VOTE_COLUMNS, split)
         self._images: list[bytes | str] = table["image"].to_pylist()
         self._row = list(range(len(self._images)))
         self.votes = _check_votes(np.stack([table[c].to_numpy() for c in VOTE_COLUMNS], axis=1), self._row, path)
