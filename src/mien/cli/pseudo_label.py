@@ -2,7 +2,6 @@
 
 import json
 import sys
-from collections import Counter
 from pathlib import Path
 
 import click
@@ -11,7 +10,6 @@ from rich.progress import track
 
 from mien.cli.data import DATA_HELP, open_data
 from mien.datasets import pseudo_labels
-from mien.vocabulary import Expression
 
 
 @click.command()
@@ -49,13 +47,5 @@ def pseudo_label(
         lambda rows: track(list(rows), "Labelling", console=Console(stderr=True), disable=quiet, transient=True),
     )
     pseudo_labels.write(labels, output, model)
-    shown = [pseudo_labels.shown_expression(dataset[i]) for i in range(len(dataset))]
-    total, found = Counter(shown), Counter(e for e, ok in zip(shown, labels.found, strict=True) if ok)
-    rates = {
-        "none" if e is None else e.label: {"found": found[e], "faces": total[e], "rate": round(found[e] / total[e], 4)}
-        for e in (*Expression, None)
-        if total[e]
-    }
-    summary = {"found": int(labels.found.sum()), "faces": len(labels.found), "by_expression": rates} | labels.about
-    click.echo(json.dumps(summary))
+    click.echo(json.dumps(labels.about))
     click.echo(f"wrote {output}", err=True)

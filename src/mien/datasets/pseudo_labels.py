@@ -6,6 +6,7 @@ package brings another OpenCV. Faces are shown to it enlarged and with margin, f
 
 import hashlib
 import json
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -127,7 +128,8 @@ class PseudoLabels:
     """A teacher's labels of N samples, in their order; rows where it failed are NaN.
 
     found: (N,) bool.   landmarks: (N, 68, 2).   shapes: (N, 52).   pose: (N, 3).   action_units: (N, 24).
-    source: of each sample.   calibration: what made action units of shapes.   about: teacher, file, attempts.
+    source: of each sample.   calibration: what made action units of shapes.
+    about: how often the teacher found a face, by expression and by attempt, dead shapes, and its file.
     """
 
     found: NDArray[np.bool_]
@@ -156,24 +158,41 @@ def label(
     shapes = np.full((count, len(BLENDSHAPES)), np.nan, np.float32)
     pose = np.full((count, 3), np.nan, np.float32)
     attempts: dict[int, int] = {}
-    neutral, sources = np.zeros(count, bool), []
+    shown, sources = [], []
     for i in progress(range(count)):
         sample = dataset[i]
         sources.append(sample.source)
-        neutral[i] = shown_expression(sample) is Expression.NEUTRAL
+        shown.append(shown_expression(sample))
         reading = teacher(sample.image)
         if reading is not None:
             landmarks[i], shapes[i], pose[i] = reading.landmarks, reading.shapes, reading.pose
             attempts[reading.attempt] = attempts.get(reading.attempt, 0) + 1
     found = ~np.isnan(pose[:, 0])
     if calibration is None:
+        neutral = np.array([e is Expression.NEUTRAL for e in shown], bool)
         if not (found & neutral).any():
             raise InputError("no neutral face was found to calibrate on; give the calibration of the training faces")
         calibration = Calibration.fit(shapes[found].astype(np.float64), neutral[found])
     units = np.full((count, VECTOR), np.nan, np.float32)
     units[found] = action_units(calibration(shapes[found].astype(np.float64)))
-    about = {"attempts": {str(k): v for k, v in sorted(attempts.items())}, "dead": list(calibration.dead)}
+    about = {
+        "found": int(found.sum()),
+        "faces": count,
+        "by_expression": _success(shown, found),
+        "attempts": {str(k): v for k, v in sorted(attempts.items())},
+        "dead": list(calibration.dead),
+    }
     return PseudoLabels(found, landmarks, shapes, pose, units, sources, calibration, about)
+
+
+def _success(shown: Sequence[Expression | None], found: NDArray[np.bool_]) -> dict[str, dict[str, float]]:
+    """For each expression that occurs, and for samples that show none, how many faces there are and were found."""
+    total, hits = Counter(shown), Counter(e for e, ok in zip(shown, found, strict=True) if ok)
+    return {
+        "none" if e is None else e.label: {"found": hits[e], "faces": total[e], "rate": round(hits[e] / total[e], 4)}
+        for e in (*Expression, None)
+        if total[e]
+    }
 
 
 def shown_expression(sample: Sample) -> Expression | None:
