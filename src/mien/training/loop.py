@@ -4,7 +4,7 @@ import copy
 import json
 import logging
 import time
-from collections.abc import Callable, Sized
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -140,8 +140,7 @@ def _decayed(model: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
     ]
 
 
-def _schedule(optimizer: Any, schedule: Schedule, steps: Sized | int) -> SequentialLR:
-    per_epoch = steps if isinstance(steps, int) else len(steps)
+def _schedule(optimizer: Any, schedule: Schedule, per_epoch: int) -> SequentialLR:
     warmup = max(1, schedule.warmup_epochs * per_epoch)
     rest = max(1, schedule.epochs * per_epoch - warmup)
     return SequentialLR(

@@ -50,7 +50,8 @@ def export(
     network = load_run(run)
     priors = json.loads((run / PRIORS).read_text())
     # A class that no training face has was never drawn either: nothing to undo.
-    shift = np.array([np.log(n / d) if d > 0 else 0 for n, d in zip(priors["natural"], priors["drawn"], strict=True)])
+    ratios = [np.log(n / d) if d > 0 else 0 for n, d in zip(priors["natural"], priors["drawn"], strict=True)]
+    shift = np.round(ratios, 6)  # as the file will state it
     calibration = Calibration(tuple(map(float, shift)))
     if calibrate is not None:
         faces = select(calibrate, duplicates=False, prepare=crop)
@@ -66,5 +67,5 @@ def export(
         "accuracy_cost": repr(accuracy_cost),
     }
     contract = Contract(tuple(Expression), SIZE, MEAN, STD, output.stem, meta)
-    added = torch.from_numpy(calibration.strength * np.array([float(v) for v in meta["shift"].split(",")]))
+    added = torch.from_numpy(calibration.strength * shift)
     return to_onnx(Calibrated(network, added, calibration.temperature), contract, output, half=half)
