@@ -66,7 +66,6 @@ def test_the_astronaut_has_one_face_with_the_eyes_image_left_first(astronaut, de
     assert max(left_eye[1], right_eye[1]) < nose[1] < min(left_mouth[1], right_mouth[1])
     assert (face.points > face.box[:2]).all()
     assert (face.points < face.box[2:]).all()
-    assert face.landmark_source == "detector"
     assert (face.box.dtype, face.points.dtype) == (np.float32, np.float32)
 
 

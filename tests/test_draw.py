@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from mien.draw import COLORS, STYLES, TYPE, Style, arrange, draw, percent
-from mien.results import ExpressionScores, Face, FaceReport, ImageReport
+from mien.draw import COLORS, DOTTED, STYLES, TYPE, Style, arrange, draw, percent, why
+from mien.results import ActionUnits, Face, FaceReport, ImageReport
 from mien.vocabulary import Expression
+from tests.helpers import bare_report, full_report, scores, units
 
 HAPPY = {Expression.HAPPINESS: 0.93, Expression.NEUTRAL: 0.05, Expression.SURPRISE: 0.02}
 SAD = {Expression.SADNESS: 0.61, Expression.NEUTRAL: 0.39}
@@ -25,12 +26,19 @@ def photo(width: int, height: int, value: int = 128) -> NDArray[np.uint8]:
     return np.full((height, width, 3), value, np.uint8)
 
 
-def scores(given: dict[Expression, float]) -> ExpressionScores:
-    return ExpressionScores(np.array([given.get(e, 0) for e in Expression], np.float32))
-
-
 def a_face(x1: float, y1: float, x2: float, y2: float, given: dict[Expression, float] = HAPPY) -> FaceReport:
-    return FaceReport(Face(np.array([x1, y1, x2, y2], np.float32), None, 0.9), scores(given))
+    return bare_report(Face(np.array([x1, y1, x2, y2], np.float32), None, 0.9), scores(given))
+
+
+def explained(x1: float, y1: float, x2: float, y2: float, measured: ActionUnits | None = None) -> FaceReport:
+    """A happy face with action units, and landmarks on a diagonal of its box."""
+    box = np.array([x1, y1, x2, y2], np.float32)
+    return full_report(
+        face=Face(box, None, 0.9),
+        expression=scores(HAPPY),
+        action_units=measured or units({12: 0.8, 6: 0.6, 25: 0.5}),
+        landmarks=np.linspace(box[:2] + 5, box[2:] - 5, 68),
+    )
 
 
 def a_report(image: NDArray[np.uint8], *faces: FaceReport) -> ImageReport:
@@ -204,3 +212,49 @@ def test_every_expression_has_a_colour_and_dichromats_tell_them_apart():
 
 def test_a_percentage_never_claims_certainty_that_is_not_there():
     assert [percent(p) for p in (0, 0.004, 0.02, 0.973, 0.996, 1)] == ["0 %", "<1 %", "2 %", "97 %", ">99 %", "100 %"]
+
+
+def test_a_face_that_is_large_enough_gets_a_dot_at_each_landmark():
+    image = photo(600, 500)
+    large, small = explained(200, 200, 300, 200 + DOTTED), explained(200, 200, 280, 200 + DOTTED - 10)
+    dots = changed(image, draw(image, a_report(image, large)))
+    for x, y in large.landmarks.astype(int):
+        assert dots[y, x]
+    assert dots[200 : 200 + DOTTED, 200:300].mean() < 0.12
+    assert not changed(image, draw(image, a_report(image, small)))[202:278, 202:278].any()
+
+
+def test_dots_grow_with_the_face_and_stay_small():
+    def share(side: int) -> float:
+        image = photo(3 * side, 3 * side)
+        face = explained(side, side, 2 * side, 2 * side)
+        return float(changed(image, draw(image, a_report(image, face)))[side : 2 * side, side : 2 * side].mean())
+
+    assert share(800) == pytest.approx(share(400), rel=0.2)
+    assert share(800) < 0.05
+
+
+def test_landmarks_outside_the_picture_are_left_out():
+    image = photo(300, 300)
+    face = explained(-60, -60, 100, 100)
+    assert draw(image, a_report(image, face)).shape == image.shape
+
+
+def test_the_fullest_plate_names_the_three_strongest_reasons():
+    assert why(explained(0, 0, 50, 50)) == "AU12 AU6 AU25"
+    assert why(full_report(action_units=units({12: 0.8, 6: 0.6, 25: 0.5, 10: 0.4}))) == "AU12 AU6 AU25"
+    assert why(explained(0, 0, 50, 50, units({4: 0.9}))) == ""
+    assert why(a_face(0, 0, 50, 50)) == ""
+
+
+def test_reasons_are_one_more_line_where_there_is_room_and_go_first_where_there_is_none():
+    def type_drawn(*faces: FaceReport) -> int:
+        image = photo(1200, 800)
+        return type_in(draw(image, a_report(image, *faces)))
+
+    assert type_drawn(explained(500, 300, 550, 360)) > 1.15 * type_drawn(a_face(500, 300, 550, 360))
+    row = [explained(x, 300, x + 50, 360) for x in range(100, 1100, 70)]
+    bare = [a_face(x, 300, x + 50, 360) for x in range(100, 1100, 70)]
+    image = photo(1200, 800)
+    assert arrange(a_report(image, *row), 21)[0] == arrange(a_report(image, *bare), 21)[0]
+    assert type_drawn(*row) == type_drawn(*bare)

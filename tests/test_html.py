@@ -14,10 +14,11 @@ from PIL import Image
 
 import mien
 from mien.errors import InputError
-from mien.html import page
-from mien.results import ExpressionScores, Face, FaceReport, ImageReport, Outcome
+from mien.html import STRENGTH, page, pose_in_words
+from mien.images import read_image
+from mien.results import Face, FaceReport, Hidden, ImageReport, Outcome, Pose
 from mien.vocabulary import Expression
-from tests.helpers import noise
+from tests.helpers import ASTRONAUT, bare_report, full_report, noise, scores, units
 
 POINTS = np.array([[60, 50], [90, 50], [75, 65], [65, 80], [85, 80]], np.float32)
 HAPPY = {Expression.HAPPINESS: 0.97, Expression.NEUTRAL: 0.02, Expression.SURPRISE: 0.01}
@@ -29,14 +30,24 @@ BREAKING_OUT = "</script><script>alert(1)</script>\"'><img src=x onerror=alert(2
 def a_face(
     *box: float, given: dict[Expression, float] = HAPPY, points: NDArray[np.float32] | None = POINTS
 ) -> FaceReport:
-    probabilities = np.array([given.get(e, 0) for e in Expression], np.float32)
-    face = Face(np.array(box or (50, 30, 100, 95), np.float32), points, 0.876)
-    return FaceReport(face, ExpressionScores(probabilities))
+    return bare_report(Face(np.array(box or (50, 30, 100, 95), np.float32), points, 0.876), scores(given))
 
 
 def an_outcome(*faces: FaceReport, name: str = "photo.jpg", model: str = "reader") -> Outcome:
     image = np.full((150, 200, 3), 120, np.uint8)
     return Outcome(name, ImageReport((150, 200), faces, model), image=image)
+
+
+def a_photo(*faces: FaceReport) -> Outcome:
+    """The astronaut, with faces whose reader said more than the expression."""
+    return Outcome("astronaut.png", ImageReport((512, 512), faces, "reader"), image=read_image(ASTRONAUT))
+
+
+def heat_of(source: str) -> NDArray[np.float64]:
+    """The heat map of a page with one, (H, W, 4) RGBA from 0 to 1."""
+    (image,) = Page(source).of_class("heat")
+    file = io.BytesIO(base64.b64decode(image["src"].split(",")[1]))
+    return np.asarray(Image.open(file).convert("RGBA")) / 255
 
 
 class Page(HTMLParser):
@@ -93,12 +104,17 @@ def reports(source: str) -> list[dict[str, object]]:
 
 def test_the_page_refers_to_nothing_outside_itself():
     source = page(
-        [an_outcome(a_face()), an_outcome(name="http://example.com/a.jpg")], "mien analyze http://example.com"
+        [an_outcome(a_face()), an_outcome(name="http://example.com/a.jpg"), a_photo(full_report())],
+        "mien analyze http://example.com",
     )
     for tag, attributes in Page(source).elements:
         for name, value in attributes.items():
             if name in ("src", "href", "srcset", "poster", "action", "data", "xlink:href"):
-                assert value.startswith(("data:image/jpeg;base64,", "#")), (tag, name, value[:80])
+                assert value.startswith(("data:image/jpeg;base64,", "data:image/png;base64,", "#")), (
+                    tag,
+                    name,
+                    value[:80],
+                )
     assert not Page(source).all("link")
     assert "url(" not in source
     assert "@import" not in source
@@ -106,8 +122,9 @@ def test_the_page_refers_to_nothing_outside_itself():
     assert not re.search(r"fetch\(|XMLHttpRequest|WebSocket|sendBeacon|import\(|eval\(", script)
 
 
-def test_its_policy_allows_only_its_own_style_and_script():
-    source = page([an_outcome(a_face())])
+@pytest.mark.parametrize("full", [False, True])
+def test_its_policy_allows_only_its_own_style_and_script(full: bool):
+    source = page([a_photo(full_report()) if full else an_outcome(a_face())])
     policy = next(m["content"] for m in Page(source).all("meta") if m.get("http-equiv") == "Content-Security-Policy")
     assert policy.startswith("default-src 'none'; img-src data:;")
     assert "unsafe" not in policy
@@ -121,12 +138,14 @@ def test_its_policy_allows_only_its_own_style_and_script():
 
 
 def test_every_element_is_closed_and_every_id_is_unique_and_every_link_leads_somewhere():
-    parsed = Page(page([an_outcome(a_face(), a_face(120, 20, 180, 90)), an_outcome(a_face()), an_outcome()]))
+    entries = [an_outcome(a_face(), a_face(120, 20, 180, 90)), an_outcome(a_face()), an_outcome()]
+    parsed = Page(page([*entries, a_photo(full_report(), full_report(explanation="Why.")), a_photo(full_report())]))
     assert parsed.open == []
     ids = [attributes["id"] for _, attributes in parsed.elements if "id" in attributes]
     assert len(ids) == len(set(ids))
     assert {a["href"][1:] for a in parsed.all("a")} <= set(ids)
     assert {word for _, a in parsed.elements for word in a.get("aria-labelledby", "").split()} <= set(ids)
+    assert {label["for"] for label in parsed.all("label")} == {field["id"] for field in parsed.all("input")}
 
 
 @pytest.mark.parametrize("as_error", [False, True])
@@ -214,6 +233,13 @@ def test_a_photo_of_pure_noise_stays_under_a_megabyte_and_a_half():
     photo = noise(1280, 1280, 3)  # as large as it is embedded: nothing is averaged away
     report = ImageReport((1280, 1280), tuple(a_face(x, 100, x + 80, 200) for x in range(0, 1000, 100)))
     assert len(page([Outcome("noise.png", report, image=photo)])) < 1_500_000
+    attentive = full_report(
+        attention=noise(12, 12) / 255,
+        face=Face(np.array([0, 0, 1280, 1280], np.float32), None, 0.9),
+        crop=np.array([[1 / 1280, 0, 0], [0, 1 / 1280, 0]]),
+    )
+    report = ImageReport((1280, 1280), (attentive,) * 10)
+    assert len(page([Outcome("noise.png", report, image=photo)])) < 1_500_000
     large = np.repeat(np.repeat(noise(1500, 2000, 3), 2, axis=0), 2, axis=1)
     assert len(page([Outcome("noise.png", ImageReport((3000, 4000), (a_face(),)), image=large)])) < 1_500_000
 
@@ -274,10 +300,197 @@ def test_the_page_says_what_the_numbers_do_not_mean():
 
 
 def test_without_script_nothing_is_hidden_but_buttons_that_need_it():
-    hidden = [(tag, a["id"]) for tag, a in Page(page([an_outcome(a_face())])).elements if "hidden" in a]
-    assert hidden == [("button", "theme"), ("button", "copy")]
+    elements = Page(page([a_photo(full_report())])).elements
+    hidden = [(tag, a.get("id") or a["class"]) for tag, a in elements if "hidden" in a]
+    assert hidden == [("button", "theme"), ("p", "fade"), ("button", "copy")]
+    # The heat map that the slider would fade is then shown as strong as the style says, which is where it starts.
+    opacity = re.search(r"\.heat \{[^}]*opacity: ([\d.]+)", page([]))
+    assert opacity is not None
+    assert float(opacity[1]) == STRENGTH / 100
 
 
 def test_a_page_is_made_without_torch():
     code = "import sys; sys.modules['torch'] = None; from mien.html import page; print(page([])[:15])"
     assert subprocess.check_output([sys.executable, "-c", code], text=True).strip() == "<!DOCTYPE html>"
+
+
+def test_the_action_units_for_and_against_are_on_the_card_strongest_first():
+    (card,) = cards(page([a_photo(full_report())]))
+    assert (
+        "Action units that speak for happiness "
+        "AU12 lip corner puller 0.80 extreme (E) stronger on the subject’s left "
+        "AU6 cheek raiser 0.60 pronounced (D) inferred from other movements "
+        "AU25 lips part 0.50 pronounced (D) "
+        "Action units that speak against happiness "
+        "AU4 brow lowerer 0.15 slight (B) All 21 action units"
+    ) in card
+    assert "Expected but absent" not in card
+
+
+def test_the_bar_of_an_action_unit_is_as_long_as_its_intensity():
+    source = page([a_photo(full_report())])
+    assert re.findall(r'<rect class="(for|against)" width="([\d.]+)"', source) == [
+        ("for", "80"), ("for", "60"), ("for", "50"), ("against", "15"),
+    ]  # fmt: skip
+
+
+def test_all_action_units_are_folded_away_below():
+    source = page([a_photo(full_report())])
+    folded = re.search(r"<details>(.*?)</details>", source, re.S)
+    assert folded is not None
+    assert folded[1].count("<tr") == 21
+    active = re.findall(r'<tr class="active"><th scope="row">(AU\d+)', folded[1])
+    assert active == ["AU4", "AU6", "AU7", "AU12", "AU25"], "those above trace"
+    assert "<td>0.07</td><td>trace</td>" in folded[1]
+
+
+@pytest.mark.parametrize(
+    ("e", "given", "said"),
+    [
+        (Expression.NEUTRAL, {}, "Action units None above trace, as is expected of a neutral face. All 21"),
+        (Expression.NEUTRAL, {12: 0.3}, "that speak against neutral AU12 lip corner puller 0.30 moderate (C) All 21"),
+        (
+            Expression.FEAR,
+            {},
+            "for fear None above trace. Expected but absent: AU5 upper lid raiser, AU1 inner brow raiser",
+        ),
+        (Expression.SADNESS, {4: 0.5, 15: 0.07}, "Expected but absent: AU15 lip corner depressor (a trace)."),
+    ],
+)
+def test_what_is_missing_is_said_too(e: Expression, given: dict[int, float], said: str):
+    (card,) = cards(page([a_photo(full_report(expression=scores({e: 1}), action_units=units(given)))]))
+    assert said in card
+    assert ("Expected but absent" in card) == ("Expected but absent" in said)
+    assert ("speak for neutral" in card) is False
+
+
+def test_a_one_sided_mark_of_contempt_is_the_difference_between_the_sides():
+    sneer = full_report(expression=scores({Expression.CONTEMPT: 1}), action_units=units({14: 0.5}, {14: -0.35}))
+    (card,) = cards(page([a_photo(sneer)]))
+    assert "AU14 dimpler 0.35 between the sides stronger on the subject’s right" in card
+
+
+def test_a_reader_that_says_only_the_expression_gets_a_card_without_the_rest():
+    source = page([a_photo(a_face())])
+    text = Page(source).text
+    for word in ("Action unit", "Heat map", "Landmarks", "Head", "Explanation", "FACS", "Not visible"):
+        assert word not in text
+    assert not Page(source).all("figcaption")
+    assert not Page(source).of_class("heat")
+
+
+def test_heat_and_slider_come_with_attention_and_dots_with_landmarks():
+    def has(**given: object) -> list[bool]:
+        parsed = Page(page([a_photo(full_report(**given))]))
+        return [bool(parsed.of_class(name)) for name in ("heat", "fade", "landmarks", "dots")]
+
+    assert has() == [True, True, True, True]
+    assert has(attention=None) == [False, False, True, True]
+    assert has(landmarks=None) == [True, True, False, False]
+
+
+def test_the_heat_map_is_brightest_where_the_reader_looked_and_clear_elsewhere():
+    attention = np.zeros((12, 12), np.float32)
+    attention[3, 8] = 1
+    face = full_report(attention=attention, crop=np.array([[1 / 240, 0, -0.5], [0, 1 / 240, -0.5]]))  # from 120 to 360
+    heat = heat_of(page([a_photo(face)]))
+    assert heat.shape == (512, 512, 4)
+    brightest = np.unravel_index((heat[..., :3].sum(axis=2) * heat[..., 3]).argmax(), heat.shape[:2])
+    assert brightest == (pytest.approx(120 + 240 * 3.5 / 12, abs=6), pytest.approx(120 + 240 * 8.5 / 12, abs=6))
+    assert heat[250:, :, 3].max() == 0
+    assert heat[..., 3].max() == 1
+
+
+def test_the_heat_maps_of_all_faces_are_one_picture_of_their_maximum():
+    def looking(row: int, column: int) -> FaceReport:
+        attention = np.zeros((12, 12), np.float32)
+        attention[row, column] = 1
+        return full_report(attention=attention)
+
+    apart, together = [looking(2, 2), looking(9, 9)], page([a_photo(looking(2, 2), looking(9, 9))])
+    alone = [heat_of(page([a_photo(face)])) for face in apart]
+    assert (heat_of(together)[..., 3] == np.maximum(alone[0][..., 3], alone[1][..., 3])).all()
+
+
+def test_the_colours_of_the_heat_map_get_steadily_lighter():
+    attention = np.tile(np.linspace(0, 1, 64, dtype=np.float32), (64, 1))
+    heat = heat_of(page([a_photo(full_report(attention=attention, crop=np.array([[1 / 512, 0, 0], [0, 1 / 512, 0]])))]))
+    row = heat[256]
+    lightness = row[:, :3] ** 2.2 @ [0.2126, 0.7152, 0.0722]
+    assert (np.diff(lightness) >= -1e-3).all()
+    assert (np.diff(row[:, 3]) >= 0).all()
+    assert row[0, 3] == 0
+
+
+def test_the_heat_map_of_a_large_picture_is_small():
+    k = 8
+    image = np.zeros((512 * k, 512 * k, 3), np.uint8)
+    given = full_report()
+    large = full_report(crop=given.crop / [k, k, 1])
+    report = ImageReport(image.shape[:2], (large,), "reader")
+    assert np.abs(heat_of(page([Outcome("l.png", report, image=image)])) - heat_of(page([a_photo(given)]))).max() < 0.05
+
+
+def test_the_slider_is_labelled_and_a_picture_has_its_own():
+    parsed = Page(page([a_photo(full_report()), a_photo(full_report())]))
+    sliders = [field for field in parsed.all("input") if field["type"] == "range"]
+    assert [field["id"] for field in sliders] == ["p1-fade", "p2-fade"]
+    assert all(float(field["value"]) == STRENGTH for field in sliders)
+    assert "Heat map" in parsed.text
+    boxes = [field for field in parsed.all("input") if field["type"] == "checkbox"]
+    assert not any("checked" in field for field in boxes), "landmarks are off at first"
+
+
+def test_every_landmark_is_a_dot_at_its_place():
+    (path,) = Page(page([a_photo(full_report())])).of_class("landmarks")
+    dots = [(float(x), float(y)) for x, y in re.findall(r"M([\d.]+) ([\d.]+)h0", path["d"])]
+    landmarks = full_report().landmarks
+    assert landmarks is not None
+    assert np.allclose(dots, landmarks, atol=0.051)
+
+
+@pytest.mark.parametrize(
+    ("pose", "words"),
+    [
+        (Pose(0, 0, 0), "facing the camera"),
+        (Pose(-2.4, 2.4, 2.4), "facing the camera"),
+        (Pose(12, 4, 3), "turned 12° to the image’s right, raised 4°, tilted 3° clockwise"),
+        (Pose(-30, -8, -20), "turned 30° to the image’s left, lowered 8°, tilted 20° counterclockwise"),
+        (Pose(0, 0, 90), "facing the camera, tilted 90° clockwise"),
+        (Pose(1, -10, 0), "lowered 10°"),
+    ],
+)
+def test_a_head_pose_is_said_in_words_and_degrees(pose: Pose, words: str):
+    assert pose_in_words(pose) == words
+    assert f"Head {words}" in cards(page([a_photo(full_report(pose=pose))]))[0]
+
+
+@pytest.mark.parametrize(
+    ("source", "said"), [("reader", "own 68 landmarks"), ("detector", "five points"), ("box", "not turned upright")]
+)
+def test_the_card_says_what_the_face_was_aligned_on(source: str, said: str):
+    assert said in cards(page([a_photo(full_report(landmark_source=source))]))[0]
+
+
+def test_what_is_not_visible_is_said_with_what_follows_from_it():
+    left, right = Hidden("left", "turned away"), Hidden("right", "covered")
+    (card,) = cards(page([a_photo(full_report(hidden=(left,)))]))
+    assert "Not visible: the subject’s left half (turned away). Action units there are guesses." in card
+    (card,) = cards(page([a_photo(full_report(hidden=(left, right)))]))
+    assert "the subject’s left half (turned away) and the subject’s right half (covered)" in card
+    (card,) = cards(page([a_photo(full_report(hidden=(left,), action_units=None))]))
+    assert "What is said of it is a guess." in card
+
+
+def test_an_explanation_is_shown_as_text_in_its_paragraphs():
+    source = page([a_photo(full_report(explanation=f"The lip corners are up.\n\n{BREAKING_OUT}\n"))])
+    section = re.search(r'<section class="explanation">(.*?)</section>', source, re.S)
+    assert section is not None
+    assert section[1].count("<p>") == 2
+    assert BREAKING_OUT in Page(source).text
+
+
+def test_the_page_says_that_evidence_and_heat_map_prove_no_cause():
+    text = Page(page([a_photo(full_report())])).text
+    assert "compares measured action units with FACS prototypes" in text
+    assert "the mean activation of its last aligned layer. Neither proves a cause." in text

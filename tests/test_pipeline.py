@@ -8,13 +8,15 @@ from PIL import Image
 
 import mien
 from mien import pipeline as module
+from mien.align import LANDMARK_TEMPLATE, five_points, similarity
 from mien.errors import InputError, ModelError
+from mien.methods.au_cues.maps import mean_face
 from mien.pipeline import Pipeline, analyze
-from mien.results import ExpressionScores, Face
+from mien.results import ActionUnits, ExpressionScores, Face, Hidden, Pose, Reading
 from mien.vocabulary import Expression
 from tests.helpers import ASTRONAUT, drawn_face, noise
 
-SURPRISED = ExpressionScores(np.eye(8, dtype=np.float32)[Expression.SURPRISE])
+SURPRISED = Reading(ExpressionScores(np.eye(8, dtype=np.float32)[Expression.SURPRISE]))
 
 
 def read(crops):
@@ -56,6 +58,77 @@ def test_the_reader_sees_upright_gray_crops_of_the_size_it_asks_for():
     assert report.model == "looker"
 
 
+def landmarks_at(scale: float = 1.0, degrees: float = 0.0, shift: float = 0.0) -> np.ndarray:
+    """The mean face as the template has it, then resized, turned and moved in its crop."""
+    onto = similarity(five_points(mean_face()), LANDMARK_TEMPLATE)
+    upright = mean_face() @ onto[:, :2].T + onto[:, 2]
+    c, s = np.cos(np.radians(degrees)), np.sin(np.radians(degrees))
+    return ((upright - 0.5) @ (scale * np.array([[c, s], [-s, c]])) + 0.5 + shift).astype(np.float32)
+
+
+def full(landmarks: np.ndarray | None, pose: Pose = Pose(0, 0, 0)) -> Reading:  # noqa: B008
+    units = ActionUnits(np.full(21, 0.5), np.zeros(3))
+    return Reading(SURPRISED.expression, units, landmarks, pose, np.ones((12, 12), np.float32))
+
+
+class Reads:
+    """A reader that answers prepared readings, one list a call, and keeps the crops it was shown."""
+
+    size = 48
+
+    def __init__(self, *answers: list[Reading]) -> None:
+        self.answers, self.seen = list(answers), []
+
+    def __call__(self, crops):
+        self.seen.append(crops)
+        return self.answers.pop(0)
+
+
+def one_face(image):
+    return [Face(np.array([20, 10, 68, 58], np.float32), None, 0.9)]
+
+
+def test_landmarks_that_agree_with_the_crop_are_reported_in_the_image():
+    reader = Reads([full(landmarks_at())])
+    (face,) = Pipeline(detect=one_face, read=reader)(noise(80, 90, 3)).faces
+    assert face.landmark_source == "reader"
+    np.testing.assert_allclose(face.landmarks, landmarks_at() * 48 + [20, 10], atol=1e-3)
+    assert face.action_units[12] == 0.5
+    assert face.attention.shape == (12, 12)
+    assert len(reader.seen) == 1
+
+
+def test_landmarks_that_disagree_are_read_again_in_the_crop_they_ask_for():
+    reader = Reads([full(landmarks_at(degrees=15)), full(landmarks_at())], [full(landmarks_at(), Pose(5, 0, 2))])
+    first, second = Pipeline(detect=two_faces, read=reader)(noise(80, 90, 3)).faces
+    assert [len(crops) for crops in reader.seen] == [2, 1]  # only the one that disagreed
+    wanted = landmarks_at(degrees=15) * 40
+    np.testing.assert_allclose(five_points(first.landmarks), five_points(wanted), atol=1e-3)
+    # Fifteen degrees clockwise in the image, and two more in the crop.
+    assert first.pose.roll == pytest.approx(17, abs=1e-3)
+    assert second.pose == Pose(0, 0, 0)
+
+
+def test_landmarks_that_fail_leave_the_detectors_crop_and_are_not_reported():
+    reader = Reads([full(np.zeros((68, 2), np.float32))])
+    (face,) = Pipeline(detect=one_face, read=reader)(noise(80, 90, 3)).faces
+    assert (face.landmark_source, face.landmarks, face.hidden) == ("box", None, ())
+    assert face.action_units is not None
+
+
+def test_the_far_half_of_a_head_that_is_turned_away_is_hidden():
+    reader = Reads([full(landmarks_at(), Pose(50, 0, 0))])
+    (face,) = Pipeline(detect=one_face, read=reader)(noise(80, 90, 3)).faces
+    assert Hidden("left", "turned away") in face.hidden
+
+
+def test_a_pose_in_a_crop_is_turned_back_with_it():
+    # A crop that turned the picture 90 degrees counterclockwise; its face looks to the crop's right: down in the image.
+    frame = np.array([[0, 1, 0], [-1, 0, 1]], float)
+    pose = module.in_image(Pose(30, 0, 0), frame)
+    assert (pose.yaw, pose.pitch, pose.roll) == pytest.approx((0, -30, 90), abs=1e-6)
+
+
 def test_a_path_bytes_an_array_and_a_pillow_image_give_the_same_report():
     with Image.open(ASTRONAUT) as image:
         sources = [ASTRONAUT, str(ASTRONAUT), ASTRONAUT.read_bytes(), np.array(image.convert("RGB")), image]
@@ -85,7 +158,7 @@ def test_a_crop_is_read_as_it_is_without_detection():
     report = Pipeline(read=look, assume_crop=True)(face)
     np.testing.assert_array_equal(seen, [face])
     assert report.faces[0].box.tolist() == [0, 0, 48, 48]
-    assert report.faces[0].face.landmark_source == "box"
+    assert report.faces[0].landmark_source == "box"
 
 
 def test_the_default_reader_takes_more_faces_than_one_batch():

@@ -4,12 +4,16 @@ import json
 import numpy as np
 import pytest
 
-from mien.results import ExpressionScores, Face, FaceReport, ImageReport
-from mien.vocabulary import Expression
+from mien.errors import InputError
+from mien.results import ActionUnits, ExpressionScores, Face, FaceReport, Hidden, ImageReport, Pose, Reading
+from mien.vocabulary import ActionUnit, Expression
 
 SCORES = ExpressionScores(np.array([0.1, 0.5, 0.05, 0.1, 0.05, 0.1, 0.1, 0.0], np.float32))
 POINTS = np.array([[1, 1], [3, 1], [2, 2], [1, 3], [3, 3]], np.float32)
+CROP = np.array([[0.25, 0, 0], [0, 0.25, 0]])
+UNITS = ActionUnits(np.linspace(0, 1, 21, dtype=np.float32), np.array([0.5, -0.25, 0], np.float32))
 FACE = Face(np.array([0.123456, 0, 4, 4], np.float32), POINTS, 0.98765432)
+REPORT = FaceReport(FACE, SCORES, CROP, "detector")
 
 
 def test_the_top_expression_is_the_most_probable_one():
@@ -29,12 +33,7 @@ def test_scores_are_indexed_by_expression():
     assert SCORES[Expression.CONTEMPT] == 0
 
 
-def test_a_face_says_what_its_crop_was_aligned_on():
-    assert FACE.landmark_source == "detector"
-    assert Face(FACE.box, None, 1.0).landmark_source == "box"
-
-
-@pytest.mark.parametrize("record", [FACE, SCORES, FaceReport(FACE, SCORES), ImageReport((4, 4), ())])
+@pytest.mark.parametrize("record", [FACE, SCORES, REPORT, ImageReport((4, 4), ()), UNITS, Reading(SCORES)])
 def test_results_cannot_be_written_to(record):
     field = dataclasses.fields(record)[0].name
     with pytest.raises(dataclasses.FrozenInstanceError):
@@ -42,18 +41,17 @@ def test_results_cannot_be_written_to(record):
 
 
 def test_a_face_report_passes_on_where_the_face_is():
-    report = FaceReport(FACE, SCORES)
-    assert report.box is FACE.box
-    assert report.points is FACE.points
+    assert REPORT.box is FACE.box
+    assert REPORT.points is FACE.points
 
 
 def test_a_report_without_faces_says_so():
     assert ImageReport((3, 4), ()).status == "no_face"
-    assert ImageReport((3, 4), (FaceReport(FACE, SCORES),)).status == "ok"
+    assert ImageReport((3, 4), (REPORT,)).status == "ok"
 
 
 def test_the_json_form_holds_rounded_plain_numbers():
-    report = ImageReport((3, 4), (FaceReport(FACE, SCORES),), "reader").to_dict()
+    report = ImageReport((3, 4), (REPORT,), "reader").to_dict()
     assert json.loads(json.dumps(report)) == report
     assert (report["width"], report["height"], report["model"], report["status"]) == (4, 3, "reader", "ok")
     (face,) = report["faces"]
@@ -66,6 +64,46 @@ def test_the_json_form_holds_rounded_plain_numbers():
 
 
 def test_missing_points_are_null_in_the_json_form_never_zero():
-    face = FaceReport(Face(FACE.box, None, 1.0), SCORES).to_dict()
-    assert face["points"] is None
+    face = FaceReport(Face(FACE.box, None, 1.0), SCORES, CROP, "box").to_dict()
     assert face["landmark_source"] == "box"
+    missing = ("points", "action_units", "asymmetries", "landmarks", "pose", "attention", "explanation")
+    assert [face[name] for name in missing] == [None] * len(missing)
+    assert face["hidden"] == []
+
+
+def test_the_json_form_of_a_face_that_was_read_in_full():
+    full = dataclasses.replace(
+        REPORT, landmark_source="reader", action_units=UNITS, landmarks=np.full((68, 2), 1.234, np.float32),
+        pose=Pose(1.26, -2, 170.04), attention=np.eye(3, dtype=np.float32), hidden=(Hidden("left", "covered"),),
+    ).to_dict()  # fmt: skip
+    assert json.loads(json.dumps(full)) == full
+    assert list(full["action_units"]) == [unit.column for unit in ActionUnit]
+    assert (full["action_units"]["AU01"], full["action_units"]["AU43"]) == (0, 1)
+    assert full["asymmetries"] == {"AU12": 0.5, "AU14": -0.25, "AU10": 0}
+    assert full["landmarks"] == [[1.23, 1.23]] * 68
+    assert full["pose"] == {"yaw": 1.3, "pitch": -2, "roll": 170}
+    assert full["attention"] == np.eye(3).tolist()
+    assert full["hidden"] == [{"side": "left", "reason": "covered"}]
+    assert full["landmark_source"] == "reader"
+
+
+def test_action_units_are_looked_up_by_facs_number():
+    assert UNITS[1] == 0
+    assert UNITS[ActionUnit.EYES_CLOSED] == UNITS[43] == 1
+    assert list(UNITS) == [int(unit) for unit in ActionUnit]
+    assert len(UNITS) == 21
+    assert UNITS.get(3) is None
+    with pytest.raises(KeyError, match="AU3 is not among those measured: 1, 2, 4"):
+        UNITS[3]
+
+
+def test_only_three_action_units_have_a_measured_asymmetry():
+    assert [n for n in UNITS if UNITS.asymmetry(n) is not None] == [10, 12, 14]
+    assert (UNITS.asymmetry(12), UNITS.asymmetry(14)) == (0.5, -0.25)
+
+
+def test_a_reading_of_another_shape_is_refused():
+    with pytest.raises(InputError, match="intensities of shape"):
+        ActionUnits(np.zeros(20), np.zeros(3))
+    with pytest.raises(InputError, match="landmarks of shape"):
+        Reading(SCORES, landmarks=np.full((68, 2), np.nan))

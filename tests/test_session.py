@@ -175,3 +175,45 @@ def test_logits_that_are_no_numbers_are_an_error_not_an_answer():
     meta = contract().to_meta() | {"mean": "1e39"}  # infinite in single precision
     with pytest.raises(ModelError, match="finite"):
         Classifier(model(meta)).logits(faces(200))
+
+
+def with_outputs(**shapes: tuple[int, ...]) -> bytes:
+    """The tiny model with more outputs: as many ones as each shape says, times the face's mean."""
+    proto = onnx.load_from_string(model(contract().to_meta()))
+    for name, shape in shapes.items():
+        proto.graph.initializer.append(numpy_helper.from_array(np.ones((1, *shape), np.float32), f"{name}.ones"))
+        proto.graph.initializer.append(numpy_helper.from_array(np.array([-1, *[1] * len(shape)]), f"{name}.shape"))
+        proto.graph.node.append(helper.make_node("Reshape", ["mean", f"{name}.shape"], [f"{name}.mean"]))
+        proto.graph.node.append(helper.make_node("Mul", [f"{name}.mean", f"{name}.ones"], [name]))
+        proto.graph.output.append(helper.make_tensor_value_info(name, TensorProto.FLOAT, ["batch", *shape]))
+    onnx.checker.check_model(proto)
+    return proto.SerializeToString()
+
+
+ALL = {"attention": (3, 5), "pose": (3,), "landmarks": (68, 2), "action_units": (24,)}
+
+
+def test_a_model_answers_all_that_it_has_outputs_for_whatever_their_order():
+    answers = Classifier(with_outputs(**ALL)).answers(np.concatenate([faces(255), faces(0, 2)]))
+    assert answers.logits.shape == (3, 8)
+    for name, shape in ALL.items():
+        values = getattr(answers, name)
+        assert values.shape == (3, *shape)
+        assert (values[0] == 2).all()  # (1 - 0.5) / 0.25
+        assert (values[1:] == -2).all()
+
+
+def test_what_a_model_has_no_output_for_is_none():
+    answers = Classifier(with_outputs(pose=(3,))).answers(faces(0))
+    assert [name for name in answers._fields if getattr(answers, name) is not None] == ["logits", "pose"]
+
+
+def test_no_faces_have_no_answers_but_logits_of_the_right_shape():
+    assert Classifier(with_outputs(**ALL)).answers(faces(0, 0)).logits.shape == (0, 8)
+
+
+@pytest.mark.parametrize("shapes", [{"landmarks": (68, 3)}, {"landmarks": (136,)}, {"action_units": (21,)}])
+def test_an_output_of_another_shape_is_refused_by_name(shapes):
+    (name,) = shapes
+    with pytest.raises(ModelError, match=f"output '{name}' has shape .* but should have"):
+        Classifier(with_outputs(**shapes))

@@ -1,4 +1,7 @@
-"""Image and faces to upright gray crops that look like the faces the reader was trained on."""
+"""Image and faces to upright gray crops that look like the faces the reader was trained on.
+
+A frame is a (2, 3) matrix that takes pixels of the image to a crop whose sides are 1 long.
+"""
 
 from collections.abc import Sequence
 
@@ -9,29 +12,36 @@ from numpy.typing import NDArray
 from mien.images import to_gray
 from mien.results import Face
 
+Floats = NDArray[np.float64]
 # Where the detector's five points lie in FER2013 training faces, as shares of the side: the median over the faces it
 # finds, mirrored and averaged. `python benchmarks/template.py` measures it again.
 TEMPLATE = np.array([[0.310, 0.381], [0.690, 0.381], [0.500, 0.594], [0.350, 0.755], [0.650, 0.755]], dtype=np.float64)
+# Where the same points, taken from 68 landmarks, lie in FER2013 faces; measured with it.
+LANDMARK_TEMPLATE = np.array([[0.313, 0.390], [0.687, 0.390], [0.500, 0.584], [0.348, 0.771], [0.652, 0.771]])
+# Landmarks that would turn a crop by more degrees, or resize or move it by a larger share, call for another crop.
+_DEGREES, _SHARE = 3.0, 0.04
+# Landmarks this far off any face shape, as a share of the distance between the eyes, are a failure.
+_FARTHEST = 0.35
 # A face is first cut at a whole multiple of the crop's side and then averaged down, so that nothing aliases.
 MAX_MULTIPLE = 16
 # OpenCV counts the pixels of a side in 16 bits when it warps.
 LONGEST_SIDE = 32_766
 
 
-def align(image: NDArray[np.uint8], faces: Sequence[Face], size: int) -> NDArray[np.uint8]:
-    """Upright gray crops, (N, size, size) uint8, of the faces in an (H, W, 3) RGB image.
-
-    A face with points is turned, scaled and moved so that they meet the template (least squares, Umeyama 1991); a face
-    without is cut out by the square around its box. What lies beyond the picture repeats its border.
-    """
+def align(image: NDArray[np.uint8], frames: Sequence[Floats], size: int) -> NDArray[np.uint8]:
+    """Gray crops, (N, size, size) uint8, of an (H, W, 3) RGB image; what lies beyond it repeats its border."""
     gray = _within_reach(to_gray(image))
     shrink = [image.shape[1] / gray.shape[1], image.shape[0] / gray.shape[0], 1]  # x, y
-    crops = [_cut(gray, to_crop_frame(face) * shrink, size) for face in faces]
+    crops = [_cut(gray, frame * shrink, size) for frame in frames]
     return np.stack(crops) if crops else np.zeros((0, size, size), np.uint8)
 
 
-def to_crop_frame(face: Face) -> NDArray[np.float64]:
-    """The (2, 3) matrix that takes pixels of the image to the crop, whose sides are 1 long."""
+def to_crop_frame(face: Face) -> Floats:
+    """The frame of a face as the detector found it.
+
+    A face with points is turned, scaled and moved so that they meet the template (least squares, Umeyama 1991); a face
+    without is cut out by the square around its box.
+    """
     if face.points is None:
         x1, y1, x2, y2 = face.box.astype(np.float64)
         side = max(x2 - x1, y2 - y1, 1e-6)  # square, so that nothing is stretched
@@ -40,7 +50,46 @@ def to_crop_frame(face: Face) -> NDArray[np.float64]:
     return similarity(face.points.astype(np.float64), TEMPLATE)
 
 
-def similarity(source: NDArray[np.float64], target: NDArray[np.float64]) -> NDArray[np.float64]:
+def five_points(landmarks: NDArray[np.floating]) -> Floats:
+    """(68, 2) landmarks to (5, 2): centres of the eyes, nose tip, mouth corners, image-left first."""
+    eyes = landmarks[36:42].mean(axis=0), landmarks[42:48].mean(axis=0)
+    return np.array([*eyes, landmarks[30], landmarks[48], landmarks[54]], dtype=np.float64)
+
+
+def realigned(frame: Floats, landmarks: NDArray[np.floating] | None) -> Floats | None:
+    """The frame that a crop's own landmarks ask for; the same one where they agree with it.
+
+    landmarks: (68, 2), shares of the crop's side.   None when there are none, they do not lie as in a face, or the
+    frame itself is degenerate.
+    """
+    if landmarks is None or abs(np.linalg.det(frame[:, :2])) < 1e-12:
+        return None
+    points = five_points(landmarks)
+    onto = similarity(points, LANDMARK_TEMPLATE)
+    between_eyes = np.linalg.norm(LANDMARK_TEMPLATE[1] - LANDMARK_TEMPLATE[0])
+    errors = np.linalg.norm(points @ onto[:, :2].T + onto[:, 2] - LANDMARK_TEMPLATE, axis=1)
+    scale = float(np.hypot(onto[0, 0], onto[1, 0]))
+    if errors.max() > _FARTHEST * between_eyes or not 0.4 < scale < 2.5:
+        return None
+    turn = np.degrees(np.arctan2(onto[1, 0], onto[0, 0]))
+    moved = onto @ [0.5, 0.5, 1] - 0.5
+    if abs(turn) <= _DEGREES and abs(scale - 1) <= _SHARE and np.abs(moved).max() <= _SHARE:
+        return frame
+    return compose(onto, frame)
+
+
+def compose(second: Floats, first: Floats) -> Floats:
+    """The (2, 3) matrix that does the first, then the second."""
+    return np.column_stack([second[:, :2] @ first[:, :2], second[:, :2] @ first[:, 2] + second[:, 2]])
+
+
+def inverse(frame: Floats) -> Floats:
+    """The (2, 3) matrix that undoes this one: from the crop back to pixels of the image."""
+    back = np.linalg.inv(frame[:, :2])
+    return np.column_stack([back, -back @ frame[:, 2]])
+
+
+def similarity(source: Floats, target: Floats) -> Floats:
     """The (2, 3) turn, scale and shift that takes (N, 2) points closest to the target, without mirroring."""
     center_s, center_t = source.mean(axis=0), target.mean(axis=0)
     # In complex numbers a turn and a scale are one factor, found by ordinary least squares.
@@ -60,7 +109,7 @@ def _within_reach(gray: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return np.asarray(cv2.resize(gray, (width, height), interpolation=cv2.INTER_AREA))
 
 
-def _cut(gray: NDArray[np.uint8], frame: NDArray[np.float64], size: int) -> NDArray[np.uint8]:
+def _cut(gray: NDArray[np.uint8], frame: Floats, size: int) -> NDArray[np.uint8]:
     side = 1 / np.sqrt(max(abs(np.linalg.det(frame[:, :2])), 1e-12))  # of the crop, in pixels of the image
     multiple = int(np.clip(np.ceil(side / size - 0.05), 1, MAX_MULTIPLE))
     large = size * multiple

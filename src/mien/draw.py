@@ -1,4 +1,4 @@
-"""A report to a picture: numbered boxes, and beside each face a plate with its expression and probability bars."""
+"""A report to a picture: numbered boxes, landmarks, and beside each face a plate with its expression and why."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,8 +7,9 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageColor, ImageDraw, ImageFont
 
+from mien.explain import evidence
 from mien.results import FaceReport, ImageReport
 from mien.vocabulary import Expression
 
@@ -29,6 +30,8 @@ PLATE = (16, 18, 22, 214)  # RGBA
 TYPE, LEGIBLE = 1 / 46, 8.0
 # A plate may lie over this share of its own face before a smaller one is tried.
 OWN_FACE = 0.3
+# Landmarks are drawn on faces at least this long, in pixels; on smaller ones they would hide what they mark.
+DOTTED = 90
 # Bare numbers cost as much as covering this share of a face, or a tenth of a plate each in a crowd.
 WORDLESS = 0.45
 
@@ -53,7 +56,8 @@ class Line:
 class Style:
     """How much a plate says and how large its type is; one style serves the whole picture.
 
-    form: "three" expressions with their bars, the top "one", the same "stacked" in two lines, or the bare "number".
+    form: "three" expressions with their bars, the same and "why", the top "one", the same "stacked" in two lines, or
+    the bare "number".
     """
 
     form: str
@@ -62,9 +66,9 @@ class Style:
 
 # Fullest first.
 STYLES = (
-    Style("three", 1.0), Style("three", 0.85), Style("three", 0.7), Style("one", 0.85), Style("three", 0.55),
-    Style("one", 0.7), Style("one", 0.55), Style("stacked", 0.7), Style("stacked", 0.55), Style("one", 0.4),
-    Style("stacked", 0.4), Style("number", 0.7), Style("number", 0.4),
+    Style("why", 1.0), Style("why", 0.85), Style("three", 1.0), Style("three", 0.85), Style("three", 0.7),
+    Style("one", 0.85), Style("three", 0.55), Style("one", 0.7), Style("one", 0.55), Style("stacked", 0.7),
+    Style("stacked", 0.55), Style("one", 0.4), Style("stacked", 0.4), Style("number", 0.7), Style("number", 0.4),
 )  # fmt: skip
 
 
@@ -77,6 +81,7 @@ def draw(image: NDArray[np.uint8], report: ImageReport) -> NDArray[np.uint8]:
         return np.array(canvas)
     for face in report.faces:
         _box(canvas, face, unit)
+        _dots(canvas, face)
     style, corners = arrange(report, unit)
     for number, (face, corner) in enumerate(zip(report.faces, corners, strict=True), start=1):
         _paste(canvas, _lines(face, number, style.form), _type(unit, style), (int(corner[0]), int(corner[1])))
@@ -89,6 +94,13 @@ def percent(probability: float) -> str:
     if whole == 0 and probability > 0:
         return "<1 %"
     return ">99 %" if whole == 100 and probability < 1 else f"{whole} %"
+
+
+def why(face: FaceReport) -> str:
+    """Up to three action units that speak most for the expression, "AU12 AU6 AU25"; "" when none is known."""
+    if face.action_units is None:
+        return ""
+    return " ".join(f"AU{cue.unit:d}" for cue in evidence(face.action_units, face.expression.top).supporting[:3])
 
 
 def arrange(report: ImageReport, unit: float) -> tuple[Style, NDArray[np.float64]]:
@@ -157,9 +169,11 @@ def _lines(face: FaceReport, number: int, form: str) -> list[Line]:
     if form == "stacked":
         return [Line(str(number), "", percent(p), p, color), Line(word=first.label)]
     lines = [Line(str(number), first.label, percent(p), p, color)]
-    if form == "three":
+    if form in ("three", "why"):
         for e in rest:
             lines.append(Line("", e.label, percent(face.expression[e]), face.expression[e], COLORS[e], 0.85))
+    if form == "why" and (units := why(face)):
+        lines.append(Line(word=units.replace(" ", "  "), size=0.85))  # the type's own space is narrow
     return lines
 
 
@@ -229,6 +243,28 @@ def _box(canvas: Image.Image, face: FaceReport, unit: float) -> None:
         pen.rectangle((x1, y1, x2 - 1, y2 - 1), outline=DARK, width=reach)
         inner = (x1 + halo, y1 + halo, x2 - 1 - halo, y2 - 1 - halo)
         pen.rectangle(inner, outline=COLORS[face.expression.top], width=stroke)
+
+
+def _dots(canvas: Image.Image, face: FaceReport) -> None:
+    """The 68 landmarks of a face that is large enough."""
+    side = float((face.box[2:] - face.box[:2]).max())
+    if face.landmarks is None or side < DOTTED:
+        return
+    dot = _dot(max(0.9, side / 150))
+    for x, y in (np.floor(face.landmarks).astype(int) - dot.width // 2).tolist():
+        canvas.paste(dot, (x, y), dot)
+
+
+def _dot(radius: float) -> Image.Image:
+    """A white dot in a thin dark ring, with smooth edges, around the middle of a pixel."""
+    finer = 8  # drawn so many times larger, for the edges
+    side = 2 * int(np.ceil(1.6 * radius)) + 1
+    dot = Image.new("RGBA", (side * finer, side * finer), (*ImageColor.getrgb(DARK), 0))
+    pen = ImageDraw.Draw(dot)
+    for reach, color in ((1.6 * radius, (*ImageColor.getrgb(DARK), 170)), (radius, (255, 255, 255, 255))):
+        near, far = finer * (side / 2 - reach), finer * (side / 2 + reach) - 1
+        pen.ellipse((near, near, far, far), fill=color)
+    return dot.resize((side, side), Image.Resampling.BOX)
 
 
 def _frame(box: NDArray[np.floating[Any]], unit: float) -> tuple[int, int, int]:

@@ -6,11 +6,12 @@ the subject's own.
 """
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mien.vocabulary import ActionUnit
+from mien.vocabulary import ASYMMETRIES, ActionUnit, Expression
 
 Floats = NDArray[np.floating]
 
@@ -29,8 +30,6 @@ BLENDSHAPES = (
     "mouthSmileLeft", "mouthSmileRight", "mouthStretchLeft", "mouthStretchRight",
     "mouthUpperUpLeft", "mouthUpperUpRight", "noseSneerLeft", "noseSneerRight",
 )  # fmt: skip
-# Left minus right of these, -1 to 1, stand behind the intensities: contempt shows on one side only.
-ASYMMETRIES = (ActionUnit.LIP_CORNER_PULLER, ActionUnit.DIMPLER, ActionUnit.UPPER_LIP_RAISER)
 # No shape of their own that works: composed of others, so never to be read as an observation of their own.
 PROXIES = (ActionUnit.CHEEK_RAISER, ActionUnit.NOSE_WRINKLER)
 VECTOR = len(ActionUnit) + len(ASYMMETRIES)
@@ -119,3 +118,54 @@ def action_units(shapes: Floats) -> NDArray[np.float32]:
     one_sided = [difference("mouthSmile"), difference("mouthDimple"), difference("mouthUpperUp")]
     intensities = [np.clip(values[unit], 0, 1) for unit in ActionUnit]
     return np.stack([*intensities, *one_sided], axis=1).astype(np.float32)
+
+
+class Band(NamedTuple):
+    """A range of intensities, from `least` up to the next band: its word and its FACS grade, which "absent" lacks."""
+
+    least: float
+    word: str
+    grade: str
+
+
+# Where the words lie was measured on published descriptions of rated faces; tying FACS's five grades to these cuts is
+# a choice of this project.
+BANDS = (
+    Band(0.0, "absent", ""),
+    Band(0.05, "trace", "A"),
+    Band(0.10, "slight", "B"),
+    Band(0.22, "moderate", "C"),
+    Band(0.40, "pronounced", "D"),
+    Band(0.70, "extreme", "E"),
+)
+
+
+def band(intensity: float) -> Band:
+    """The band of an intensity, 0 to 1."""
+    return next(band for band in reversed(BANDS) if intensity >= band.least)
+
+
+class Prototype(NamedTuple):
+    """What FACS sources expect of an expression, by FACS number: its marks, what often goes along, what speaks against.
+
+    one_sided: action units of which not the strength but the difference between the sides is a mark.
+    """
+
+    core: tuple[int, ...]
+    support: tuple[int, ...] = ()
+    against: tuple[int, ...] = ()
+    one_sided: tuple[int, ...] = ()
+
+
+# Merged from EMFACS, the FACS manual, Du, Tao and Martinez (2014) and Martinez et al. (2017). Neutral has no marks:
+# every action unit speaks against it.
+PROTOTYPES = {
+    Expression.NEUTRAL: Prototype((), (), tuple(int(unit) for unit in ActionUnit)),
+    Expression.HAPPINESS: Prototype((12,), (6, 25, 10), (4, 15, 24)),
+    Expression.SURPRISE: Prototype((5, 2, 26), (1, 25), (4, 12, 24)),
+    Expression.SADNESS: Prototype((15, 4), (1, 17, 43), (12, 5, 26)),
+    Expression.ANGER: Prototype((4, 24), (7, 10, 16, 17, 25), (12, 1, 2)),
+    Expression.DISGUST: Prototype((9, 10), (17, 4, 43), (12, 5)),
+    Expression.FEAR: Prototype((5, 1, 20), (2, 4, 25, 26), (12,)),
+    Expression.CONTEMPT: Prototype((), (14, 12), (25, 26, 5, 4), one_sided=(14, 12)),
+}

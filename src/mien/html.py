@@ -8,12 +8,14 @@ import base64
 import io
 import json
 import re
-from collections.abc import Iterable, Sequence
-from functools import cache
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
+from functools import cache, reduce
 from hashlib import sha256
 from html import escape
 from importlib.resources import files
 from string import Template
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,14 +24,26 @@ from PIL import Image
 import mien
 from mien import draw, zoo
 from mien.draw import COLORS
-from mien.results import FaceReport, Outcome
-from mien.vocabulary import Expression
+from mien.explain import SPEAKS, Cue, evidence, heat_map, side
+from mien.facs import PROTOTYPES, PROXIES, band
+from mien.results import ActionUnits, FaceReport, ImageReport, Outcome, Pose
+from mien.vocabulary import ActionUnit, Expression
 
 # The embedded picture: its longest and shortest long side in pixels, and what its JPEG may weigh.
 LONGEST, SHORTEST, MAX_BYTES = 1280, 640, 800_000
 THUMBNAIL = 144
 SMALL_FACE = 36
-ALIGNED_ON = {"detector": "the detector’s five points", "box": "its box, not turned upright"}
+ALIGNED_ON = {
+    "reader": "the reader’s own 68 landmarks",
+    "detector": "the detector’s five points",
+    "box": "its box, not turned upright",
+}
+# Viridis, from dark to light in even steps for every eye: the heat map's colours, lowest first.
+VIRIDIS = ("#440154", "#472d7b", "#3b528b", "#2c728e", "#21918c", "#28ae80", "#5ec962", "#addc30", "#fde725")
+# The heat map's longest side in pixels (attention is far coarser), its steps, and the strength in percent it starts at.
+HEAT_SIDE, HEAT_STEPS, STRENGTH = 512, 48, 40
+# A head turned or tilted by fewer degrees counts as straight; the reader is not surer than that.
+STRAIGHT = 3
 NO_FACE = """<div class="message">
 <p>No face was found here. It may be very small, turned away, or covered. Worth trying:</p>
 <ul>
@@ -42,7 +56,9 @@ NO_FACE = """<div class="message">
 
 def page(outcomes: Sequence[Outcome], command: str = "") -> str:
     """The whole HTML file; an outcome without image has no picture.   command: that made it, shown at its end."""
-    style = "\n".join([_part("style.css"), *(f".{e.label} {{ --color: {color}; }}" for e, color in COLORS.items())])
+    colors = [f".{e.label} {{ --color: {color}; }}" for e, color in COLORS.items()]
+    ramp = f".ramp {{ background: linear-gradient(to right, {', '.join(VIRIDIS)}); }}"
+    style = "\n".join([_part("style.css"), *colors, ramp])
     script = _part("page.js")
     return _fill(
         "page.html",
@@ -54,10 +70,17 @@ def page(outcomes: Sequence[Outcome], command: str = "") -> str:
         contents=_contents(outcomes) if len(outcomes) > 1 else "",
         pictures="\n".join(_picture(outcome, i, len(outcomes) > 1) for i, outcome in enumerate(outcomes, start=1)),
         models=_models(outcomes),
+        reasons=_part("reasons.html") if _explained(outcomes) else "",
         version=mien.__version__,
         command=f" by <code>{_text(command)}</code>" if command else "",
         json=_json([outcome.to_dict() for outcome in outcomes]),
     )
+
+
+def _explained(outcomes: Sequence[Outcome]) -> bool:
+    """Whether the reader said more of any face than its expression."""
+    faces = [face for outcome in outcomes if outcome.report for face in outcome.report.faces]
+    return any(face.action_units is not None or face.attention is not None for face in faces)
 
 
 def _contents(outcomes: Sequence[Outcome]) -> str:
@@ -102,15 +125,54 @@ def _figure(outcome: Outcome, image: NDArray[np.uint8], number: int) -> str:
     shown = _shown(image)
     # Until the script fits them, the numbers have the size that suits a picture about as wide as half a desktop page.
     scale = width / min(shown.width, 600, 700 * width / height)
-    boxes = [_box(face, f"p{number}", i, scale, width) for i, face in enumerate(faces, start=1)]
-    return "\n".join([
-        '<figure class="stage">',
-        f'<img src="{_jpeg(shown, 85)}" width="{shown.width}" height="{shown.height}" alt="{_text(outcome.name)}">',
-        f'<svg viewBox="0 0 {width} {height}" role="group" aria-label="Faces in {_text(outcome.name)}">',
-        *boxes,
-        "</svg>",
-        "</figure>",
-    ])  # fmt: skip
+    heat = _heat(outcome.report) if outcome.report else ""
+    landmarks = "\n".join(_landmarks(face.landmarks) for face in faces if face.landmarks is not None)
+    fade = _fill("fade.html", number=number, strength=STRENGTH) if heat else ""
+    dots = _fill("dots.html", number=number) if landmarks else ""
+    return _fill(
+        "figure.html",
+        photo=_jpeg(shown, 85),
+        width=shown.width,
+        height=shown.height,
+        name=_text(outcome.name),
+        heat=heat and f'<img class="heat" src="{heat}" alt="">',
+        image_width=width,
+        image_height=height,
+        landmarks=landmarks,
+        boxes="\n".join(_box(face, f"p{number}", i, scale, width) for i, face in enumerate(faces, start=1)),
+        controls=_fill("controls.html", fade=fade, dots=dots) if fade or dots else "",
+    )
+
+
+def _heat(report: ImageReport) -> str:
+    """Where the reader looked in any of the faces: a data URL of one picture over the photograph; "" when not known."""
+    height, width = report.size
+    scale = min(1, HEAT_SIDE / max(width, height))
+    size = (max(1, round(height * scale)), max(1, round(width * scale)))
+    onto = np.array([width / size[1], height / size[0], 1])  # the crops, from the smaller picture
+    attentive = [replace(face, crop=face.crop * onto) for face in report.faces if face.attention is not None]
+    if not attentive:
+        return ""
+    maps = (heat_map(face, size) for face in attentive)
+    heat = reduce(np.maximum, (each for each in maps if each is not None))
+    steps = np.round(heat * (HEAT_STEPS - 1)).astype(np.uint8)
+    picture = Image.fromarray(steps)
+    picture.putpalette(_heat_palette().tobytes(), "RGBA")
+    return _data_url("png", _encoded(picture, "PNG", optimize=True))
+
+
+def _heat_palette() -> NDArray[np.uint8]:
+    """(HEAT_STEPS, 4) RGBA: nothing where there is no attention, soon opaque where there is some."""
+    value = np.linspace(0, 1, HEAT_STEPS)
+    points = np.array([[int(color[i : i + 2], 16) for i in (1, 3, 5)] for color in VIRIDIS])
+    at = np.linspace(0, 1, len(points))
+    channels = [np.interp(value, at, points[:, i]) for i in range(3)]
+    return np.round(np.stack([*channels, 255 * np.clip(value / 0.3, 0, 1)], axis=1)).astype(np.uint8)
+
+
+def _landmarks(points: NDArray[np.float32]) -> str:
+    """Dots of one size on the screen: lines without length, with round ends."""
+    return f'<path class="landmarks" d="{"".join(f"M{x:.1f} {y:.1f}h0" for x, y in points)}"/>'
 
 
 def _box(face: FaceReport, picture: str, number: int, scale: float, width: int) -> str:
@@ -137,7 +199,7 @@ def _reading(face: FaceReport) -> str:
 def _card(outcome: Outcome, face: FaceReport, picture: int, number: int) -> str:
     first, second = face.expression.ranked[:2]
     width, height = (float(v) for v in face.box[2:] - face.box[:2])
-    source = face.face.landmark_source
+    source = face.landmark_source
     return _fill(
         "face.html",
         card=f"p{picture}-f{number}",
@@ -150,10 +212,13 @@ def _card(outcome: Outcome, face: FaceReport, picture: int, number: int) -> str:
         runner_up_percent=_percent(face.expression[second]),
         notes="\n".join(f'<p class="note">{note}</p>' for note in _notes(face, width)),
         bars="\n".join(_bar(face, e) for e in Expression),
+        units="" if face.action_units is None else _units(face.action_units, first, number),
+        explanation="" if face.explanation is None else _explanation(face.explanation),
         score=f"{face.face.score:.2f}",
         width=f"{width:.0f}",
         height=f"{height:.0f}",
         aligned=ALIGNED_ON.get(source, _text(source)),
+        pose="" if face.pose is None else f"<div><dt>Head</dt><dd>{pose_in_words(face.pose)}</dd></div>",
     )
 
 
@@ -162,6 +227,10 @@ def _notes(face: FaceReport, width: float) -> Iterable[str]:
         yield f"<b>Small face: read with care.</b> It is less than {SMALL_FACE} pixels wide."
     if face.expression.confidence < 0.5:
         yield "<b>No expression stands out.</b> The most probable one has less than half of the probability."
+    if face.hidden:
+        halves = " and ".join(f"the subject’s {half.side} half ({_text(half.reason)})" for half in face.hidden)
+        guesses = "What is said of it is a guess" if face.action_units is None else "Action units there are guesses"
+        yield f"<b>Not visible: {halves}.</b> {guesses}."
 
 
 def _bar(face: FaceReport, e: Expression) -> str:
@@ -174,6 +243,86 @@ def _bar(face: FaceReport, e: Expression) -> str:
         f'preserveAspectRatio="none" aria-hidden="true"><rect class="track" width="100" height="10"/>'
         f"{value if p >= 0.0005 else ''}</svg></td><td>{_percent(p)}</td></tr>"
     )
+
+
+def _units(units: ActionUnits, e: Expression, number: int) -> str:
+    """What speaks for and against the expression, and all action units, folded away."""
+    rows = "\n".join(_unit_row(units, unit) for unit in ActionUnit)
+    return _fill("units.html", number=number, evidence="\n".join(_evidence(units, e)), count=len(units), rows=rows)
+
+
+def _evidence(units: ActionUnits, e: Expression) -> Iterator[str]:
+    found = evidence(units, e)
+    if found.supporting or e is not Expression.NEUTRAL:
+        yield f"<h4>Action units that speak for {e.label}</h4>"
+        yield _cues(found.supporting, e) if found.supporting else "<p>None above trace.</p>"
+    elif not found.against:
+        yield "<h4>Action units</h4>"
+        yield "<p>None above trace, as is expected of a neutral face.</p>"
+    if found.missing:
+        words = ", ".join(_name(unit) + (" (a trace)" if band(units[unit]).grade else "") for unit in found.missing)
+        yield f'<p class="missing">Expected but absent: {words}.</p>'
+    if found.against:
+        yield f"<h4>Action units that speak against {e.label}</h4>"
+        yield _cues(found.against, e)
+
+
+def _cues(cues: Sequence[Cue], e: Expression) -> str:
+    return "\n".join(['<ul class="cues">', *(_cue(cue, e) for cue in cues), "</ul>"])
+
+
+def _cue(cue: Cue, e: Expression) -> str:
+    one_sided = cue.role == "core" and cue.unit in PROTOTYPES[e].one_sided
+    if one_sided:
+        amount = f"{cue.intensity:.2f} between the sides"
+    else:
+        amount = f"{cue.intensity:.2f} {cue.band.word} ({cue.band.grade})"
+    length = f"{100 * cue.intensity:.0f}"
+    kind = "against" if cue.role == "against" else "for"
+    remarks = "; ".join(_remarks(cue.unit, cue.side))
+    return (
+        f'<li><span>{_name(cue.unit)}</span> <span class="amount">{amount}</span>'
+        f'<svg viewBox="0 0 100 6" preserveAspectRatio="none" aria-hidden="true">'
+        f'<rect class="track" width="100" height="6"/><rect class="{kind}" width="{length}" height="6"/>'
+        f'<rect class="rim" width="{length}" height="6"/></svg>'
+        f"{f' <small>{remarks}</small>' if remarks else ''}</li>"
+    )
+
+
+def _unit_row(units: ActionUnits, unit: ActionUnit) -> str:
+    remarks = "; ".join(_remarks(unit, side(units, unit)))
+    active = ' class="active"' if units[unit] >= SPEAKS else ""
+    return (
+        f'<tr{active}><th scope="row">{_name(unit)}{f" <small>{remarks}</small>" if remarks else ""}</th>'
+        f"<td>{units[unit]:.2f}</td><td>{band(units[unit]).word}</td></tr>"
+    )
+
+
+def _remarks(unit: ActionUnit, stronger: str) -> Iterator[str]:
+    if stronger != "both":
+        yield f"stronger on the subject’s {stronger}"
+    if unit in PROXIES:
+        yield "inferred from other movements"
+
+
+def _name(unit: ActionUnit) -> str:
+    return f"AU{unit:d} {unit.label}"
+
+
+def _explanation(text: str) -> str:
+    paragraphs = (f"<p>{_text(part.strip())}</p>" for part in text.split("\n") if part.strip())
+    return "\n".join(['<section class="explanation">', "<h4>Explanation</h4>", *paragraphs, "</section>"])
+
+
+def pose_in_words(pose: Pose) -> str:
+    """How a head is turned: "turned 12° to the image’s right, raised 4°, tilted 3° clockwise"."""
+    yaw, pitch, roll = (round(abs(angle)) for angle in (pose.yaw, pose.pitch, pose.roll))
+    turned = [
+        f"turned {yaw}° to the image’s {'right' if pose.yaw > 0 else 'left'}" if yaw >= STRAIGHT else "",
+        f"{'raised' if pose.pitch > 0 else 'lowered'} {pitch}°" if pitch >= STRAIGHT else "",
+    ]
+    tilted = f"tilted {roll}° {'clockwise' if pose.roll > 0 else 'counterclockwise'}" if roll >= STRAIGHT else ""
+    return ", ".join(filter(None, [*(turned if any(turned) else ["facing the camera"]), tilted]))
 
 
 def _models(outcomes: Sequence[Outcome]) -> str:
@@ -189,7 +338,8 @@ def _percent(probability: float) -> str:
 
 def _json(value: object) -> str:
     """JSON that may stand inside a script element: nothing in it can end the element or open another."""
-    return json.dumps(value).replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
+    compact = json.dumps(value, separators=(",", ":"))
+    return compact.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
 
 
 def _text(value: str) -> str:
@@ -233,11 +383,20 @@ def _thumbnail(outcome: Outcome, face: FaceReport) -> str:
 def _jpeg(picture: Image.Image, quality: int) -> str:
     """A data URL; a picture that would be too heavy, such as noise, is compressed more."""
     for q in (quality, 75, 60, 45, 30, 15):
-        file = io.BytesIO()
-        picture.save(file, "JPEG", quality=q, optimize=True, progressive=True)
-        if file.tell() <= MAX_BYTES:
+        file = _encoded(picture, "JPEG", quality=q, optimize=True, progressive=True)
+        if len(file) <= MAX_BYTES:
             break
-    return "data:image/jpeg;base64," + base64.b64encode(file.getvalue()).decode("ascii")
+    return _data_url("jpeg", file)
+
+
+def _encoded(picture: Image.Image, kind: str, **options: Any) -> bytes:
+    file = io.BytesIO()
+    picture.save(file, kind, **options)
+    return file.getvalue()
+
+
+def _data_url(kind: str, file: bytes) -> str:
+    return f"data:image/{kind};base64,{base64.b64encode(file).decode('ascii')}"
 
 
 def _hash(source: str) -> str:

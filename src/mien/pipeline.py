@@ -1,18 +1,20 @@
-"""One picture to one report: detect, align, read."""
+"""One picture to one report: detect, align, read, and align again where the landmarks say so."""
 
-from collections.abc import Callable, Sequence
-from functools import lru_cache
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mien.align import align
+from mien.align import Floats, align, inverse, realigned, to_crop_frame
 from mien.detect import Detector, YuNet, whole_picture
 from mien.images import ImageSource, read_image
 from mien.reader import Reader
-from mien.results import ExpressionScores, FaceReport, ImageReport
+from mien.results import Face, FaceReport, ImageReport, Pose, Reading
+from mien.visibility import COVERED, hidden
 from mien.zoo import DEFAULT, MODELS
 
 
@@ -20,8 +22,8 @@ class Pipeline:
     """Reads faces in pictures; make one and call it for every picture.
 
     detect: any function from an RGB image to faces; left out, YuNet with threshold, max_side and rotations (see there).
-    read: any function from (N, S, S) gray crops to expression scores, with the crop's side S as its attribute `size`;
-    left out, the model named, or an ONNX file with a contract.
+    read: any function from (N, S, S) uint8 gray crops to readings, with the crop's side S as its attribute `size`; left
+    out, the model named, or an ONNX file with a contract.
     assume_crop: every picture is one face already, as in FER2013; nothing is detected.
     threads: of each ONNX session; 1 is fastest for models this small.
     """
@@ -29,7 +31,7 @@ class Pipeline:
     def __init__(
         self,
         detect: Detector | None = None,
-        read: Callable[[NDArray[np.uint8]], Sequence[ExpressionScores]] | None = None,
+        read: Callable[[NDArray[np.uint8]], Sequence[Reading]] | None = None,
         *,
         model: str | Path = DEFAULT,
         threshold: float = 0.7,
@@ -44,16 +46,65 @@ class Pipeline:
         self.read = Reader(model, threads) if read is None else read
         self.size: int = getattr(self.read, "size", 48)
         self.model: str = getattr(self.read, "name", "")
+        self._threads = threads
 
     def __call__(self, source: ImageSource) -> ImageReport:
         """A path, bytes, array or Pillow image (see mien.read_image) to a report; InputError when it is not usable."""
         image = read_image(source)
         faces = self.detect(image)
-        crops = align(image, faces, self.size)
-        readings = self.read(crops)
-        return ImageReport(
-            image.shape[:2], tuple(FaceReport(*pair) for pair in zip(faces, readings, strict=True)), self.model
+        return ImageReport(image.shape[:2], tuple(self._reports(image, faces)), self.model)
+
+    def _reports(self, image: NDArray[np.uint8], faces: Sequence[Face]) -> Iterator[FaceReport]:
+        frames = [to_crop_frame(face) for face in faces]
+        crops = align(image, frames, self.size)
+        readings = list(self.read(crops))
+        wanted = [realigned(f, r.landmarks) for f, r in zip(frames, readings, strict=True)]
+        # Where the landmarks disagree with the crop they were read in, they are read again in the crop they ask for.
+        again = {i: frame for i, frame in enumerate(wanted) if frame is not None and frame is not frames[i]}
+        if again:
+            better = align(image, [*again.values()], self.size)
+            for i, crop, reading in zip(again, better, self.read(better), strict=True):
+                frames[i], crops[i], readings[i] = again[i], crop, reading
+        for face, frame, crop, reading, found in zip(faces, frames, crops, readings, wanted, strict=True):
+            trusted = reading if found is not None else replace(reading, landmarks=None)
+            yield self._report(image, face, frame, crop, trusted)
+
+    def _report(
+        self, image: NDArray[np.uint8], face: Face, frame: Floats, crop: NDArray[np.uint8], reading: Reading
+    ) -> FaceReport:
+        """A reading in its crop to a report in the image."""
+        report = FaceReport(
+            face,
+            reading.expression,
+            frame,
+            "box" if face.points is None else "detector",
+            reading.action_units,
+            pose=None if reading.pose is None else in_image(reading.pose, frame),
+            attention=reading.attention,
         )
+        if reading.landmarks is None:
+            return report
+        back = inverse(frame)
+        landmarks = (reading.landmarks @ back[:, :2].T + back[:, 2]).astype(np.float32)
+        halves = (
+            () if reading.pose is None else hidden(crop, landmarks, reading.pose, image.shape[:2], self._find_halves)
+        )
+        return replace(report, landmark_source="reader", landmarks=landmarks, hidden=tuple(halves))
+
+    @cached_property
+    def _find_halves(self) -> Detector:
+        return YuNet(COVERED, threads=self._threads)
+
+
+def in_image(pose: Pose, frame: Floats) -> Pose:
+    """The pose of a head in the image, from that in a crop, which the frame turned upright."""
+    turn = np.arctan2(frame[1, 0], frame[0, 0])  # clockwise, of the image on its way to the crop
+    yaw, pitch = np.radians(pose.yaw), np.radians(pose.pitch)
+    # Where the face points, x right and y up; to go back to the image is to turn it counterclockwise.
+    x, y, z = np.cos(pitch) * np.sin(yaw), np.sin(pitch), np.cos(pitch) * np.cos(yaw)
+    x, y = x * np.cos(turn) - y * np.sin(turn), x * np.sin(turn) + y * np.cos(turn)
+    roll = (pose.roll - np.degrees(turn) + 180) % 360 - 180
+    return Pose(float(np.degrees(np.arctan2(x, z))), float(np.degrees(np.arcsin(np.clip(y, -1, 1)))), float(roll))
 
 
 def analyze(source: ImageSource, **options: Any) -> ImageReport:

@@ -1,12 +1,14 @@
-"""Crops to expressions, in one batched pass."""
+"""Crops to expressions, action units, landmarks, head pose and attention, in one batched pass."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mien.results import ExpressionScores
-from mien.session import Classifier, softmax
+from mien.results import ActionUnits, ExpressionScores, Pose, Reading
+from mien.session import Answers, Classifier, softmax
+from mien.vocabulary import ActionUnit
 from mien.zoo import DEFAULT, load
 
 # Larger batches are no faster a face on one core, and hold more memory.
@@ -14,7 +16,7 @@ BATCH = 8
 
 
 class Reader:
-    """Gray crops to ExpressionScores.
+    """Gray crops to readings.
 
     model: a name of mien.zoo.MODELS, or the path of an ONNX file with a contract.   threads: of ONNX Runtime.
     """
@@ -24,7 +26,19 @@ class Reader:
         self.name = str(model)
         self.size = self._classify.contract.size
 
-    def __call__(self, crops: NDArray[np.uint8]) -> list[ExpressionScores]:
-        """(N, size, size) uint8 gray crops to N scores."""
+    def __call__(self, crops: NDArray[np.uint8]) -> list[Reading]:
+        """(N, size, size) uint8 gray crops to N readings."""
         batches = np.split(crops, range(BATCH, len(crops), BATCH)) if len(crops) else []
-        return [ExpressionScores(row) for batch in batches for row in softmax(self._classify.logits(batch))]
+        return [reading for batch in batches for reading in _readings(self._classify.answers(batch))]
+
+
+def _readings(answers: Answers) -> Iterator[Reading]:
+    for i, probabilities in enumerate(softmax(answers.logits)):
+        units = None if answers.action_units is None else answers.action_units[i]
+        yield Reading(
+            ExpressionScores(probabilities),
+            None if units is None else ActionUnits(units[: len(ActionUnit)], units[len(ActionUnit) :]),
+            None if answers.landmarks is None else answers.landmarks[i],
+            None if answers.pose is None else Pose(*map(float, answers.pose[i])),
+            None if answers.attention is None else answers.attention[i],
+        )

@@ -1,15 +1,15 @@
 """What mien answers with: plain, immutable records, from one face to one picture. Pixels are of the upright image."""
 
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mien.errors import InputError, MienError
-from mien.vocabulary import Expression
+from mien.vocabulary import ASYMMETRIES, ActionUnit, Expression
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,11 +30,6 @@ class Face:
         object.__setattr__(self, "box", _fixed(self.box, (4,), "box"))
         if self.points is not None:
             object.__setattr__(self, "points", _fixed(self.points, (5, 2), "points"))
-
-    @property
-    def landmark_source(self) -> str:
-        """What the crop was aligned on: "detector" (its five points) or "box" (no points: the box, not turned)."""
-        return "box" if self.points is None else "detector"
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,18 +64,105 @@ class ExpressionScores:
 
 
 @dataclass(frozen=True, eq=False)
+class ActionUnits(Mapping[int, float]):
+    """Intensities of the 21 action units by FACS number: action_units[12] is that of AU12.
+
+    intensities: (21,) float32, 0 to 1, in ActionUnit order, both sides together.
+    differences: (3,) float32, -1 to 1, the subject's left minus right side, of ASYMMETRIES.
+    """
+
+    intensities: NDArray[np.float32]
+    differences: NDArray[np.float32]
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "intensities", _fixed(self.intensities, (len(ActionUnit),), "intensities"))
+        object.__setattr__(self, "differences", _fixed(self.differences, (len(ASYMMETRIES),), "differences"))
+
+    def __getitem__(self, number: int) -> float:
+        try:
+            return float(self.intensities[_UNITS.index(ActionUnit(number))])
+        except ValueError:
+            raise KeyError(f"AU{number} is not among those measured: {', '.join(map(str, self))}") from None
+
+    def __iter__(self) -> Iterator[int]:
+        return iter([int(unit) for unit in ActionUnit])
+
+    def __len__(self) -> int:
+        return len(ActionUnit)
+
+    def asymmetry(self, number: int) -> float | None:
+        """The subject's left minus right side of an action unit, -1 to 1; None where it is not measured."""
+        return float(self.differences[ASYMMETRIES.index(ActionUnit(number))]) if number in ASYMMETRIES else None
+
+
+_UNITS = list(ActionUnit)
+
+
+@dataclass(frozen=True)
+class Pose:
+    """How a head is turned in the image, in degrees; 0 is straight into the camera, upright.
+
+    yaw: to the image's right.   pitch: up.   roll: clockwise in the image.
+    """
+
+    yaw: float
+    pitch: float
+    roll: float
+
+
+@dataclass(frozen=True)
+class Hidden:
+    """A half of a face that cannot be seen.
+
+    side: "left" or "right", the subject's own.   reason: "turned away", "outside the picture" or "covered".
+    """
+
+    side: str
+    reason: str
+
+
+@dataclass(frozen=True, eq=False)
+class Reading:
+    """What a reader says of one crop; what it does not give is None.
+
+    landmarks: (68, 2) float32, iBUG order, shares of the crop's side from its upper left corner.
+    pose: in the crop.   attention: (h, w) float32, 0 or more: how much each part of the crop counted.
+    """
+
+    expression: ExpressionScores
+    action_units: ActionUnits | None = None
+    landmarks: NDArray[np.float32] | None = None
+    pose: Pose | None = None
+    attention: NDArray[np.float32] | None = None
+
+    def __post_init__(self) -> None:
+        if self.landmarks is not None:
+            object.__setattr__(self, "landmarks", _fixed(self.landmarks, (68, 2), "landmarks"))
+        if self.attention is not None:
+            object.__setattr__(self, "attention", _fixed(self.attention, np.shape(self.attention), "attention"))
+
+
+@dataclass(frozen=True, eq=False)
 class FaceReport:
     """All that is known of one face. What the model that read it does not give is None.
 
-    landmarks: (68, 2) float32, pixels of the image.   action_units: intensity 0 to 1 by FACS number.
-    attention: (h, w) float32, where the model looked, over the crop.   explanation: why, in words.
+    crop: (2, 3) float64, takes pixels of the image to the crop that was read, whose sides are 1 long.
+    landmark_source: what the crop was aligned on: "reader" (its own 68 landmarks), "detector" (five points) or "box"
+    (the box, not turned).
+    landmarks: (68, 2) float32, iBUG order, pixels of the image.   pose: in the image.
+    attention: (h, w) float32, 0 or more: how much each part of the crop counted.
+    hidden: halves of the face that cannot be seen; what is said of them is a guess.   explanation: why, in words.
     """
 
     face: Face
     expression: ExpressionScores
+    crop: NDArray[np.float64]
+    landmark_source: str
+    action_units: ActionUnits | None = None
     landmarks: NDArray[np.float32] | None = None
-    action_units: Mapping[int, float] | None = None
+    pose: Pose | None = None
     attention: NDArray[np.float32] | None = None
+    hidden: tuple[Hidden, ...] = ()
     explanation: str | None = None
 
     @property
@@ -99,13 +181,29 @@ class FaceReport:
             "box": _rounded(self.box, 2),
             "score": round(self.face.score, 4),
             "points": None if self.points is None else _rounded(self.points, 2),
-            "landmark_source": self.face.landmark_source,
+            "landmark_source": self.landmark_source,
             "expression": {
                 "top": self.expression.top.label,
                 "confidence": _rounded(self.expression.confidence, 4),
                 "probabilities": {e.label: _rounded(self.expression[e], 4) for e in Expression},
             },
+            "action_units": self._action_units(),
+            "asymmetries": self._asymmetries(),
+            "landmarks": None if self.landmarks is None else _rounded(self.landmarks, 2),
+            "pose": None if self.pose is None else {k: _rounded(v, 1) for k, v in asdict(self.pose).items()},
+            "attention": None if self.attention is None else _rounded(self.attention, 3),
+            "crop": _rounded(self.crop, 6),
+            "hidden": [asdict(half) for half in self.hidden],
+            "explanation": self.explanation,
         }
+
+    def _action_units(self) -> dict[str, float] | None:
+        units = self.action_units
+        return None if units is None else {u.column: _rounded(units[u], 3) for u in ActionUnit}
+
+    def _asymmetries(self) -> dict[str, float] | None:
+        units = self.action_units
+        return None if units is None else {u.column: _rounded(units.asymmetry(u), 3) for u in ASYMMETRIES}
 
 
 @dataclass(frozen=True, eq=False)

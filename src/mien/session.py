@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import onnxruntime
@@ -82,8 +83,27 @@ class Contract:
         }
 
 
+class Answers(NamedTuple):
+    """What a model says of N crops; what it has no output for is None.
+
+    logits: (N, 8) float32 in Expression order, -inf for a class that the model lacks.
+    action_units: (N, 24), 21 intensities and 3 asymmetries.   landmarks: (N, 68, 2), shares of the crop's side.
+    pose: (N, 3), yaw, pitch, roll in degrees.   attention: (N, h, w), 0 or more.
+    """
+
+    logits: NDArray[np.float32]
+    action_units: NDArray[np.float32] | None = None
+    landmarks: NDArray[np.float32] | None = None
+    pose: NDArray[np.float32] | None = None
+    attention: NDArray[np.float32] | None = None
+
+
+# The shape of each output after the number of faces; None where any will do.
+_SHAPES = {"action_units": (24,), "landmarks": (68, 2), "pose": (3,), "attention": (None, None)}
+
+
 class Classifier:
-    """A model file as a function: gray crops to logits and probabilities over the eight expressions."""
+    """A model file as a function: gray crops to logits over the eight expressions, and whatever else it answers."""
 
     def __init__(self, model: bytes, threads: int = 1) -> None:
         self._session = open_session(model, threads)
@@ -94,9 +114,21 @@ class Classifier:
             raise ModelError(f"the model has no output named 'logits'; it has {', '.join(outputs)}")
         if isinstance(wide := outputs["logits"][-1], int) and wide != len(self.contract.labels):
             raise ModelError(f"the model answers {wide} logits, but names {len(self.contract.labels)} labels")
+        self._others = [name for name in Answers._fields if name in outputs and name != "logits"]
+        for name in self._others:
+            given, wanted = outputs[name][1:], _SHAPES[name]
+            if len(given) != len(wanted) or any(w and g != w for g, w in zip(given, wanted, strict=True)):
+                raise ModelError(f"the model's output {name!r} has shape {given} a face, but should have {wanted}")
 
     def logits(self, crops: NDArray[np.uint8]) -> NDArray[np.float32]:
         """(N, S, S) uint8 gray crops -> (N, 8) float32 logits in Expression order; -inf for a class the model lacks."""
+        return self._answers(crops, []).logits
+
+    def answers(self, crops: NDArray[np.uint8]) -> Answers:
+        """All that the model says of (N, S, S) uint8 gray crops, in one pass."""
+        return self._answers(crops, self._others)
+
+    def _answers(self, crops: NDArray[np.uint8], others: list[str]) -> Answers:
         contract = self.contract
         if crops.dtype != np.uint8 or crops.shape[1:] != (contract.size, contract.size):
             raise InputError(
@@ -106,22 +138,31 @@ class Classifier:
         scaled = (crops[:, None].astype(np.float32) / 255 - contract.mean) / contract.std
         logits = np.full((len(crops), len(Expression)), -np.inf, np.float32)
         step = 1 if self._single else max(1, len(crops))
-        for start in range(0, len(crops), step):
-            part = slice(start, start + step)
-            logits[part, [int(e) for e in contract.labels]] = self._run(scaled[part].astype(np.float32))
-        return logits
+        parts = [self._run(scaled[i : i + step].astype(np.float32), others) for i in range(0, len(crops), step)]
+        if not parts:
+            return Answers(logits)
+        whole = [np.concatenate(outputs) for outputs in zip(*parts, strict=True)]
+        logits[:, [int(e) for e in contract.labels]] = whole[0]
+        return Answers(logits, **dict(zip(others, whole[1:], strict=True)))
 
-    def _run(self, faces: NDArray[np.float32]) -> NDArray[np.float32]:
+    def _run(self, faces: NDArray[np.float32], others: list[str]) -> list[NDArray[np.float32]]:
         try:
-            answer: NDArray[np.float32] = self._session.run(["logits"], {self._input: faces})[0]
+            answers: list[NDArray[np.float32]] = self._session.run(["logits", *others], {self._input: faces})
         except Exception as error:  # ONNX Runtime has a class of its own for each way to fail
             raise ModelError(f"the model cannot be run: {error}") from error
+        answer = answers[0]
         if answer.shape != (len(faces), len(self.contract.labels)) or not np.isfinite(answer).all():
             raise ModelError(
                 f"the model should answer {len(faces)} x {len(self.contract.labels)} finite logits, but gave "
                 f"{' x '.join(map(str, answer.shape))}, {np.isfinite(answer).sum()} of them finite"
             )
-        return answer
+        for name, values in zip(others, answers[1:], strict=True):
+            if len(values) != len(faces) or not np.isfinite(values).all():
+                raise ModelError(
+                    f"the model's output {name!r} has {len(values)} rows, {np.isfinite(values).sum()} of "
+                    f"{values.size} numbers finite; wanted were {len(faces)} rows of finite numbers"
+                )
+        return answers
 
 
 def _input(session: onnxruntime.InferenceSession, size: int) -> tuple[str, bool]:

@@ -1,18 +1,25 @@
-"""Reports to CSV, JSON, JSON lines and Parquet: one row a face, column names as py-feat has them."""
+"""Reports to CSV, JSON, JSON lines and Parquet: one row a face, column names as py-feat or as OpenFace has them."""
 
 import csv
 import json
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
+
+import numpy as np
 
 import mien
 from mien.extras import optional
-from mien.results import FaceReport, Outcome
-from mien.vocabulary import Expression
+from mien.facs import BANDS
+from mien.results import ActionUnits, FaceReport, Outcome, Pose
+from mien.vocabulary import ASYMMETRIES, ActionUnit, Expression
 
 Row = dict[str, Any]
-# Column to type; the types also hold where a column has no value at all.
+# The 68 landmarks, as py-feat and OpenFace both name and order them.
+LANDMARKS = tuple(f"{axis}_{i}" for axis in "xy" for i in range(68))
+# Column to type; the types also hold where a column has no value at all. The order is: which picture and face, what
+# the detector found, the expression, action units, head pose, landmarks, what was hidden, and who read it.
 COLUMNS: dict[str, type] = {
     "input": str,
     "face": int,
@@ -27,14 +34,43 @@ COLUMNS: dict[str, type] = {
     "expression": str,
     "confidence": float,
     **{e.label: float for e in Expression},
+    **{unit.column: float for unit in ActionUnit},
+    **{f"{unit.column}_asymmetry": float for unit in ASYMMETRIES},
+    "Pitch": float,
+    "Roll": float,
+    "Yaw": float,
+    **dict.fromkeys(LANDMARKS, float),
+    "hidden": str,
     "model": str,
+}
+
+# OpenFace's action units that mien measures too: not AU23, and not AU45, for closed eyes (AU43) need be no blink.
+OPENFACE_INTENSITIES = tuple(ActionUnit(n) for n in (1, 2, 4, 5, 6, 7, 9, 10, 12, 14, 15, 17, 20, 25, 26))
+OPENFACE_PRESENCES = (*OPENFACE_INTENSITIES, ActionUnit.LIP_SUCK)
+# From this intensity on, an action unit counts as present.
+PRESENT = next(band.least for band in BANDS if band.word == "slight")
+OPENFACE_COLUMNS: dict[str, type] = {
+    "input": str,
+    "frame": int,
+    "face_id": int,
+    "timestamp": float,
+    "confidence": float,
+    "success": int,
+    "pose_Rx": float,
+    "pose_Ry": float,
+    "pose_Rz": float,
+    **dict.fromkeys(LANDMARKS, float),
+    **{f"{unit.column}_r": float for unit in OPENFACE_INTENSITIES},
+    **{f"{unit.column}_c": int for unit in OPENFACE_PRESENCES},
 }
 
 
 def rows(outcome: Outcome) -> list[Row]:
     """One row a face, faces counted from 0; one row without a face for a failed input or a picture without faces.
 
-    Every row has every column; a missing value is None. Rectangles are pixels, scores and probabilities 0 to 1.
+    Every row has every column; a missing value is None. Rectangles and landmarks are pixels; scores, probabilities and
+    intensities 0 to 1; asymmetries -1 to 1, the subject's left minus right; Yaw, Pitch and Roll degrees to the image's
+    right, up and clockwise in the image.
     """
     about: Row = dict.fromkeys(COLUMNS) | {"input": outcome.name, "status": outcome.status}
     if outcome.report is None:
@@ -56,23 +92,93 @@ def _face(face: FaceReport) -> Row:
         "expression": values["expression"]["top"],
         "confidence": values["expression"]["confidence"],
         **values["expression"]["probabilities"],
+        **(values["action_units"] or {}),
+        **{f"{unit}_asymmetry": value for unit, value in (values["asymmetries"] or {}).items()},
+        **{angle.capitalize(): value for angle, value in (values["pose"] or {}).items()},
+        **_landmarks(face),
+        "hidden": "; ".join(f"{half.side}: {half.reason}" for half in face.hidden) or None,
     }
 
 
-def write_csv(outcomes: Sequence[Outcome], path: Path) -> None:
+def _landmarks(face: FaceReport) -> Row:
+    if face.landmarks is None:
+        return {}
+    pixels = np.round(face.landmarks.astype(np.float64), 2).T.ravel().tolist()
+    return dict(zip(LANDMARKS, pixels, strict=True))
+
+
+def openface_rows(outcome: Outcome) -> list[Row]:
+    """The same rows in OpenFace's columns, as far as mien measures what they hold; a missing value is None.
+
+    A picture is frame 1 at 0 seconds. confidence: the face detector's.   success: 0 where there is no face.
+    pose_R*: radians with OpenFace's signs: Rx down, Ry to the image's left, Rz clockwise in the image.
+    AU*_r: intensity, 0 to 5.   AU*_c: 1 when it is PRESENT. Both come from mien's reader: the range is OpenFace's, but
+    they were not learned from its data.
+    """
+    about: Row = dict.fromkeys(OPENFACE_COLUMNS) | {"input": outcome.name, "success": 0}
+    if outcome.report is None:
+        return [about]
+    about |= {"frame": 1, "timestamp": 0.0}
+    faces = outcome.report.faces
+    return [about | {"face_id": i, "success": 1} | _openface(face) for i, face in enumerate(faces)] or [about]
+
+
+def _openface(face: FaceReport) -> Row:
+    units = face.action_units
+    return {
+        "confidence": round(face.face.score, 4),
+        **({} if face.pose is None else _openface_pose(face.pose)),
+        **_landmarks(face),
+        **({} if units is None else _openface_units(units)),
+    }
+
+
+def _openface_units(units: ActionUnits) -> Row:
+    # Rounded first, so that both columns, and mien's own, tell of one value.
+    intensities = {unit: round(units[unit], 3) for unit in OPENFACE_PRESENCES}
+    return {
+        **{f"{unit.column}_r": round(5 * intensities[unit], 3) for unit in OPENFACE_INTENSITIES},
+        **{f"{unit.column}_c": int(intensities[unit] >= PRESENT) for unit in OPENFACE_PRESENCES},
+    }
+
+
+def _openface_pose(pose: Pose) -> Row:
+    """OpenFace turns a head by Rz, then Ry, then Rx (R = Rx Ry Rz), x to the image's right, y down and z away from us.
+
+    So its wiki and RotationHelpers.h have it. Solved for the angles that make the face and its top point where ours do.
+    """
+    yaw, pitch, roll = np.radians([pose.yaw, pose.pitch, pose.roll])
+    forward = np.array([np.cos(pitch) * np.sin(yaw), np.sin(pitch), np.cos(pitch) * np.cos(yaw)])  # right, up, to us
+    ry = -np.arcsin(np.clip(forward[0], -1, 1))
+    rx = -np.arctan2(forward[1], forward[2])
+    rz = np.arctan2(np.sin(roll) * np.cos(rx), np.cos(roll) * np.cos(ry) + np.sin(roll) * np.sin(rx) * np.sin(ry))
+    return {"pose_Rx": round(float(rx), 4), "pose_Ry": round(float(ry), 4), "pose_Rz": round(float(rz), 4)}
+
+
+class Layout(NamedTuple):
+    """The columns of a table, with their types, and what fills them."""
+
+    columns: dict[str, type]
+    rows: Callable[[Outcome], list[Row]]
+
+
+MIEN, OPENFACE = Layout(COLUMNS, rows), Layout(OPENFACE_COLUMNS, openface_rows)
+
+
+def write_csv(outcomes: Sequence[Outcome], path: Path, layout: Layout = MIEN) -> None:
     """A header and one row a face; a missing value is an empty field."""
     with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, list(COLUMNS))
+        writer = csv.DictWriter(file, list(layout.columns))
         writer.writeheader()
-        writer.writerows(row for outcome in outcomes for row in rows(outcome))
+        writer.writerows(row for outcome in outcomes for row in layout.rows(outcome))
 
 
-def write_parquet(outcomes: Sequence[Outcome], path: Path) -> None:
+def write_parquet(outcomes: Sequence[Outcome], path: Path, layout: Layout = MIEN) -> None:
     """One row a face, with typed columns; equal reports give equal bytes. Needs the extra `parquet`."""
     arrow, parquet = optional("pyarrow", "parquet"), optional("pyarrow.parquet", "parquet")
     types = {str: arrow.string(), int: arrow.int32(), float: arrow.float64()}
-    schema = arrow.schema([(name, types[kind]) for name, kind in COLUMNS.items()], {"mien": mien.__version__})
-    table = arrow.Table.from_pylist([row for outcome in outcomes for row in rows(outcome)], schema)
+    schema = arrow.schema([(name, types[kind]) for name, kind in layout.columns.items()], {"mien": mien.__version__})
+    table = arrow.Table.from_pylist([row for outcome in outcomes for row in layout.rows(outcome)], schema)
     parquet.write_table(table, path)
 
 
@@ -92,9 +198,14 @@ def json_line(outcome: Outcome) -> str:
     return json.dumps(outcome.to_dict())
 
 
-WRITERS: dict[str, Callable[[Sequence[Outcome], Path], None]] = {
+Writers = dict[str, Callable[[Sequence[Outcome], Path], None]]
+WRITERS: Writers = {
     ".csv": write_csv,
     ".json": write_json,
     ".jsonl": write_json_lines,
     ".parquet": write_parquet,
+}
+OPENFACE_WRITERS: Writers = {
+    ".csv": partial(write_csv, layout=OPENFACE),
+    ".parquet": partial(write_parquet, layout=OPENFACE),
 }

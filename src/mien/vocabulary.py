@@ -78,3 +78,7 @@ class ActionUnit(IntEnum):
     def column(self) -> str:
         """The name of its table column, as py-feat has it: "AU12"."""
         return f"AU{self.value:02d}"
+
+
+# Of these action units mien also measures how much stronger one side is: contempt shows on one side only.
+ASYMMETRIES = (ActionUnit.LIP_CORNER_PULLER, ActionUnit.DIMPLER, ActionUnit.UPPER_LIP_RAISER)

@@ -14,9 +14,10 @@ from mien.cli import commands
 from mien.cli.analyze import find, read, summary
 from mien.errors import InputError, ModelError
 from mien.pipeline import Pipeline
-from mien.results import Outcome
+from mien.results import ImageReport, Outcome
+from mien.vocabulary import Expression
 from mien.zoo import load
-from tests.helpers import ASTRONAUT, encoded, noise
+from tests.helpers import ASTRONAUT, encoded, full_report, noise, scores, units
 
 
 @pytest.fixture
@@ -113,6 +114,11 @@ def test_two_runs_over_the_same_folder_give_byte_identical_parquet(folder, tmp_p
         (["--threshold", "3"], "between 0 and 1"),
         (["--threads", "0"], "1 or more"),
         (["--bogus"], "No such option"),
+        (["--columns", "excel", "-o", "faces.csv"], "'mien', 'openface'"),
+        (["--columns", "openface", "-o", "faces.json"], "openface columns are for .csv and .parquet, not .json"),
+        (["--columns", "openface", "-o", "faces.csv", "-o", "faces.jsonl"], "not .jsonl"),
+        (["--columns", "openface", "-o", "faces.html"], "-o with .csv or .parquet"),
+        (["--columns", "openface"], "-o with .csv or .parquet"),
     ],
 )
 def test_wrong_usage_is_said_before_anything_is_read_and_ends_with_2(arguments, said):
@@ -190,7 +196,7 @@ def test_a_folder_that_cannot_be_listed_is_a_failed_row(folder, monkeypatch):
 
 
 def test_a_model_that_fails_on_a_face_fails_that_picture_only(folder, monkeypatch):
-    def fail(self, faces):
+    def fail(self, faces, others):
         raise ModelError("the model cannot be run")
 
     monkeypatch.setattr("mien.session.Classifier._run", fail)
@@ -232,6 +238,17 @@ def test_an_output_that_cannot_be_written_does_not_cost_the_others(tmp_path, mon
     assert (tmp_path / "faces.json").is_file()
 
 
+@pytest.mark.parametrize("ending", [".csv", ".parquet"])
+def test_tables_have_openfaces_columns_on_request(folder, tmp_path, ending):
+    output = tmp_path / f"faces{ending}"
+    assert run(folder, "-o", output, "-o", tmp_path / "faces.html", "--columns", "openface").exit_code == 1
+    if ending == ".csv":
+        assert output.read_text().startswith("input,frame,face_id,timestamp,confidence,success,pose_Rx,")
+        assert len(output.read_text().splitlines()) == 4
+    else:
+        assert [row["success"] for row in pyarrow.parquet.read_table(output).to_pylist()] == [1, 0, 0]
+
+
 def printed(outcomes):
     text = io.StringIO()
     Console(file=text, width=80).print(summary(outcomes))
@@ -260,3 +277,25 @@ def test_a_table_of_many_pictures_reduces_none(folder, tmp_path, monkeypatch):
     monkeypatch.setattr("mien.cli.analyze.reduced", never)
     assert run(folder, "-o", tmp_path / "faces.csv").exit_code == 1  # for the broken file alone
     assert (tmp_path / "faces.csv").is_file()
+
+
+def test_the_table_says_why_when_a_reader_does():
+    happy, bare = full_report(), full_report(action_units=None)
+    told = printed([Outcome("a.png", ImageReport((512, 512), (happy, bare), "reader"))])
+    assert told.splitlines()[0].split()[-1] == "why"
+    assert told.splitlines()[1].endswith("AU12 AU6 AU25")
+    assert "AU" not in told.splitlines()[2]
+    assert "why" not in printed([Outcome("a.png", ImageReport((512, 512), (bare,), "reader"))])
+
+
+def test_the_longest_line_of_a_table_with_reasons_fits_80_columns():
+    surest = full_report(
+        expression=scores({Expression.HAPPINESS: 0.51, Expression.NEUTRAL: 0.49}),
+        action_units=units({12: 0.5, 10: 0.9, 25: 0.8}),
+    )
+    name = "a/very/long/path/of/many/folders/to/some/photograph.png"
+    table = printed([Outcome(name, ImageReport((512, 512), (surest,) * 12, "reader"))])
+    assert max(map(len, table.splitlines())) <= 80
+    assert len(table.splitlines()) == 13, "a line a face"
+    assert "photograph.png" in table
+    assert "AU12 AU10 AU25" in table

@@ -8,7 +8,20 @@ from PIL import Image
 from mien.cli import commands
 from tests.helpers import drawn_face
 
-TINY = ["--epochs", "2", "--widths", "4,8", "--blocks", "1,1", "--batch-size", "8", "--precision", "32-true"]
+TINY = [
+    "--epochs",
+    "2",
+    "--widths",
+    "4,8",
+    "--blocks",
+    "1,1",
+    "--strides",
+    "1,2",
+    "--batch-size",
+    "8",
+    "--precision",
+    "32-true",
+]
 
 
 def run(*arguments):
@@ -64,7 +77,7 @@ def test_every_setting_is_a_flag_with_its_default():
     shown = run("train", "au-cues", "--help").output
     for name in vars(Settings()):
         assert f"--{name.replace('_', '-')}" in shown
-    assert "32,64,128,256" in shown
+    assert "32,64,128,192" in shown
 
 
 def test_widths_that_are_no_numbers_are_wrong_usage(faces, tmp_path):

@@ -13,7 +13,8 @@ from mien.errors import ExportError
 from mien.export import to_onnx as module
 from mien.export.parity import largest_difference
 from mien.export.to_onnx import TOLERANCE, Calibrated, in_half_precision, to_onnx
-from mien.methods.au_cues.model import Reader
+from mien.methods.au_cues.export import Outputs
+from mien.methods.au_cues.model import Reader, Residual
 from mien.reader import Reader as FileReader
 from mien.session import Classifier, softmax
 from mien.vocabulary import Expression
@@ -33,15 +34,15 @@ class Flat(nn.Module):
         self.weight = nn.Parameter(torch.randn(SIZE * SIZE, 8) / SIZE)
 
     def forward(self, faces):
-        return faces.flatten(1) @ self.weight
+        return {"logits": faces.flatten(1) @ self.weight}
 
 
 class Fickle(Flat):
     """Answers the exporter otherwise than anybody else."""
 
     def forward(self, faces):
-        logits = super().forward(faces)
-        return -logits if torch.compiler.is_exporting() else logits
+        logits = super().forward(faces)["logits"]
+        return {"logits": -logits if torch.compiler.is_exporting() else logits}
 
 
 def lively(network: nn.Module) -> nn.Module:
@@ -68,13 +69,14 @@ def blotchy(count: int, seed: int = 0) -> np.ndarray:
 @pytest.fixture(scope="module")
 def network():
     torch.manual_seed(0)
-    reader = lively(Reader(widths=(16, 32, 64, 128), blocks=(1, 1, 1, 1)))
-    logits = torch.from_numpy(answers(reader, blotchy(64, seed=5)))
+    reader = Reader(Residual((16, 32, 64, 128), (1, 1, 1, 1), (1, 2, 2, 1)), SIZE, heads=True)
+    outputs = Outputs(lively(reader), stage=4)
+    logits = torch.from_numpy(answers(outputs, blotchy(64, seed=5)))
     spread = logits.std(0) / 0.4
     with torch.no_grad():  # logits around zero that differ from face to face, as those of a trained network do
         reader.expression.weight /= spread[:, None]
         reader.expression.bias.sub_(logits.mean(0)).div_(spread)
-    return Calibrated(reader, torch.linspace(-1, 1, 8), 1.5).eval()
+    return Calibrated(outputs, torch.linspace(-1, 1, 8), 1.5).eval()
 
 
 @pytest.fixture(scope="module")
@@ -85,10 +87,10 @@ def exported(network, tmp_path_factory):
     return {half: (file, to_onnx(network, CONTRACT, file, half=half)) for half, file in files.items()}
 
 
-def answers(network, crops):
+def answers(network, crops, name="logits"):
     faces = (torch.from_numpy(crops)[:, None].float() / 255 - CONTRACT.mean) / CONTRACT.std
     with torch.no_grad():
-        return network(faces).numpy()
+        return network(faces)[name].numpy()
 
 
 def test_the_random_network_is_no_pushover(network):
@@ -110,6 +112,11 @@ def test_the_file_answers_as_the_network_does(network, exported):
     crops = blotchy(32, seed=9)
     given = softmax(Classifier(file.read_bytes()).logits(crops))
     np.testing.assert_allclose(given, softmax(answers(network, crops)), atol=TOLERANCE)
+    others = Classifier(file.read_bytes()).answers(crops)
+    for name, shape in (("action_units", (24,)), ("landmarks", (68, 2)), ("pose", (3,)), ("attention", (6, 6))):
+        values = getattr(others, name)
+        assert values.shape == (32, *shape)
+        np.testing.assert_allclose(values, answers(network, crops, name), atol=TOLERANCE * max(1, values.max()))
     assert said.keys() == {"parity"}
     assert said["parity"] <= TOLERANCE
 
@@ -144,8 +151,9 @@ def test_the_file_carries_its_contract(exported, half):
 def test_the_file_is_read_by_the_reader_and_valid_onnx(exported, half):
     file, _ = exported[half]
     onnx.checker.check_model(onnx.load(file), full_check=True)
-    scores = FileReader(file)(blotchy(3))
-    assert [float(s.probabilities.sum()) for s in scores] == pytest.approx([1, 1, 1], abs=1e-5)
+    readings = FileReader(file)(blotchy(3))
+    assert [float(r.expression.probabilities.sum()) for r in readings] == pytest.approx([1, 1, 1], abs=1e-5)
+    assert all(r.landmarks.shape == (68, 2) and 0 <= r.action_units[12] <= 1 for r in readings)
 
 
 @pytest.mark.parametrize("half", [False, True])
@@ -198,5 +206,10 @@ def test_half_precision_stores_large_weights_as_float16_and_leaves_the_model_giv
 
 
 def test_calibration_shifts_the_logits_and_then_divides_them():
-    calibrated = Calibrated(nn.Identity(), torch.tensor([1.0, -1.0]), 2.0)
-    assert calibrated(torch.tensor([[3.0, 3.0], [0.0, 1.0]])).tolist() == [[2.0, 1.0], [0.5, 0.0]]
+    class Plain(nn.Module):
+        def forward(self, logits):
+            return {"logits": logits, "pose": logits}
+
+    outputs = Calibrated(Plain(), torch.tensor([1.0, -1.0]), 2.0)(torch.tensor([[3.0, 3.0], [0.0, 1.0]]))
+    assert outputs["logits"].tolist() == [[2.0, 1.0], [0.5, 0.0]]
+    assert outputs["pose"].tolist() == [[3.0, 3.0], [0.0, 1.0]]

@@ -209,3 +209,29 @@ def test_a_map_moves_with_its_picture_and_keeps_its_values():
     pictures, maps = augment.move(spots, matrix), augment.move((spots > 0.5).float(), matrix, mode="nearest")
     assert set(maps.unique().tolist()) == {0.0, 1.0}
     assert torch.allclose(centers(pictures), centers(maps), atol=0.05)
+
+
+@pytest.mark.parametrize("at", [(0.1, -0.15), (-0.2, 0.05)])
+def test_points_move_with_their_picture(at):
+    torch.manual_seed(0)
+    matrix = augment.movement(24, degrees=30, scale=0.2, shift=0.1, device=torch.device("cpu"))
+    light = centers(augment.move(blob(24, *at, width=0.03), matrix))
+    points = augment.move_points((torch.tensor(at) + 0.5).expand(24, 1, 2), matrix)[:, 0] - 0.5
+    assert torch.allclose(points, light, atol=0.02)
+
+
+def test_a_movement_says_whether_it_flips_and_how_far_it_turns():
+    torch.manual_seed(1)
+    matrix = augment.movement(400, degrees=25, scale=0.2, shift=0.1, device=torch.device("cpu"))
+    assert augment.flipped(matrix).float().mean() == pytest.approx(0.5, abs=0.1)
+    turns = augment.turn(matrix).rad2deg()
+    assert 20 < turns.abs().max() <= 25
+    # A spot right of the middle rises when the picture turns counterclockwise; y counts down.
+    still = torch.zeros(400, 2, 3)
+    still[:, :, :2] = matrix[:, :, :2]
+    heights = augment.move_points(torch.tensor([[0.9, 0.5]]).expand(400, 1, 2), still)[:, 0, 1] - 0.5
+    sides = torch.where(augment.flipped(matrix), -1.0, 1.0)
+    level = torch.tensor([[0.5, 0.1]]).expand(400, 1, 2)
+    crown = augment.move_points(level, still)[:, 0, 0] - 0.5  # the crown of the head goes to the left
+    assert ((heights < 0) == (turns > 0)).all()
+    assert ((crown * sides < 0) == (turns > 0)).all()

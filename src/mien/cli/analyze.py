@@ -16,7 +16,7 @@ from rich.progress import track
 from rich.table import Table
 
 from mien import tables
-from mien.draw import draw, percent
+from mien.draw import draw, percent, why
 from mien.errors import InputError, MienError, ModelError
 from mien.extras import optional
 from mien.html import page, reduced
@@ -27,6 +27,9 @@ from mien.zoo import DEFAULT
 
 PICTURE_ENDINGS = (".png", ".jpg", ".jpeg")
 ENDINGS_OUT = (*tables.WRITERS, ".html", *PICTURE_ENDINGS)
+COLUMNS = {"mien": tables.WRITERS, "openface": tables.OPENFACE_WRITERS}
+# What of a long name the terminal's table shows, without and with a column of reasons: both fit 80 columns.
+NAME, NAME_BESIDE_WHY = 30, 22
 
 
 @click.command()
@@ -39,6 +42,14 @@ ENDINGS_OUT = (*tables.WRITERS, ".html", *PICTURE_ENDINGS)
     multiple=True,
     help=f"File to write; its ending decides: {' '.join(ENDINGS_OUT)}. May be given several times.",
 )
+@click.option(
+    "--columns",
+    type=click.Choice(list(COLUMNS)),
+    default="mien",
+    show_default=True,
+    help="Columns of .csv and .parquet: mien's own, named as in py-feat, or OpenFace's (frame, pose_Rx, x_0, AU12_r, "
+    "AU12_c), as far as mien measures them: AU*_r from 0 to 5, pose_R* in radians with OpenFace's signs.",
+)
 @click.option("--model", default=DEFAULT, metavar="NAME|FILE.onnx", show_default=True, help="Who reads the faces.")
 @click.option("--threshold", default=0.7, show_default=True, help="Lowest detector score that counts as a face.")
 @click.option("--max-side", default=640, show_default=True, help="Reduce longer pictures to this before detection.")
@@ -50,6 +61,7 @@ def analyze(
     context: click.Context,
     inputs: tuple[str, ...],
     outputs: tuple[Path, ...],
+    columns: str,
     model: str,
     threshold: float,
     max_side: int,
@@ -64,6 +76,7 @@ def analyze(
     """
     paths = list(find(inputs))
     _check(outputs, paths)
+    _check_columns(columns, outputs)
     try:
         pipeline = Pipeline(
             model=model,
@@ -97,7 +110,7 @@ def analyze(
     failed |= any(outcome.report is None for outcome in outcomes)
     for output in outputs if outcomes else ():
         try:
-            if write(output, outcomes):
+            if write(output, outcomes, columns):
                 click.echo(f"wrote {output}", err=True)
         except OSError as error:  # the other files are still worth writing
             click.echo(f"mien: {output}: cannot be written ({error.strerror or error})", err=True)
@@ -145,15 +158,18 @@ def read(path: str | Outcome, pipeline: Pipeline) -> Outcome:
         return Outcome(path, error=error)
 
 
-def write(output: Path, outcomes: Sequence[Outcome]) -> bool:
-    """Write all outcomes to one file; its ending says how. False when there is no picture to draw on."""
+def write(output: Path, outcomes: Sequence[Outcome], columns: str = "mien") -> bool:
+    """Write all outcomes to one file; its ending says how. False when there is no picture to draw on.
+
+    columns: of a table, a name in COLUMNS.
+    """
     image, report = outcomes[0].image, outcomes[0].report
     ending = output.suffix.lower()
     # Written beside and then moved, so that a full disk does not cost the file that was there.
     beside = output.with_name(f".{output.stem}.part{output.suffix}")
     try:
         if ending in tables.WRITERS:
-            tables.WRITERS[ending](outcomes, beside)
+            COLUMNS[columns][ending](outcomes, beside)
         elif ending == ".html":
             beside.write_text(page(outcomes, f"mien {shlex.join(sys.argv[1:])}"), encoding="utf-8")
         elif image is None or report is None:
@@ -167,12 +183,15 @@ def write(output: Path, outcomes: Sequence[Outcome]) -> bool:
 
 
 def summary(outcomes: Sequence[Outcome]) -> Table:
-    """The answer on a terminal, one line a face."""
+    """The answer on a terminal, one line a face; why only when a reader says it."""
+    faces = [face for outcome in outcomes if outcome.report for face in outcome.report.faces]
+    reasons = any(face.action_units is not None for face in faces)
+    longest = NAME_BESIDE_WHY if reasons else NAME
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for name in ("picture", "face", "expression", "", "next"):
+    for name in ("picture", "face", "expression", "", "next", *(["why"] if reasons else [])):
         table.add_column(name, justify="right" if name in ("face", "") else "left", overflow="fold")
     for outcome in outcomes:
-        name = escape(outcome.name if len(outcome.name) <= 30 else "…" + outcome.name[-29:])
+        name = escape(outcome.name if len(outcome.name) <= longest else "…" + outcome.name[1 - longest :])
         if outcome.report is None:
             table.add_row(name, "-", f"[red]{outcome.status}[/]: {escape(outcome.reason or '')}")
         elif not outcome.report.faces:
@@ -185,6 +204,7 @@ def summary(outcomes: Sequence[Outcome]) -> Table:
                 f"[bold]{first.label}[/]",
                 percent(face.expression[first]),
                 f"{second.label} {percent(face.expression[second])}",
+                *([why(face)] if reasons else []),
             )
     return table
 
@@ -208,5 +228,15 @@ def _check(outputs: Sequence[Path], inputs: Sequence[str | Outcome]) -> None:
             optional("pyarrow", "parquet")
 
 
-def _wrong(message: str) -> click.BadParameter:
-    return click.BadParameter(message, param_hint="-o")
+def _check_columns(columns: str, outputs: Sequence[Path]) -> None:
+    """Columns that nothing would show are a mistake; so is JSON beside them, which is the whole report always."""
+    endings = [output.suffix.lower() for output in outputs]
+    for ending in endings:
+        if ending in tables.WRITERS and ending not in COLUMNS[columns]:
+            raise _wrong(f"{columns} columns are for {' and '.join(COLUMNS[columns])}, not {ending}", "--columns")
+    if columns != "mien" and not any(ending in COLUMNS[columns] for ending in endings):
+        raise _wrong(f"{columns} columns need a table to be in: -o with {' or '.join(COLUMNS[columns])}", "--columns")
+
+
+def _wrong(message: str, option: str = "-o") -> click.BadParameter:
+    return click.BadParameter(message, param_hint=option)

@@ -25,11 +25,11 @@ from mien.cli.train import METHODS, method
 def export(name: str, run: Path, output: Path, calibrate: str | None, accuracy_cost: float, half: bool) -> None:
     """Turn a finished training run into an ONNX file that carries its labels, size and normalization.
 
-    Refused when the ONNX graph and the network differ by more than 1e-4 in any probability, or when storing the
-    weights in half precision (--half) then moves one by more than 1e-2; both differences are printed.
+    Refused when the ONNX graph and the network differ by more than 1e-4 in any probability or other answer, or when
+    storing the weights in half precision (--half) then moves one by more than 1e-2; both differences are printed.
     """
     data = None if calibrate is None else open_data(calibrate)
     differences = method(name).export(run, output, calibrate=data, accuracy_cost=accuracy_cost, half=half)
     for what, difference in differences.items():
-        click.echo(f"largest difference of a probability, {what}: {difference:.2g}", err=True)
+        click.echo(f"largest difference of an answer, {what}: {difference:.2g}", err=True)
     click.echo(f"wrote {output} ({output.stat().st_size / 1e6:.1f} MB)", err=True)

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mien.align import align
+from mien.align import align, to_crop_frame
 from mien.datasets.sample import Sample
 from mien.detect import Detector, whole_picture
 from mien.errors import InputError
@@ -46,7 +46,8 @@ def evaluate(
     def crop(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
         faces = detect(image)[:1] if detect is not None else []
         missed.append(detect is not None and not faces)
-        return np.asarray(align(image, faces or whole_picture(image), classify.contract.size)[0])
+        frames = [to_crop_frame(face) for face in faces or whole_picture(image)]
+        return np.asarray(align(image, frames, classify.contract.size)[0])
 
     selection = select(dataset, protocol, prepare=crop)
     samples = selection.samples

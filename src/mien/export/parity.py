@@ -1,4 +1,4 @@
-"""The same faces through PyTorch and through the ONNX file: how far apart are the probabilities?"""
+"""The same faces through PyTorch and through the ONNX file: how far apart are the answers?"""
 
 import numpy as np
 import torch
@@ -9,14 +9,24 @@ from mien.session import Classifier, softmax
 
 
 def largest_difference(network: nn.Module, model: bytes, crops: NDArray[np.uint8]) -> float:
-    """The largest difference of any probability, over (N, S, S) uint8 gray crops.
+    """The largest difference of any probability or other answer, over (N, S, S) uint8 gray crops.
 
-    network: normalized (N, 1, S, S) faces to (N, K) logits, in evaluation mode; K as the contract of the file says.
+    network: normalized (N, 1, S, S) faces to the outputs of the file by name, in evaluation mode.
+    Degrees of pose count as shares of a right angle, so that all answers are about 1 at most; attention as a share of
+    its largest value.
     """
     classify = Classifier(model)
     contract = classify.contract
     faces = (torch.from_numpy(crops)[:, None].float() / 255 - contract.mean) / contract.std
     with torch.no_grad():
-        wanted = softmax(network(faces).numpy())
-    given = softmax(classify.logits(crops))[:, [int(e) for e in contract.labels]]
-    return float(np.abs(wanted - given).max())
+        wanted = {name: values.numpy() for name, values in network(faces).items()}
+    given = classify.answers(crops)._asdict()
+    given["logits"] = given["logits"][:, [int(e) for e in contract.labels]]
+    return max(_difference(name, wanted[name], given[name]) for name in wanted)
+
+
+def _difference(name: str, wanted: NDArray[np.float32], given: NDArray[np.float32]) -> float:
+    if name == "logits":
+        wanted, given = softmax(wanted), softmax(given)
+    unit = {"pose": 90.0, "attention": float(np.abs(wanted).max()) or 1.0}.get(name, 1.0)
+    return float(np.abs(wanted - given).max()) / unit

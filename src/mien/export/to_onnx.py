@@ -13,7 +13,7 @@ from mien.errors import ExportError
 from mien.export.parity import largest_difference
 from mien.session import Contract
 
-# The largest difference of any probability that an export may show: between the network and its ONNX graph, and
+# The largest difference of any answer (see parity) that an export may show: between the network and its ONNX graph, and
 # between that graph and the file whose weights are rounded to half precision.
 TOLERANCE = 1e-4
 HALF_TOLERANCE = 1e-2
@@ -24,6 +24,7 @@ _SMALL = 1024
 class Calibrated(nn.Module):
     """A network whose logits are shifted, class by class, and then divided by a temperature.
 
+    network: faces to a dict of outputs, one of them "logits".
     shift: (K,), added to the logits.   temperature: above 1 the answers become less sure.
     """
 
@@ -34,10 +35,10 @@ class Calibrated(nn.Module):
         self.network, self.temperature = network, temperature
         self.register_buffer("shift", shift.float())
 
-    def forward(self, faces: Tensor) -> Tensor:
-        """(B, 1, S, S) -> (B, K)."""
-        logits: Tensor = (self.network(faces) + self.shift) / self.temperature
-        return logits
+    def forward(self, faces: Tensor) -> dict[str, Tensor]:
+        """(B, 1, S, S) -> the outputs, the logits (B, K) calibrated."""
+        outputs: dict[str, Tensor] = self.network(faces)
+        return outputs | {"logits": (outputs["logits"] + self.shift) / self.temperature}
 
 
 def to_onnx(
@@ -45,11 +46,12 @@ def to_onnx(
 ) -> dict[str, float]:
     """Write the network and its contract to an ONNX file; what it returns says how well the two agree.
 
-    network: normalized (N, 1, S, S) faces to (N, K) logits; its output is named "logits" in the file.
+    network: normalized (N, 1, S, S) faces to a dict of outputs by name, as mien.session.Answers has them; "logits",
+    (N, K), must be among them.
     half: store weights in half precision; they are computed with in single precision.
-    Returns {"parity": ..., "half": ...}: the largest differences of any probability over 64 pictures of random patches.
+    Returns {"parity": ..., "half": ...}: the largest differences of any answer over 64 pictures of random patches.
     Raises ExportError, and writes nothing, when the graph differs from the network by more than TOLERANCE, or the
-    rounding to half precision moves a probability by more than HALF_TOLERANCE.
+    rounding to half precision moves an answer by more than HALF_TOLERANCE.
     """
     network = network.eval()
     graph = _with_contract(_graph(network, contract.size), contract)
@@ -97,12 +99,14 @@ def _probes(size: int, seed: int, count: int = 64) -> NDArray[np.uint8]:
 
 def _graph(network: nn.Module, size: int) -> onnx.ModelProto:
     example = torch.zeros(2, 1, size, size)
+    with torch.no_grad():
+        names = list(network(example))
     program = torch.onnx.export(
         network,
         (example,),
         dynamo=True,
         input_names=["faces"],
-        output_names=["logits"],
+        output_names=names,
         dynamic_shapes=({0: torch.export.Dim("batch", min=1, max=4096)},),
         verbose=False,
     )
@@ -125,5 +129,5 @@ def _with_contract(model: onnx.ModelProto, contract: Contract) -> onnx.ModelProt
 def _refuse_above(tolerance: float, difference: float, what: str) -> None:
     if not difference <= tolerance:
         raise ExportError(
-            f"{what} differ by {difference:.2g} in a probability; allowed are {tolerance:g}, so nothing was written"
+            f"{what} differ by {difference:.2g} in an answer; allowed are {tolerance:g}, so nothing was written"
         )

@@ -56,6 +56,19 @@ function fitTags(svg) {
 const observer = new ResizeObserver((entries) => entries.forEach((entry) => fitTags(entry.target)));
 document.querySelectorAll(".stage svg").forEach((svg) => observer.observe(svg));
 
+// Heat maps: as strong as their slider says. Without this script they keep the strength of the style sheet.
+for (const fade of document.querySelectorAll(".fade")) {
+  const slider = fade.querySelector("input");
+  const show = () => {
+    fade.closest(".look").querySelector(".heat").style.opacity = slider.value / 100;
+    fade.querySelector("output").textContent = `${slider.value} %`;
+    slider.setAttribute("aria-valuetext", `${slider.value} %`);
+  };
+  slider.addEventListener("input", show);
+  show();
+  fade.hidden = false;
+}
+
 // Light and dark: as the system says until the button is used.
 const theme = document.getElementById("theme");
 const root = document.documentElement;

@@ -41,6 +41,23 @@ def move(images: Tensor, matrix: Tensor, mode: str = "bilinear") -> Tensor:
     return F.grid_sample(images, grid, mode=mode, padding_mode="border", align_corners=False)
 
 
+def move_points(points: Tensor, matrix: Tensor) -> Tensor:
+    """Where `move` puts (B, P, 2) points of a picture, both as shares of its sides, x then y."""
+    moved: Tensor = torch.linalg.solve(matrix[:, :, :2], (2 * points - 1 - matrix[:, None, :, 2]).mT).mT
+    return (moved + 1) / 2
+
+
+def flipped(matrix: Tensor) -> Tensor:
+    """(B,) bool: whether each matrix of `movement` flips its picture."""
+    flips: Tensor = torch.linalg.det(matrix[:, :, :2]) < 0
+    return flips
+
+
+def turn(matrix: Tensor) -> Tensor:
+    """(B,) radians by which each matrix of `movement` turns its picture counterclockwise, before it flips it."""
+    return torch.atan2(matrix[:, 1, 0] * torch.where(flipped(matrix), -1.0, 1.0), matrix[:, 1, 1])
+
+
 def light(images: Tensor, *, contrast: float, brightness: float) -> Tensor:
     """Scale each picture about its own mean by 1 +- contrast and lift it by +- brightness; result stays in 0..1."""
     count = len(images)

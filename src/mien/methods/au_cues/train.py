@@ -1,9 +1,15 @@
-"""Train the reader on soft votes: cross-entropy against what ten annotators said, not against one label."""
+"""Train the reader on soft votes, and on a teacher's action units, landmarks and head pose beside them.
+
+Belharbi et al., FG 2024, https://arxiv.org/abs/2402.00281, for the attention; README.md says where we differ.
+
+Letters: B faces of a batch, N faces of the data, S the side of a face in pixels.
+"""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -15,20 +21,21 @@ from torch.utils.data import DataLoader, TensorDataset, WeightedRandomSampler
 
 from mien.align import align, to_crop_frame
 from mien.datasets import Sample
-from mien.datasets.pseudo_labels import PseudoLabels
+from mien.datasets.pseudo_labels import MIRRORED_68, PseudoLabels
 from mien.detect import whole_picture
 from mien.errors import InputError
 from mien.evaluation.protocols import Selection, select
 from mien.methods.au_cues.loss import alignment_loss, attention
-from mien.methods.au_cues.maps import class_map
-from mien.methods.au_cues.model import Reader
+from mien.methods.au_cues.maps import CODEBOOKS, GENERIC, SIDE, class_map, union_map
+from mien.methods.au_cues.model import Answers, Reader, Residual, Timm
 from mien.training import augment
 from mien.training.loop import Batch, Schedule, fit
-from mien.vocabulary import Expression
+from mien.vocabulary import ASYMMETRIES, Expression
 
 # Of the FERPlus training faces, after scaling to 0..1.
 MEAN, STD = 0.508, 0.255
-SIZE = 48
+# An error of this many degrees in head pose weighs as much as one of a crop's side in landmarks, before the weights.
+_POSE_UNIT = 30.0
 # The file of a run that keeps what share each class has among the faces, and among the faces as drawn.
 PRIORS = "priors.json"
 
@@ -39,15 +46,32 @@ class Settings(Schedule):
 
     rebalance: a face is drawn with probability proportional to n ** -rebalance, n being how many training faces share
     its class: 0 as they come, 0.5 square-root sampling (Mahajan et al., 2018), 1 all classes alike.
+    backbone: "mien" for our residual network, which widths (channels), blocks and strides of its stages, squeeze and
+    stochastic_depth describe; or the name of a timm model, with pretrained weights and large_maps if wanted.
+    size: the side of a face in pixels.
+    heads: also learn a teacher's action units, landmarks and head pose, each with its weight.
+    mixup_share: this part of every batch is blended; such faces have no landmarks and no map.
     attention_weight: the paper's lambda; above 0 the attention of attention_stages (numbers from 1) is taught to match
-    the AU map that codebook and symmetric describe (see maps.py), which takes pseudo-labels.
+    the AU map that codebook and symmetric describe (see maps.py).
+    attention_map: "class", the map of the face's expression; for controls "generic", all AUs whatever the expression,
+    "shuffled", the map of a random other expression, "uniform", the same everywhere.
     """
 
     batch_size: int = 128
-    widths: tuple[int, ...] = (32, 64, 128, 256)
+    backbone: str = "mien"
+    pretrained: bool = False
+    large_maps: bool = False
+    size: int = 48
+    widths: tuple[int, ...] = (32, 64, 128, 192)
     blocks: tuple[int, ...] = (1, 2, 3, 2)
+    strides: tuple[int, ...] = (1, 2, 2, 1)
+    squeeze: bool = True
     dropout: float = 0.2
     stochastic_depth: float = 0.1
+    heads: bool = False
+    action_unit_weight: float = 5.0
+    landmark_weight: float = 10.0
+    pose_weight: float = 0.5
     degrees: float = 15.0
     scale: float = 0.15
     shift: float = 0.12
@@ -60,13 +84,68 @@ class Settings(Schedule):
     rebalance: float = 0.5
     attention_weight: float = 0.0
     attention_stages: tuple[int, ...] = (4,)
+    attention_map: str = "class"
     codebook: str = "paper_code"
     symmetric: bool = False
 
+    @property
+    def taught(self) -> bool:
+        """Whether a run needs a teacher's labels."""
+        return self.heads or self.attention_weight > 0
+
+
+# The settings of the paper's network on its data: ResNet-50 with ImageNet weights, 28x28 maps of 224x224 faces.
+PAPER = Settings(
+    epochs=20,
+    learning_rate=2e-4,
+    batch_size=224,
+    backbone="resnet50",
+    pretrained=True,
+    large_maps=True,
+    size=224,
+    dropout=0.0,
+    degrees=6.0,
+    scale=0.1,
+    shift=0.05,
+    contrast=0.4,
+    brightness=0.4,
+    soften_share=0.0,
+    erase_share=0.5,
+    mixup_share=0.0,
+    rebalance=0.0,
+    attention_weight=4.0,
+    attention_stages=(5,),
+)
+
 
 def build(settings: Settings) -> Reader:
-    """An untrained reader of this size."""
-    return Reader(settings.widths, settings.blocks, settings.dropout, settings.stochastic_depth)
+    """An untrained reader of this size; with a pretrained backbone its heads are untrained."""
+    if settings.backbone == "mien":
+        network: nn.Module = Residual(
+            settings.widths, settings.blocks, settings.strides, settings.stochastic_depth, settings.squeeze
+        )
+    else:
+        network = Timm(settings.backbone, settings.size, pretrained=settings.pretrained, large_maps=settings.large_maps)
+    reader = Reader(network, settings.size, heads=settings.heads, dropout=settings.dropout)
+    beyond = [n for n in settings.attention_stages if not 1 <= n <= reader.stages]
+    if settings.attention_weight > 0 and beyond:
+        raise InputError(f"the backbone has stages 1 to {reader.stages}; attention_stages has {beyond[0]}")
+    return reader
+
+
+class Taught(NamedTuple):
+    """What a teacher says of N faces, as seen in their crops; rows where it failed are 0 and not `found`.
+
+    maps: (N, S, S) uint8 AU maps.   has_map: (N,) bool.   found: (N,) bool.
+    action_units: (N, 24).   landmarks: (N, 68, 2), shares of the crop's side.   pose: (N, 3) degrees.
+    """
+
+    maps: Tensor
+    has_map: Tensor
+    found: Tensor
+    action_units: Tensor
+    landmarks: Tensor
+    pose: Tensor
 
 
 def train(
@@ -81,31 +160,37 @@ def train(
     """Train a reader; the trained network is also left in folder/model.safetensors.
 
     valid: faces for the accuracy in the log (strict majority, without duplicates); nothing is chosen by it.
-    labels: a teacher's landmarks for the dataset, needed when attention_weight is above 0.
+    labels: a teacher's labels of the dataset, needed for heads and for an attention_weight above 0.
     """
     torch.manual_seed(settings.seed)
     shapes: list[tuple[int, ...]] = []
 
     def prepare(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
         shapes.append(image.shape)
-        return crop(image)
+        return crop(image, settings.size)
 
     faces = select(dataset, "soft-votes", prepare=prepare)
     if not faces.samples:
         raise InputError(f"no face is left to train on; dropped: {faces.dropped or 'none, the data are empty'}")
-    maps = None
-    if settings.attention_weight > 0:
+    taught = None
+    if settings.taught:
         if labels is None:
-            raise InputError("attention_weight above 0 needs landmarks; give the file that `mien pseudo-label` wrote")
-        maps = au_maps(faces, shapes, labels, settings)
+            raise InputError(
+                "heads and attention_weight need a teacher's labels; give the file that `mien pseudo-label` wrote"
+            )
+        taught = teach(faces, shapes, labels, settings)
     model = build(settings)
-    checks = None if valid is None else select(valid, duplicates=False, prepare=crop)
-    if checks is not None and not checks.samples:
-        raise InputError(f"no face is left to measure accuracy on; dropped: {checks.dropped}")
+    checks = None
+    if valid is not None:
+        checks = select(valid, duplicates=False, prepare=lambda image: crop(image, settings.size))
+        if not checks.samples:
+            raise InputError(f"no face is left to measure accuracy on; dropped: {checks.dropped}")
+    # A unit that hardly moves on these faces must not outweigh all others.
+    spread = torch.ones(1) if taught is None else taught.action_units[taught.found].std(dim=0).clamp(min=0.02)
     trained = fit(
         model,
-        loader(faces, settings, maps),
-        lambda network, batch: loss(network, batch, settings),
+        loader(faces, settings, taught),
+        lambda network, batch: loss(network, batch, settings, spread),
         settings,
         folder,
         resume=resume,
@@ -131,49 +216,83 @@ def priors(faces: Selection, settings: Settings) -> dict[str, list[float]]:
     }
 
 
-def au_maps(
-    faces: Selection, shapes: Sequence[tuple[int, ...]], labels: PseudoLabels, settings: Settings
-) -> tuple[Tensor, Tensor]:
-    """The AU maps of all faces, (N, 1, 48, 48) uint8, and which faces have one, (N,) bool.
+def teach(faces: Selection, shapes: Sequence[tuple[int, ...]], labels: PseudoLabels, settings: Settings) -> Taught:
+    """The teacher's labels in the crops' frames, and the AU maps that they give.
 
     shapes: of the pictures before they were cropped.   InputError when a face is not among the labels.
     """
     row = {source: i for i, source in enumerate(labels.source)}
-    maps, has_map = np.zeros((len(shapes), SIZE, SIZE), np.uint8), np.zeros(len(shapes), bool)
+    count, side = len(shapes), settings.size
+    rows, landmarks = np.zeros(count, int), np.zeros((count, 68, 2), np.float32)
     for i, (sample, shape) in enumerate(zip(faces.samples, shapes, strict=True)):
         if sample.source not in row:
             raise InputError(
                 f"the pseudo-labels have no row for {sample.source!r}; theirs begin with {labels.source[:1]}: "
                 "they were made of other data"
             )
-        if not labels.found[row[sample.source]]:
-            continue
+        rows[i] = row[sample.source]
         frame = to_crop_frame(whole_picture(np.empty(shape, np.uint8))[0])
-        landmarks = labels.landmarks[row[sample.source]] @ frame[:, :2].T + frame[:, 2]
-        drawn = class_map(landmarks, Expression(faces.labels[i]), settings.codebook, symmetric=settings.symmetric)
-        if drawn is not None:
-            maps[i] = np.round(255 * cv2.resize(drawn, (SIZE, SIZE), interpolation=cv2.INTER_AREA))
-            has_map[i] = True
-    return torch.from_numpy(maps)[:, None], torch.from_numpy(has_map)
+        landmarks[i] = labels.landmarks[rows[i]] @ frame[:, :2].T + frame[:, 2]
+    found = labels.found[rows]
+    maps, has_map = np.zeros((count, side, side), np.uint8), np.zeros(count, bool)
+    if settings.attention_weight > 0:
+        for i, shown in enumerate(_drawn_expressions(faces, settings)):
+            drawn = _au_map(landmarks[i], shown, settings) if found[i] else None
+            if drawn is not None:
+                maps[i] = np.round(255 * cv2.resize(drawn, (side, side), interpolation=cv2.INTER_AREA))
+                has_map[i] = True
+
+    def rows_of(values: NDArray[np.float32]) -> Tensor:
+        return torch.from_numpy(np.where(found.reshape(-1, *[1] * (values.ndim - 1)), values, 0))
+
+    return Taught(
+        torch.from_numpy(maps),
+        torch.from_numpy(has_map),
+        torch.from_numpy(found),
+        rows_of(labels.action_units[rows]),
+        rows_of(landmarks),
+        rows_of(labels.pose[rows]),
+    )
 
 
-def loader(faces: Selection, settings: Settings, maps: tuple[Tensor, Tensor] | None = None) -> DataLoader[Batch]:
-    """Batches of (B, 1, 48, 48) uint8 faces and (B, 8) targets, and of maps if there are any (see au_maps).
+def _drawn_expressions(faces: Selection, settings: Settings) -> list[Expression]:
+    """The expression whose map each face gets: its own, or for the control a random other one that has a map."""
+    own = [Expression(int(label)) for label in faces.labels]
+    if settings.attention_map != "shuffled":
+        return own
+    rng, codes = np.random.default_rng(settings.seed), list(CODEBOOKS[settings.codebook])
+    return [codes[(codes.index(e) + int(rng.integers(1, len(codes)))) % len(codes)] if e in codes else e for e in own]
+
+
+def _au_map(landmarks: NDArray[np.float32], shown: Expression, settings: Settings) -> NDArray[np.float32] | None:
+    """(224, 224), or None for an expression that has no action units, whatever kind of map is asked for."""
+    own = class_map(landmarks, shown, settings.codebook, symmetric=settings.symmetric)
+    if own is None or settings.attention_map in ("class", "shuffled"):
+        return own
+    if settings.attention_map == "generic":
+        return union_map(landmarks, GENERIC, symmetric=settings.symmetric)
+    if settings.attention_map == "uniform":
+        return np.ones((SIDE, SIDE), np.float32)
+    raise InputError(f"attention_map is class, generic, shuffled or uniform, not {settings.attention_map!r}")
+
+
+def loader(faces: Selection, settings: Settings, taught: Taught | None = None) -> DataLoader[Batch]:
+    """Batches of (B, 1, S, S) uint8 faces and (B, 8) targets, then the fields of Taught if there is a teacher.
 
     Rare classes come up as `rebalance` says.
     """
-    data = TensorDataset(tensor(faces), torch.from_numpy(faces.targets), *(maps or ()))
+    data = TensorDataset(tensor(faces), torch.from_numpy(faces.targets), *(taught or ()))
     sampler = WeightedRandomSampler(draw_weights(faces, settings).tolist(), len(data))
     return DataLoader(data, batch_size=settings.batch_size, sampler=sampler, drop_last=len(data) > settings.batch_size)
 
 
-def crop(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """A picture that is one face already, as the (48, 48) gray crop that the network sees."""
-    return np.asarray(align(image, whole_picture(image), SIZE)[0])
+def crop(image: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
+    """A picture that is one face already, as the (size, size) gray crop that the network sees."""
+    return np.asarray(align(image, [to_crop_frame(face) for face in whole_picture(image)], size)[0])
 
 
 def tensor(faces: Selection) -> Tensor:
-    """The crops of all samples as one (N, 1, 48, 48) uint8 tensor."""
+    """The crops of all samples as one (N, 1, S, S) uint8 tensor."""
     return torch.from_numpy(np.stack([sample.image for sample in faces.samples]))[:, None]
 
 
@@ -183,8 +302,11 @@ def normalize(images: Tensor) -> Tensor:
     return (scaled - MEAN) / STD
 
 
-def loss(network: nn.Module, batch: Batch, settings: Settings) -> Tensor:
-    """Cross-entropy of augmented faces against the vote distribution, and the alignment loss if it has a weight."""
+def loss(network: nn.Module, batch: Batch, settings: Settings, spread: Tensor) -> Tensor:
+    """Cross-entropy of augmented faces against the vote distribution, and what a teacher adds.
+
+    spread: (24,) standard deviation of each action unit over the training faces.
+    """
     images, targets = batch[0].float() / 255, batch[1]
     matrix = augment.movement(
         len(images), degrees=settings.degrees, scale=settings.scale, shift=settings.shift, device=images.device
@@ -193,25 +315,91 @@ def loss(network: nn.Module, batch: Batch, settings: Settings) -> Tensor:
     images = augment.light(images, contrast=settings.contrast, brightness=settings.brightness)
     images = augment.soften(images, share=settings.soften_share)
     images = augment.erase(images, share=settings.erase_share)
-    mixed = bool(torch.rand(()) < settings.mixup_share)
+    mixed = round(settings.mixup_share * len(images))
     if mixed:
-        images, targets = augment.mixup(images, targets, alpha=settings.mixup_alpha)
+        blended, mixture = augment.mixup(images[:mixed], targets[:mixed], alpha=settings.mixup_alpha)
+        images, targets = torch.cat([blended, images[mixed:]]), torch.cat([mixture, targets[mixed:]])
     images = normalize(images).contiguous(memory_format=torch.channels_last)
-    if settings.attention_weight == 0:
-        return F.cross_entropy(network(images).float(), targets)
-    logits, features = network(images, settings.attention_stages)
-    au_map = augment.move(batch[2].float() / 255, matrix, mode="nearest")[:, 0]  # (B, 48, 48)
-    # Two faces blended into one have no one map.
-    has_map = batch[3] & (not mixed)
-    align_loss = alignment_loss([attention(f.float()) for f in features], au_map, has_map)
-    return F.cross_entropy(logits.float(), targets) + settings.attention_weight * align_loss
+    answers: Answers = network(images)
+    total = F.cross_entropy(answers.logits.float(), targets)
+    if settings.taught:
+        taught = Taught(*(part[mixed:] for part in moved(Taught(*batch[2:]), matrix)))
+        total = total + taught_loss(_after(answers, mixed), taught, settings, spread)
+    return total
+
+
+def moved(taught: Taught, matrix: Tensor) -> Taught:
+    """A teacher's labels of faces that `augment.move` moves by (B, 2, 3) matrices; a flip swaps left and right."""
+    flipped = augment.flipped(matrix)  # (B,)
+    sides = torch.ones(taught.action_units.shape[1], device=matrix.device)
+    sides[-len(ASYMMETRIES) :] = -1
+    landmarks = augment.move_points(taught.landmarks, matrix)
+    return Taught(
+        augment.move(taught.maps[:, None].float() / 255, matrix, mode="nearest")[:, 0],
+        taught.has_map,
+        taught.found,
+        torch.where(flipped[:, None], taught.action_units * sides, taught.action_units),
+        torch.where(flipped[:, None, None], landmarks[:, MIRRORED_68], landmarks),
+        moved_pose(taught.pose, matrix),
+    )
+
+
+def moved_pose(pose: Tensor, matrix: Tensor) -> Tensor:
+    """(B, 3) yaw, pitch and roll in degrees, of heads in pictures that the matrices turn and flip."""
+    yaw, pitch, roll = pose.deg2rad().unbind(1)
+    turn, mirror = augment.turn(matrix), torch.where(augment.flipped(matrix), -1.0, 1.0)
+    # Where the face points, x right and y up: turning the picture turns that too, so yaw becomes pitch in part.
+    x, y, z = pitch.cos() * yaw.sin(), pitch.sin(), pitch.cos() * yaw.cos()
+    x, y = x * turn.cos() - y * turn.sin(), x * turn.sin() + y * turn.cos()
+    return torch.stack([mirror * torch.atan2(x, z), y.clamp(-1, 1).asin(), mirror * (roll - turn)], 1).rad2deg()
+
+
+def taught_loss(answers: Answers, taught: Taught, settings: Settings, spread: Tensor) -> Tensor:
+    """What the heads and the attention differ from a teacher, weighted; faces where it failed do not count."""
+    total = answers.logits.new_zeros((), dtype=torch.float32)
+    if settings.attention_weight > 0:
+        looks = [attention(answers.features[number - 1].float()) for number in settings.attention_stages]
+        total = total + settings.attention_weight * alignment_loss(looks, taught.maps, taught.has_map)
+    if not settings.heads:
+        return total
+    _, _, units, landmarks, pose = answers
+    if units is None or landmarks is None or pose is None:
+        raise InputError("the network has no heads; build it with heads=True")
+    found = taught.found.float()
+    count = found.sum().clamp(min=1)
+
+    def mean(errors: Tensor) -> Tensor:
+        return (errors.flatten(1).mean(dim=1) * found).sum() / count
+
+    # A rare unit counts like a common one.
+    off_units = F.huber_loss(units.float(), taught.action_units, reduction="none", delta=0.1) / spread
+    off_landmarks = (landmarks.float() - taught.landmarks).abs()
+    off_pose = F.smooth_l1_loss(pose.float() / _POSE_UNIT, taught.pose / _POSE_UNIT, reduction="none", beta=0.1)
+    return (
+        total
+        + settings.action_unit_weight * mean(off_units)
+        + settings.landmark_weight * mean(off_landmarks)
+        + settings.pose_weight * mean(off_pose)
+    )
+
+
+def _after(answers: Answers, mixed: int) -> Answers:
+    """The answers without the first faces, which were blended."""
+    parts = (None if part is None else part[mixed:] for part in answers[2:])
+    return Answers(answers.logits[mixed:], [features[mixed:] for features in answers.features], *parts)
 
 
 @torch.no_grad()
+def answer(network: nn.Module, faces: Selection) -> Iterator[Answers]:
+    """What a network says of the crops, in parts of 256."""
+    network.eval()
+    for part in torch.split(tensor(faces), 256):
+        yield network(normalize(part))
+
+
 def recalls(network: nn.Module, faces: Selection) -> dict[str, float]:
     """Accuracy and mean per-class recall, as fractions, for the log."""
-    network.eval()
-    predicted = torch.cat([network(normalize(part)).argmax(1) for part in torch.split(tensor(faces), 256)]).numpy()
+    predicted = torch.cat([answers.logits.argmax(1) for answers in answer(network, faces)]).numpy()
     right = predicted == faces.labels
     recall = [right[faces.labels == c].mean() for c in np.unique(faces.labels)]
     return {"accuracy": float(right.mean()), "mean_recall": float(np.mean(recall))}
