@@ -473,11 +473,11 @@ def test_the_card_says_what_the_face_was_aligned_on(source: str, said: str):
 
 
 def test_what_is_not_visible_is_said_with_what_follows_from_it():
-    left, right = Hidden("left", "turned away"), Hidden("right", "covered")
+    left, right = Hidden("left", "turned away"), Hidden("right", "covered or unclear")
     (card,) = cards(page([a_photo(full_report(hidden=(left,)))]))
     assert "Not visible: the subject’s left half (turned away). Action units there are guesses." in card
     (card,) = cards(page([a_photo(full_report(hidden=(left, right)))]))
-    assert "the subject’s left half (turned away) and the subject’s right half (covered)" in card
+    assert "the subject’s left half (turned away) and the subject’s right half (covered or unclear)" in card
     (card,) = cards(page([a_photo(full_report(hidden=(left,), action_units=None))]))
     assert "What is said of it is a guess." in card
 

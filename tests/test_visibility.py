@@ -39,7 +39,7 @@ def test_a_covered_half_is_found_on_the_subjects_own_side(astronaut, part, side,
         "patches": cv2.resize(rng.integers(0, 255, (6, 3)).astype(np.uint8), (24, 48)),
     }
     covered[:, part] = covers[cover].clip(0, 255)
-    assert list(hidden(covered, INSIDE, FRONT, SIZE, YuNet(COVERED))) == [Hidden(side, "covered")]
+    assert list(hidden(covered, INSIDE, FRONT, SIZE, YuNet(COVERED))) == [Hidden(side, "covered or unclear")]
 
 
 @pytest.mark.parametrize(("yaw", "side"), [(50, "left"), (-50, "right")])
@@ -58,3 +58,9 @@ def test_a_half_whose_landmarks_lie_beyond_the_border_is_outside_the_picture():
 
 def test_a_crop_of_odd_width_is_halved_all_the_same():
     assert len(list(hidden(np.zeros((49, 49), np.uint8), INSIDE, FRONT, (49, 49), lambda image: []))) == 2
+
+
+def test_a_far_half_that_is_no_face_is_put_down_to_the_turn():
+    crop = np.zeros((48, 48), np.uint8)
+    found = list(hidden(crop, INSIDE, Pose(30, 0, 0), SIZE, lambda image: []))
+    assert found == [Hidden("right", "covered or unclear"), Hidden("left", "turned away")]

@@ -114,7 +114,7 @@ class Pose:
 class Hidden:
     """A half of a face that cannot be seen.
 
-    side: "left" or "right", the subject's own.   reason: "turned away", "outside the picture" or "covered".
+    side: "left" or "right", the subject's own.   reason: "turned away", "outside the picture" or "covered or unclear".
     """
 
     side: str

@@ -1,4 +1,4 @@
-"""Which half of a face cannot be seen: turned away, outside the picture, or covered by a hand, hair or an object."""
+"""Which half of a face cannot be seen: turned away, outside the picture, or covered by a hand, hair or shadow."""
 
 from collections.abc import Callable, Iterator, Sequence
 
@@ -8,8 +8,10 @@ from numpy.typing import NDArray
 
 from mien.results import Face, Hidden, Pose
 
-# Turned further than this, the far half of a face is too narrow to read.
+# Turned further than this, in degrees, the far half of a face is too narrow to read.
 TURNED = 40.0
+# From here on a far half that is no face beside its mirror image is put down to the turn.
+SIDEWAYS = 20.0
 # A half of which so many of its landmarks lie outside the picture is not seen.
 OUTSIDE = 0.5
 # Below this score of the face detector, a half beside its own mirror image is no face.
@@ -44,7 +46,7 @@ def hidden(
         elif np.mean((x < 0) | (y < 0) | (x > size[1]) | (y > size[0])) >= OUTSIDE:
             yield Hidden(side, "outside the picture")
         elif not detect(_doubled(half)):
-            yield Hidden(side, "covered")
+            yield Hidden(side, "turned away" if away > SIDEWAYS else "covered or unclear")
 
 
 def _doubled(half: NDArray[np.uint8]) -> NDArray[np.uint8]:

@@ -70,7 +70,7 @@ def blotchy(count: int, seed: int = 0) -> np.ndarray:
 def network():
     torch.manual_seed(0)
     reader = Reader(Residual((16, 32, 64, 128), (1, 1, 1, 1), (1, 2, 2, 1)), SIZE, heads=True)
-    outputs = Outputs(lively(reader), stage=4)
+    outputs = Outputs(lively(reader), stage=4, size=SIZE)
     logits = torch.from_numpy(answers(outputs, blotchy(64, seed=5)))
     spread = logits.std(0) / 0.4
     with torch.no_grad():  # logits around zero that differ from face to face, as those of a trained network do

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from mien.methods.au_cues.loss import alignment_loss, attention, reduced
+from mien.methods.au_cues.loss import alignment_loss, attention, in_place, reduced
 from mien.methods.au_cues.maps import class_map, mean_face
 from mien.vocabulary import Expression
 
@@ -66,3 +66,19 @@ def test_following_the_gradient_turns_attention_towards_the_map():
         (step,) = torch.autograd.grad(loss, looked)
         looked = (looked - 2 * step).detach().requires_grad_()
     assert loss < 0.2 * before
+
+
+@pytest.mark.parametrize("at", [(10.0, 12.0), (24.0, 24.0), (38.0, 35.0)])
+def test_attention_that_equals_its_map_is_put_where_the_map_is(at):
+    y, x = torch.meshgrid(torch.arange(48.0), torch.arange(48.0), indexing="ij")
+    blob = torch.exp(-((y - at[0]) ** 2 + (x - at[1]) ** 2) / (2 * 5.0**2))[None]
+    taught = reduced(blob, (12, 12))[0]
+    matrix = in_place(12, 48)
+
+    def center(grid: torch.Tensor) -> list[float]:
+        pixels = (torch.arange(len(grid)) + 0.5) * 48 / len(grid) - 0.5
+        return [float((grid.sum(1) * pixels).sum() / grid.sum()), float((grid.sum(0) * pixels).sum() / grid.sum())]
+
+    true, skewed = center(blob[0]), center(taught)
+    assert center(matrix @ taught @ matrix.T) == pytest.approx(true, abs=0.4)
+    assert max(abs(a - b) for a, b in zip(skewed, true, strict=True)) > 0.8

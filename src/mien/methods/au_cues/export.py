@@ -15,7 +15,7 @@ from mien.errors import InputError
 from mien.evaluation.calibration import Calibration, fit
 from mien.evaluation.protocols import select
 from mien.export.to_onnx import Calibrated, to_onnx
-from mien.methods.au_cues.loss import attention
+from mien.methods.au_cues.loss import attention, in_place
 from mien.methods.au_cues.model import Reader
 from mien.methods.au_cues.train import MEAN, PRIORS, STD, Settings, answer, build, crop
 from mien.session import Contract
@@ -76,24 +76,34 @@ def export(
         meta["action_units"] = ",".join(str(int(unit)) for unit in ActionUnit)
     contract = Contract(tuple(Expression), settings.size, MEAN, STD, output.stem, meta)
     added = torch.from_numpy(calibration.strength * shift)
-    outputs = Outputs(network, settings.attention_stages[-1] if settings.attention_weight > 0 else None)
+    stage = settings.attention_stages[-1] if settings.attention_weight > 0 else None
+    outputs = Outputs(network, stage, settings.size)
     return to_onnx(Calibrated(outputs, added, calibration.temperature), contract, output, half=half)
 
 
 class Outputs(nn.Module):
     """A reader's answers as the outputs of its ONNX file, with the attention of one stage.
 
-    stage: counted from 1; None for the last.
+    stage: counted from 1, of the attention that was taught and is put in place; None for the last, as it is.
+    size: the side of a face in pixels.
     """
 
-    def __init__(self, network: Reader, stage: int | None) -> None:
+    rows: Tensor
+    columns: Tensor
+
+    def __init__(self, network: Reader, stage: int | None, size: int) -> None:
         super().__init__()
         self.network, self.index = network, -1 if stage is None else stage - 1
+        with torch.no_grad():
+            height, width = network.eval()(torch.zeros(1, 1, size, size)).features[self.index].shape[2:]
+        self.register_buffer("rows", torch.eye(height) if stage is None else in_place(height, size))
+        self.register_buffer("columns", torch.eye(width) if stage is None else in_place(width, size))
 
     def forward(self, faces: Tensor) -> dict[str, Tensor]:
         """(B, 1, S, S) -> logits (B, 8), attention (B, h, w) and, with heads, action units, landmarks and pose."""
         answers = self.network(faces)
-        outputs = {"logits": answers.logits, "attention": _not_negative(attention(answers.features[self.index]))}
+        looks = self.rows @ _not_negative(attention(answers.features[self.index])) @ self.columns.T  # (B, h, w)
+        outputs = {"logits": answers.logits, "attention": looks}
         heads = {"action_units": answers.action_units, "landmarks": answers.landmarks, "pose": answers.pose}
         return outputs | {name: values for name, values in heads.items() if values is not None}
 

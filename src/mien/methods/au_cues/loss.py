@@ -5,6 +5,8 @@ Letters: B faces, C channels, h and w the size of a layer, H and W the size of a
 
 from collections.abc import Sequence
 
+import numpy as np
+import torch
 import torch.nn.functional as F
 from torch import Tensor
 
@@ -39,3 +41,18 @@ def reduced(au_map: Tensor, size: Sequence[int]) -> Tensor:
     small = F.interpolate(au_map[:, None], tuple(size), mode="bilinear", antialias=True, align_corners=True)[:, 0]
     low, high = au_map.amin(dim=(1, 2), keepdim=True), au_map.amax(dim=(1, 2), keepdim=True)
     return small.clamp(low, high)
+
+
+def in_place(cells: int, side: int) -> Tensor:
+    """(h, h), which times a column of h cells of attention puts it where it belongs on a face of S pixels.
+
+    `reduced` is as published, and PyTorch's antialiased resize spaces cells from the corner, not from the middle of the
+    first: cell i of 12 is taught the map around pixel 4.3 (i + 1/2), not 4 (i + 1/2), of 48. The network learns that,
+    so that its attention shows up to two pixels too far up and left.
+    """
+    lines = torch.eye(side)[:, None, :].expand(-1, side, -1)  # (S, S, S): a white column at each x
+    weights = reduced(lines, (cells, cells))[:, 0].T.numpy()  # (h, S)
+    taught_at = weights @ np.arange(side) / weights.sum(axis=1)
+    belongs_at = (np.arange(cells) + 0.5) * side / cells - 0.5
+    columns = [np.interp(belongs_at, taught_at, unit) for unit in np.eye(cells)]
+    return torch.from_numpy(np.stack(columns, axis=1)).float()
