@@ -10,6 +10,7 @@ from mien.errors import MienError
 
 COMMANDS = {
     "analyze": "Read the faces in pictures.",
+    "attention": "Measure where a trained network looks, and whether that decides its answer.",
     "evaluate": "Measure a model on labelled faces.",
     "export": "Turn a finished training run into an ONNX file.",
     "pseudo-label": "Label faces with a teacher: landmarks, action units, head pose.",

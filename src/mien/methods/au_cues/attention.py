@@ -1,0 +1,487 @@
+"""How well a network looks where action units show, and whether what it looks at decides its answer.
+
+Belharbi et al., 2024: ATT-COS and CAM-COS, beside what maps score that know nothing, for AU maps are broad and any blob
+in the middle of a face agrees with them. Deletion and insertion follow Petsiuk et al., 2018 ("RISE").
+
+A *look* is where something looks, one small map a face: attention, a class-activation map, or a baseline.
+
+Letters: N faces, B of them at a time, S the side of a face, h and w the size of a look, G the side of an AU map, R
+resamples. Of the expressions, SIX have a map.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import cv2
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from mien.datasets import Sample
+from mien.datasets.pseudo_labels import PseudoLabels
+from mien.errors import InputError
+from mien.evaluation.intervals import bootstrap, percentile_interval
+from mien.evaluation.protocols import Selection, select
+from mien.extras import optional
+from mien.methods.au_cues.cams import cam
+from mien.methods.au_cues.loss import attention, reduced
+from mien.methods.au_cues.maps import GENERIC, PAPER_CODE, SIDE, class_map, union_map
+from mien.methods.au_cues.model import Answers, Reader
+from mien.methods.au_cues.train import Settings, Taught, crop, normalize, teach, tensor
+from mien.vocabulary import Expression
+
+Floats = NDArray[np.floating]
+Bools = NDArray[np.bool_]
+SIX = tuple(sorted(PAPER_CODE))
+# Deletion and insertion go in these shares of the pixels, between nothing and everything.
+SHARES = tuple(k / 10 for k in range(1, 10))
+# Removing the most attended 20 % should cost so many times what removing as many pixels elsewhere does.
+TOP, TIMES = 0.2, 1.5
+# The deviation of the Gaussian that removes, as a share of the side: on FERPlus nothing is left to tell faces apart.
+BLUR = 1 / 8
+_PART = 64
+
+
+def measure(
+    network: Reader,
+    settings: Settings,
+    dataset: Sequence[Sample],
+    labels: PseudoLabels,
+    *,
+    cams: Sequence[str] = (),
+    stage: int | None = None,
+    limit: int | None = None,
+    draws: int = 5,
+    resamples: int = 2000,
+    seed: int = 0,
+) -> dict[str, Any]:
+    """Accuracy, agreement of looks with AU maps, deletion and insertion of one run on labelled faces.
+
+    Expressions are those of the strict majority, without duplicates, and answers the network's own, uncalibrated. Faces
+    whose expression has no map, or that the teacher missed, count in all but the agreement.
+    labels: a teacher's landmarks for the dataset.   cams: class-activation maps to measure besides CAM, names in
+    cams.METHODS.   stage: whose attention counts, from 1; left out, the last of the run's attention_stages.
+    limit: measure so many faces only, drawn at random.   draws: random places to which each face's mask is moved.
+    """
+    faces, taught = _prepared(dataset, labels, settings, limit, seed)
+    number = settings.attention_stages[-1] if stage is None else stage
+    logits, looks = looked(network, faces, list(dict.fromkeys(("cam", *cams))), number)
+    right = logits.argmax(axis=1) == faces.labels
+    rows, cosines = agreements(looks, faces.labels, taught, settings)
+    splits = {"all": np.ones(len(rows), bool), "right": right[rows], "wrong": ~right[rows]}
+    with_map = faces.labels[rows]
+    result: dict[str, Any] = {
+        "protocol": faces.protocol,
+        "dropped": faces.dropped,
+        "n": len(right),
+        "with_map": len(rows),
+        "teacher_failed": int((~taught.found.numpy()).sum()),
+        "stage": number,
+        "codebook": settings.codebook,
+        "symmetric": settings.symmetric,
+        "accuracy": _interval(right.mean(), bootstrap(right.astype(float), resamples, seed) / len(right)),
+        "agreement": {
+            name: {split: agreement(values[of], with_map[of], resamples, seed) for split, of in splits.items()}
+            for name, values in cosines.items()
+        },
+        "removal": {"blur": BLUR, "draws": draws},
+        "seed": seed,
+    }
+    for name in ("attention", "cam_of_prediction"):
+        removed = removals(network, tensor(faces), faces.labels, looks[name], draws, seed)
+        result["removal"][name] = _removal(right, removed, resamples, seed)
+    return result
+
+
+def _prepared(
+    dataset: Sequence[Sample], labels: PseudoLabels, settings: Settings, limit: int | None, seed: int
+) -> tuple[Selection, Taught]:
+    """The faces that count, cropped, and their landmarks."""
+    shapes: list[tuple[int, ...]] = []
+
+    def prepare(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        shapes.append(image.shape)
+        return crop(image, settings.size)
+
+    faces = select(dataset, duplicates=False, prepare=prepare)
+    if not faces.samples:
+        raise InputError(f"no face is left to measure; dropped: {faces.dropped or 'none, the data are empty'}")
+    if limit is not None and limit < len(shapes):
+        drawn = np.sort(np.random.default_rng(seed).permutation(len(shapes))[:limit])
+        faces = replace(faces, samples=[faces.samples[i] for i in drawn], targets=faces.targets[drawn])
+        shapes = [shapes[i] for i in drawn]
+    # Maps are drawn here at their full size, whatever map the run was trained with; of the teacher only landmarks.
+    return faces, teach(faces, shapes, labels, replace(settings, attention_weight=0.0))
+
+
+class Looked(NamedTuple):
+    """What a network answers, logits (N, 8), and its looks by name, each (N, h, w)."""
+
+    logits: Floats
+    looks: dict[str, Tensor]
+
+
+def looked(network: Reader, faces: Selection, cams: Sequence[str], stage: int) -> Looked:
+    """Attention of a stage, raw, and each class-activation map, of the label and of the prediction."""
+    network.eval()
+    crops = tensor(faces)
+    logits: list[Tensor] = []
+    looks: dict[str, list[Tensor]] = {}
+    for start in range(0, len(faces.samples), _PART):
+        labels, given = torch.from_numpy(faces.labels[start : start + _PART]), normalize(crops[start : start + _PART])
+        with torch.no_grad():
+            answers: Answers = network(given)
+        if not 1 <= stage <= len(answers.features):
+            raise InputError(f"the backbone has stages 1 to {len(answers.features)}, not {stage}")
+        logits.append(answers.logits)
+        looks.setdefault("attention", []).append(attention(answers.features[stage - 1]))
+        predicted = answers.logits.argmax(dim=1)
+        wrong = predicted != labels
+        for method in cams:
+            of_label = cam(network, given, labels, method)
+            of_prediction = of_label.clone()
+            if wrong.any():
+                of_prediction[wrong] = cam(network, given[wrong], predicted[wrong], method)
+            looks.setdefault(f"{method}_of_label", []).append(of_label)
+            looks.setdefault(f"{method}_of_prediction", []).append(of_prediction)
+    return Looked(torch.cat(logits).numpy(), {name: torch.cat(parts) for name, parts in looks.items()})
+
+
+# ---- agreement with AU maps ----
+
+
+def agreements(
+    looks: Mapping[str, Tensor], labels: NDArray[np.integer], taught: Taught, settings: Settings
+) -> tuple[NDArray[np.int64], dict[str, Floats]]:
+    """The faces that have a map, as indices, and for each look and baseline their (n, 6) cosines with SIX maps.
+
+    Attention counts shifted to start at 0, as in the paper; where that changes it, also as it is.
+    """
+    candidates = [i for i, label in enumerate(labels) if Expression(label) in SIX and taught.found[i]]
+    rows: list[int] = []
+    found: dict[str, list[Floats]] = {}
+    for start in range(0, len(candidates), _PART):
+        drawn = {i: six_maps(taught.landmarks[i].numpy(), settings) for i in candidates[start : start + _PART]}
+        part = [i for i, maps in drawn.items() if maps[SIX.index(Expression(labels[i]))].any()]
+        if not part:
+            continue
+        maps = torch.from_numpy(np.stack([drawn[i] for i in part]))  # (B, 6, G, G)
+        generic = [union_map(taught.landmarks[i].numpy(), GENERIC, symmetric=settings.symmetric) for i in part]
+        shown = {name: enlarged(look[part], SIDE) for name, look in looks.items()}  # each (B, G, G)
+        shown["attention_as_is"], shown["attention"] = shown["attention"], from_zero(shown["attention"])
+        shown |= baselines(maps, torch.from_numpy(np.stack(generic)))  # type: ignore[arg-type]
+        for name, look in shown.items():
+            found.setdefault(name, []).append(cosines(look, maps).numpy())
+        rows += part
+    values = {name: np.concatenate(parts) for name, parts in found.items()}
+    if rows and np.allclose(values["attention"], values["attention_as_is"]):
+        del values["attention_as_is"]
+    return np.array(rows, np.int64), values
+
+
+def six_maps(landmarks: Floats, settings: Settings) -> NDArray[np.float32]:
+    """(6, G, G), the map of each of SIX on a face; 0 all over where it lies outside the picture."""
+    drawn = [class_map(landmarks, e, settings.codebook, symmetric=settings.symmetric) for e in SIX]
+    return np.stack([np.zeros((SIDE, SIDE), np.float32) if au_map is None else au_map for au_map in drawn])
+
+
+def baselines(maps: Tensor, generic: Tensor) -> dict[str, Tensor]:
+    """Looks that do not know the expression, each (B, G, G): what agreement has to be judged against.
+
+    maps: (B, 6, G, G) of SIX.   generic: (B, G, G), the map of all AUs.
+    """
+    count, _, side, _ = maps.shape
+    off = torch.arange(side) - (side - 1) / 2
+    bell = torch.exp(-(off**2) / (2 * (side / 4) ** 2))
+    return {
+        "uniform": torch.ones(count, side, side),
+        "gaussian": (bell[:, None] * bell).expand(count, -1, -1),
+        "generic_map": generic,
+        "mean_of_six_maps": maps.mean(dim=1),
+    }
+
+
+def enlarged(look: Tensor, side: int) -> Tensor:
+    """(B, h, w) -> (B, side, side), bilinear, each value where the loss that taught it has it."""
+    return reduced(look, (side, side))
+
+
+def from_zero(look: Tensor) -> Tensor:
+    """(B, h, w) with negative values lifted as a whole until the smallest is 0."""
+    return look - look.amin(dim=(1, 2), keepdim=True).clamp(max=0)
+
+
+def cosines(look: Tensor, maps: Tensor) -> Tensor:
+    """(B, G, G) and (B, 6, G, G) -> (B, 6); 0 where either is 0 all over or not a number."""
+    return F.cosine_similarity(look[:, None].flatten(2), maps.flatten(2), dim=2, eps=1e-8).nan_to_num(0)
+
+
+def agreement(cosines: Floats, labels: NDArray[np.integer], resamples: int = 2000, seed: int = 0) -> dict[str, Any]:
+    """How like a look is to the map of the face's own label: mean cosine over the faces of a class, then over classes.
+
+    discriminativeness: how often that map is the most similar of the six, over faces; macro: the mean over classes.
+    cosines: (N, 6) with the maps of SIX.   labels: (N,) in Expression order.
+    """
+    own = np.array([SIX.index(Expression(label)) for label in labels], int)
+    cosine = cosines[np.arange(len(own)), own]
+    # A look that is 0 all over is like none of them.
+    hit = (cosine > 0) & (cosine == cosines.max(axis=1, initial=0))
+    each = np.stack([np.ones(len(own)), cosine, hit], axis=1)  # (N, 3)
+    tally = np.eye(len(SIX))[own][:, :, None] * each[:, None]  # (N, 6, 3): a face counts in the row of its class
+    whole, many = tally.sum(axis=0)[None], _resampled(tally, resamples, seed)
+    counts, sums = whole[0, :, 0].astype(int), whole[0, :, 1]
+    return {
+        "n": len(own),
+        "cosine": _interval(_macro(whole, 1)[0], _macro(many, 1)),
+        "discriminativeness": _interval(_micro(whole, 2)[0], _micro(many, 2)),
+        "discriminativeness_macro": _interval(_macro(whole, 2)[0], _macro(many, 2)),
+        "per_class": {
+            e.label: {"cosine": float(sums[k] / counts[k]) if counts[k] else None, "n": int(counts[k])}
+            for k, e in enumerate(SIX)
+        },
+    }
+
+
+def _resampled(tally: Floats, resamples: int, seed: int) -> Floats:
+    return bootstrap(tally, resamples, seed) if len(tally) else np.zeros((resamples, *tally.shape[1:]))
+
+
+def _micro(tally: Floats, column: int) -> Floats:
+    """(R, 6, 3) -> (R,) the mean over faces; NaN without any."""
+    with np.errstate(invalid="ignore"):
+        return np.asarray(tally[..., column].sum(axis=-1) / tally[..., 0].sum(axis=-1))
+
+
+def _macro(tally: Floats, column: int) -> Floats:
+    """(R, 6, 3) -> (R,) the mean over the classes that have faces, of the mean over their faces."""
+    counts = tally[..., 0]
+    with np.errstate(invalid="ignore"):
+        means = np.where(counts > 0, tally[..., column] / np.maximum(counts, 1), 0)
+        return np.asarray(means.sum(axis=-1) / (counts > 0).sum(axis=-1))
+
+
+# ---- deletion and insertion ----
+
+
+class Removed(NamedTuple):
+    """Whether the answer was right with parts of the faces blurred: (N, ...) bool or the share of draws.
+
+    deleted: (N, shares), without the most attended pixels.   inserted: (N, shares), with these alone.
+    blurred: (N,), without any.   moved: (N,), the TOP mask elsewhere, mean over draws.   other: (N,), another face's.
+    """
+
+    deleted: Bools
+    inserted: Bools
+    blurred: Bools
+    moved: Floats
+    other: Bools
+
+
+def removals(
+    network: nn.Module, crops: Tensor, labels: NDArray[np.integer], look: Tensor, draws: int = 5, seed: int = 0
+) -> Removed:
+    """Ask the network again and again about faces of which a part is blurred.
+
+    crops: (N, 1, S, S) uint8.   look: (N, h, w), which says what is attended.
+    """
+    count, side = len(crops), crops.shape[-1]
+    rng = np.random.default_rng(seed)
+    tie_order = torch.from_numpy(rng.permutation(side * side))
+    shifts = torch.from_numpy(rng.integers(0, side, (draws, count, 2)))
+    # In a random circle each face has the mask of the next, never its own.
+    circle = rng.permutation(count)
+    neighbour = np.empty(count, int)
+    neighbour[circle] = np.roll(circle, 1)
+
+    parts = []
+    for start in range(0, count, _PART):
+        rows = slice(start, start + _PART)
+        sharp, truth = crops[rows], torch.from_numpy(labels[rows])
+        soft = blurred(sharp)
+        rank = ranks(enlarged(look[rows], side), tie_order)
+        tops = [most_attended(rank, share) for share in SHARES]
+        top = most_attended(rank, TOP)
+        moved = [rolled(top, shift[rows]) for shift in shifts]
+        other = most_attended(ranks(enlarged(look[neighbour[rows]], side), tie_order), TOP)
+        parts.append(
+            Removed(
+                np.stack([_right(network, pieced(mask, soft, sharp), truth) for mask in tops], axis=1),
+                np.stack([_right(network, pieced(mask, sharp, soft), truth) for mask in tops], axis=1),
+                _right(network, soft, truth),
+                np.mean([_right(network, pieced(mask, soft, sharp), truth) for mask in moved], axis=0),
+                _right(network, pieced(other, soft, sharp), truth),
+            )
+        )
+    return Removed(*(np.concatenate(field) for field in zip(*parts, strict=True)))
+
+
+@torch.no_grad()
+def _right(network: nn.Module, crops: Tensor, labels: Tensor) -> Bools:
+    answers: Answers = network(normalize(crops))
+    return np.asarray(answers.logits.argmax(dim=1) == labels)
+
+
+def pieced(masks: Tensor, inside: Tensor, outside: Tensor) -> Tensor:
+    """(B, 1, S, S) faces from two, one where the (B, S, S) masks are true and the other elsewhere."""
+    return torch.where(masks[:, None], inside, outside)
+
+
+def blurred(crops: Tensor) -> Tensor:
+    """(B, 1, S, S) uint8 faces through a Gaussian so wide that only light and shade remain."""
+    sigma = BLUR * crops.shape[-1]
+    soft = [cv2.GaussianBlur(face[0], (0, 0), sigma, borderType=cv2.BORDER_REPLICATE) for face in crops.numpy()]
+    return torch.from_numpy(np.stack(soft))[:, None]
+
+
+def ranks(look: Tensor, tie_order: Tensor) -> Tensor:
+    """(B, S, S) -> (B, S, S): 0 for the most attended pixel, then 1, and so on.
+
+    tie_order: (S S,), a permutation by which equal pixels come: in reading order a look that is 0 in many places would
+    favour the forehead.
+    """
+    shuffled = look.flatten(1)[:, tie_order]
+    order = tie_order[shuffled.argsort(dim=1, descending=True, stable=True)]  # (B, S S), pixels as they come
+    rank = torch.empty_like(order).scatter_(1, order, torch.arange(order.shape[1]).expand_as(order))
+    return rank.view(look.shape)
+
+
+def most_attended(rank: Tensor, share: float) -> Tensor:
+    """(B, S, S) ranks -> (B, S, S) bool: this share of the pixels."""
+    return rank < round(share * rank.shape[1] * rank.shape[2])
+
+
+def rolled(masks: Tensor, shift: Tensor) -> Tensor:
+    """(B, S, S) masks moved by (B, 2) pixels down and right; what leaves at one side comes in at the other."""
+    side = masks.shape[-1]
+    y = (torch.arange(side) - shift[:, :1]) % side  # (B, S), where each row comes from
+    x = (torch.arange(side) - shift[:, 1:]) % side
+    return masks[torch.arange(len(masks))[:, None, None], y[:, :, None], x[:, None, :]]
+
+
+def drops(
+    right: Floats | Bools, removed: Floats | Bools, control: Floats | Bools, resamples: int = 2000, seed: int = 0
+) -> dict[str, Any]:
+    """How much accuracy falls without what is attended, against how much it falls without as much elsewhere.
+
+    Each (N,), whether, or how often, the answer was right.   ratio: of the two falls, None where the control did not
+    fall.   excess: the fall less TIMES the control's; above 0 the ratio is above TIMES, and its interval always exists.
+    """
+    tally = np.stack([right, removed, control], axis=1).astype(float)
+
+    def falls(accuracy: Floats) -> dict[str, Floats]:
+        drop, other = accuracy[:, 0] - accuracy[:, 1], accuracy[:, 0] - accuracy[:, 2]
+        ratio = np.divide(drop, other, out=np.where(drop > 0, np.inf, np.nan), where=other > 0)
+        return {"drop": drop, "control_drop": other, "ratio": ratio, "excess": drop - TIMES * other}
+
+    whole, many = falls(tally.mean(axis=0)[None]), falls(bootstrap(tally, resamples, seed) / len(tally))
+    found = {name: _interval(whole[name][0], many[name]) for name in whole}
+    return {**found, "times": TIMES, "accepted": bool(whole["excess"][0] >= 0 < whole["drop"][0])}
+
+
+def _removal(right: Bools, removed: Removed, resamples: int, seed: int) -> dict[str, Any]:
+    """One look's curves from nothing to everything, their areas, and what the most attended pixels are worth."""
+    ends = right[:, None], removed.blurred[:, None]
+    deletion = np.concatenate([ends[0], removed.deleted, ends[1]], axis=1)
+    insertion = np.concatenate([ends[1], removed.inserted, ends[0]], axis=1)
+    at_top = removed.deleted[:, SHARES.index(TOP)]
+    return {
+        "deletion": _curve(deletion, resamples, seed),
+        "insertion": _curve(insertion, resamples, seed),
+        "top": {
+            "share": TOP,
+            "accuracy": float(at_top.mean()),
+            "against_moved_mask": drops(right, at_top, removed.moved, resamples, seed),
+            "against_mask_of_another_face": drops(right, at_top, removed.other, resamples, seed),
+        },
+    }
+
+
+def _curve(right: Bools, resamples: int, seed: int) -> dict[str, Any]:
+    """(N, shares + 2) -> accuracy at each share, and the area under it, which for shares at equal steps is a mean."""
+    shares = (0.0, *SHARES, 1.0)
+    whole, many = right.mean(axis=0), bootstrap(right.astype(float), resamples, seed) / len(right)
+    area, areas = ((values[..., 1:] + values[..., :-1]).mean(axis=-1) / 2 for values in (whole, many))
+    points = [{"share": share, **_interval(whole[i], many[:, i])} for i, share in enumerate(shares)]
+    return {"points": points, "area": _interval(area, areas)}
+
+
+# ---- figures ----
+
+
+def curves(result: dict[str, Any], path: Path) -> None:
+    """A PNG of the deletion and insertion curves of a result of `measure`."""
+    plt = _pyplot()
+    figure, panels = plt.subplots(1, 2, figsize=(9, 3.8), sharey=True, layout="constrained")
+    kinds = {"deletion": "most attended pixels blurred", "insertion": "most attended pixels alone sharp"}
+    for axes, (kind, title) in zip(panels, kinds.items(), strict=True):
+        for name, color in (("attention", "#0072B2"), ("cam_of_prediction", "#D55E00")):
+            curve = result["removal"][name][kind]
+            x, y, low, high = ([p[key] for p in curve["points"]] for key in ("share", "value", "low", "high"))
+            label = f"{name.replace('_', ' ')}, area {curve['area']['value']:.3f}"
+            axes.plot(np.multiply(x, 100), np.multiply(y, 100), color=color, marker="o", markersize=3, label=label)
+            axes.fill_between(
+                np.multiply(x, 100), np.multiply(low, 100), np.multiply(high, 100), color=color, alpha=0.2
+            )
+        axes.set(xlabel="% of the pixels", title=title)
+        axes.legend(frameon=False, fontsize=8)
+    panels[0].set(ylabel="accuracy, %", ylim=(0, 100))
+    _save(figure, path)
+
+
+def gallery(
+    network: Reader,
+    settings: Settings,
+    dataset: Sequence[Sample],
+    labels: PseudoLabels,
+    path: Path,
+    stage: int | None = None,
+    limit: int | None = None,
+    seed: int = 0,
+) -> None:
+    """A PNG with the first face of each of SIX that has a map: itself, its map, attention, CAM of the prediction."""
+    plt = _pyplot()
+    faces, taught = _prepared(dataset, labels, settings, limit, seed)
+    found = [np.flatnonzero((faces.labels == e) & taught.found.numpy()) for e in SIX]
+    chosen = np.array([rows[0] for rows in found if len(rows)], int)
+    if not len(chosen):
+        raise InputError("no face has a map, so there is nothing to show")
+    faces = replace(faces, samples=[faces.samples[i] for i in chosen], targets=faces.targets[chosen])
+    logits, looks = looked(network, faces, ("cam",), settings.attention_stages[-1] if stage is None else stage)
+    columns = ("face", "map of the label", "attention", "CAM of the prediction")
+    shape = len(columns), len(chosen)
+    figure, panels = plt.subplots(*shape, figsize=(1.5 * shape[1], 1.6 * shape[0]), squeeze=False, layout="constrained")
+    for column, index in enumerate(chosen):
+        label, predicted = Expression(faces.labels[column]), Expression(int(logits[column].argmax()))
+        au_map = six_maps(taught.landmarks[index].numpy(), settings)[SIX.index(label)]
+        kinds = ("attention", "cam_of_prediction")
+        shown = (None, au_map, *(enlarged(looks[kind][column : column + 1], SIDE)[0].numpy() for kind in kinds))
+        panels[0, column].set_title(f"{label.label}\n→ {predicted.label}", fontsize=8)
+        for axes, look in zip(panels[:, column], shown, strict=True):
+            axes.imshow(faces.samples[column].image, cmap="gray", extent=(0, 1, 1, 0))
+            if look is not None:
+                axes.imshow(look, cmap="inferno", alpha=0.6, extent=(0, 1, 1, 0))
+            axes.set(xticks=[], yticks=[])
+    for axes, name in zip(panels[:, 0], columns, strict=True):
+        axes.set_ylabel(name, fontsize=8)
+    _save(figure, path)
+
+
+def _pyplot() -> Any:
+    optional("matplotlib", "train").use("Agg")
+    return optional("matplotlib.pyplot", "train")
+
+
+def _save(figure: Any, path: Path) -> None:
+    figure.savefig(path, dpi=150, metadata={"Software": None})
+    _pyplot().close(figure)
+
+
+def _interval(value: Any, values: Floats) -> dict[str, float | None]:
+    with np.errstate(invalid="ignore"):  # between two infinite ratios
+        low, high = percentile_interval(values)
+    numbers = {"value": float(value), "low": float(low), "high": float(high)}
+    return {name: number if np.isfinite(number) else None for name, number in numbers.items()}
