@@ -22,10 +22,11 @@ import cv2
 import numpy as np
 
 import mien
-from mien.align import align
+from mien.align import align, to_crop_frame
 from mien.detect import YuNet
 from mien.evaluation.machine import machine
 from mien.reader import BATCH, Reader
+from mien.visibility import COVERED, hidden
 
 PHOTO = Path(__file__).parents[1] / "examples" / "astronaut.png"
 WARMUP, RUNS = 10, 200
@@ -64,17 +65,21 @@ def stages(threads: int) -> dict[str, Any]:
     image[: photo.shape[0], 64 : 64 + photo.shape[1]] = photo
     jpeg = cv2.imencode(".jpg", image[:, :, ::-1])[1].tobytes()
     detect, read = YuNet(threads=threads), Reader(threads=threads)
-    pipeline = mien.Pipeline(detect, read)
+    pipeline, halves = mien.Pipeline(detect, read, threads=threads), YuNet(COVERED, threads=threads)
     faces = detect(image)
     assert len(faces) == 1, f"the picture should have one face, but {len(faces)} were found"
-    crops = align(image, faces, read.size)
+    report = pipeline(image).faces[0]
+    assert report.landmarks is not None and report.pose is not None  # noqa: PT018
+    frames, points, pose = [to_crop_frame(face) for face in faces], report.landmarks, report.pose
+    crops = align(image, frames, read.size)
     batch = np.repeat(crops, BATCH, axis=0)
     return {
         "decode JPEG": timed(lambda: mien.read_image(jpeg)),
         "detect": timed(lambda: detect(image)),
-        "align": timed(lambda: align(image, faces, read.size)),
+        "align": timed(lambda: align(image, frames, read.size)),
         "read one face": timed(lambda: read(crops)),
         f"read, a face of {BATCH}": timed(lambda: read(batch), parts=BATCH),
+        "what is hidden": timed(lambda: list(hidden(crops[0], points, pose, image.shape[:2], halves))),
         "array to report": timed(lambda: pipeline(image)),
         "JPEG bytes to report": timed(lambda: pipeline(jpeg)),
     }

@@ -74,7 +74,8 @@ def test_missing_points_are_null_in_the_json_form_never_zero():
 def test_the_json_form_of_a_face_that_was_read_in_full():
     full = dataclasses.replace(
         REPORT, landmark_source="reader", action_units=UNITS, landmarks=np.full((68, 2), 1.234, np.float32),
-        pose=Pose(1.26, -2, 170.04), attention=np.eye(3, dtype=np.float32), hidden=(Hidden("left", "covered or unclear"),),
+        pose=Pose(1.26, -2, 170.04), attention=np.eye(3, dtype=np.float32),
+        hidden=(Hidden("left", "covered or unclear"),),
     ).to_dict()  # fmt: skip
     assert json.loads(json.dumps(full)) == full
     assert list(full["action_units"]) == [unit.column for unit in ActionUnit]

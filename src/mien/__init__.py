@@ -7,23 +7,28 @@ if TYPE_CHECKING:
     from mien.errors import ExportError, InputError, MienError, MissingExtra, ModelError
     from mien.images import read_image
     from mien.pipeline import Pipeline, analyze
-    from mien.results import ExpressionScores, Face, FaceReport, ImageReport
-    from mien.vocabulary import Expression
+    from mien.results import ActionUnits, ExpressionScores, Face, FaceReport, Hidden, ImageReport, Pose, Reading
+    from mien.vocabulary import ActionUnit, Expression
 
 __version__ = "0.1.0"
 
 __all__ = [
+    "ActionUnit",
+    "ActionUnits",
     "ExportError",
     "Expression",
     "ExpressionScores",
     "Face",
     "FaceReport",
+    "Hidden",
     "ImageReport",
     "InputError",
     "MienError",
     "MissingExtra",
     "ModelError",
     "Pipeline",
+    "Pose",
+    "Reading",
     "analyze",
     "read_image",
 ]
@@ -32,8 +37,17 @@ _HOME = {
     "mien.errors": ("ExportError", "InputError", "MienError", "MissingExtra", "ModelError"),
     "mien.images": ("read_image",),
     "mien.pipeline": ("Pipeline", "analyze"),
-    "mien.results": ("ExpressionScores", "Face", "FaceReport", "ImageReport"),
-    "mien.vocabulary": ("Expression",),
+    "mien.results": (
+        "ActionUnits",
+        "ExpressionScores",
+        "Face",
+        "FaceReport",
+        "Hidden",
+        "ImageReport",
+        "Pose",
+        "Reading",
+    ),
+    "mien.vocabulary": ("ActionUnit", "Expression"),
 }
 _MODULE = {name: module for module, names in _HOME.items() for name in names}
 

@@ -1,0 +1,92 @@
+"""How often a covered half of a face is found, and how often one is seen where nothing was covered.
+
+python benchmarks/visibility.py KIND:PATH [--faces 400] [--seed 0] [-o FILE.json]
+
+Faces that look into the camera (less than 20 degrees of yaw) have their image-right half painted over: plain, with
+patches, with the blurred texture of another face, or in the colour of their own cheek.
+"""
+
+import argparse
+import json
+from collections import defaultdict
+from datetime import date
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+import mien
+from mien.align import align
+from mien.cli.data import open_data
+from mien.detect import YuNet
+from mien.evaluation.machine import machine
+from mien.pipeline import Pipeline
+from mien.results import Pose
+from mien.visibility import COVERED, hidden
+
+COVERS = ("plain", "patches", "texture", "skin")
+FRONT = 20.0
+
+
+def main() -> None:
+    arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    arguments.add_argument("data")
+    arguments.add_argument("--faces", type=int, default=400)
+    arguments.add_argument("--seed", type=int, default=0)
+    arguments.add_argument("-o", "--output", type=Path)
+    given = arguments.parse_args()
+    dataset, pipeline, detect = open_data(given.data), Pipeline(assume_crop=True), YuNet(COVERED)
+    rng = np.random.default_rng(given.seed)
+    found: dict[str, list[bool]] = defaultdict(list)
+    other = None
+    for row in rng.permutation(len(dataset)):
+        image = dataset[int(row)].image
+        (face,) = pipeline(image).faces
+        if face.landmarks is None or face.pose is None or abs(face.pose.yaw) >= FRONT:
+            continue
+        (crop,) = align(image, [face.crop], pipeline.size)
+        if other is not None:
+            cover = COVERS[len(found["as it is"]) % len(COVERS)]
+            for name, shown in (("as it is", crop), (cover, covered(crop, cover, other, rng))):
+                halves = list(hidden(shown, face.landmarks, Pose(0, 0, 0), image.shape[:2], detect))
+                seen = {half.side for half in halves if half.reason == "covered or unclear"}
+                found[name].append("left" in seen if name == cover else bool(seen))
+        other = crop
+        if len(found["as it is"]) == given.faces:
+            break
+    result = {
+        "measure": "share of faces of which a half is said to be covered; for painted faces, the painted half",
+        "data": Path(given.data).name,
+        **{name: {"share": round(float(np.mean(said)), 3), "n": len(said)} for name, said in found.items()},
+        "seed": given.seed,
+        "machine": machine(),
+        "mien": mien.__version__,
+        "date": date.today().isoformat(),
+    }
+    text = json.dumps(result, indent=1)
+    print(text)
+    if given.output is not None:
+        given.output.write_text(text + "\n")
+
+
+def covered(
+    crop: NDArray[np.uint8], cover: str, other: NDArray[np.uint8], rng: np.random.Generator
+) -> NDArray[np.uint8]:
+    """The crop with its image-right half painted over."""
+    side, half = len(crop), len(crop) // 2
+    painted = crop.astype(float)
+    if cover == "plain":
+        painted[:, half:] = rng.integers(60, 200)
+    elif cover == "patches":
+        painted[:, half:] = np.kron(rng.integers(0, 255, (6, 3)), np.ones((side // 6, half // 3)))
+    elif cover == "texture":
+        painted[:, half:] = cv2.GaussianBlur(np.rot90(other), (0, 0), 2)[:, half:]
+    else:
+        cheek = crop[int(0.62 * side) : int(0.75 * side), int(0.2 * side) : int(0.4 * side)].mean()
+        painted[:, half:] = 0.8 * cheek + rng.normal(0, 6, (side, side - half))
+    return painted.clip(0, 255).astype(np.uint8)
+
+
+if __name__ == "__main__":
+    main()
