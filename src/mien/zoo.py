@@ -42,9 +42,9 @@ MODELS = {
     "reader": Entry(
         package="mien.weights",
         file="reader.onnx",
-        sha256="c0f5ee7cebe22d6840d54572073dcacd78692345028823e0942168df0bda55d5",
+        sha256="95d5cdd3c65c0420be464ab96d7a05c667cbb426bb63e0e32cedbaad27a25610",
         licence="Apache-2.0; its training pictures carry no open licence",
-        purpose="reads the eight expressions",
+        purpose="reads the eight expressions, action units, landmarks and head pose",
     ),
 }
 DEFAULT = "reader"
