@@ -40,7 +40,7 @@ def an_outcome(*faces: FaceReport, name: str = "photo.jpg", model: str = "reader
 
 def a_photo(*faces: FaceReport) -> Outcome:
     """The astronaut, with faces whose reader said more than the expression."""
-    return Outcome("astronaut.png", ImageReport((512, 512), faces, "reader"), image=read_image(ASTRONAUT))
+    return Outcome("astronaut.png", ImageReport((512, 512), faces, "a reader"), image=read_image(ASTRONAUT))
 
 
 def heat_of(source: str) -> NDArray[np.float64]:
