@@ -1,15 +1,21 @@
 from types import SimpleNamespace
 
+import cv2
 import numpy as np
 import pytest
 
+from mien.align import align, to_crop_frame
 from mien.datasets import Folder, Sample
+from mien.detect import YuNet
 from mien.errors import InputError
 from mien.evaluation.evaluate import evaluate, scores
 from mien.evaluation.intervals import wilson_interval
-from mien.session import Contract
+from mien.images import read_image
+from mien.pipeline import Pipeline
+from mien.session import Classifier, Contract
 from mien.vocabulary import Expression
-from tests.helpers import encoded, noise
+from mien.zoo import load
+from tests.helpers import ASTRONAUT, encoded, noise
 
 META = {"shift": ",".join(["0.1"] * 8), "strength": "0.5", "temperature": "2.0", "accuracy_cost": "0.0"}
 
@@ -193,3 +199,22 @@ def test_a_class_of_just_enough_samples_counts_however_many_answers_are_averaged
         recalls = [result["per_class"][name]["recall"] for name in ("neutral", "happiness")]
         assert result["per_class"]["neutral"]["n"] == 50
         assert result["mean_recall_n50"]["value"] == pytest.approx(np.mean(recalls), abs=1e-6)
+
+
+class Keeps(Classifier):
+    """A classifier that remembers the crops it was asked about."""
+
+    def logits(self, crops):
+        self.seen = crops
+        return super().logits(crops)
+
+
+def test_a_detected_face_is_aligned_as_the_pipeline_aligns_it():
+    image = read_image(ASTRONAUT)
+    turn = cv2.getRotationMatrix2D((220, 120), 15, 1)
+    image = cv2.warpAffine(image, turn, (512, 512), borderMode=cv2.BORDER_REPLICATE)
+    (face,) = Pipeline()(image).faces
+    classify = Keeps(load("reader"))
+    evaluate(classify, [Sample(image, Expression.HAPPINESS)], detect=YuNet(), resamples=10)
+    np.testing.assert_array_equal(classify.seen, align(image, [face.crop], 48))
+    assert (classify.seen != align(image, [to_crop_frame(face.face)], 48)).mean() > 0.5

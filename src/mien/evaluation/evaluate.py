@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mien.align import align, to_crop_frame
+from mien.align import align, realigned, to_crop_frame
 from mien.datasets.sample import Sample
 from mien.detect import Detector, whole_picture
 from mien.errors import InputError
@@ -46,8 +46,13 @@ def evaluate(
     def crop(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
         faces = detect(image)[:1] if detect is not None else []
         missed.append(detect is not None and not faces)
-        frames = [to_crop_frame(face) for face in faces or whole_picture(image)]
-        return np.asarray(align(image, frames, classify.contract.size)[0])
+        frame = to_crop_frame((faces or whole_picture(image))[0])
+        crops = align(image, [frame], classify.contract.size)
+        # As in the pipeline; a picture that is one face already is scored as it is.
+        landmarks = classify.answers(crops).landmarks if faces else None
+        if landmarks is not None and (better := realigned(frame, landmarks[0])) is not None:
+            crops = align(image, [better], classify.contract.size)
+        return np.asarray(crops[0])
 
     selection = select(dataset, protocol, prepare=crop)
     samples = selection.samples
