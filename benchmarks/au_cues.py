@@ -45,7 +45,7 @@ def main() -> None:
     arms: dict[Key, dict[int, dict[str, Any]]] = defaultdict(dict)
     for run in given.runs:
         network, settings = load_run(run)
-        found = measure(network, settings, dataset, labels, resamples=RESAMPLES)
+        found = measure(network, settings, dataset, labels, removed=("attention",), resamples=RESAMPLES)
         faces = select(dataset, duplicates=False, prepare=lambda image, size=settings.size: crop(image, size))
         found["right"] = np.concatenate([a.logits.argmax(1).numpy() for a in answer(network, faces)]) == faces.labels
         found["recall"] = [float(found["right"][faces.labels == c].mean()) for c in np.unique(faces.labels)]

@@ -55,6 +55,7 @@ def measure(
     cams: Sequence[str] = (),
     stage: int | None = None,
     limit: int | None = None,
+    removed: Sequence[str] = ("attention", "cam_of_prediction"),
     draws: int = 5,
     resamples: int = 2000,
     seed: int = 0,
@@ -65,7 +66,8 @@ def measure(
     whose expression has no map, or that the teacher missed, count in all but the agreement.
     labels: a teacher's landmarks for the dataset.   cams: class-activation maps to measure besides CAM, names in
     cams.METHODS.   stage: whose attention counts, from 1; left out, the last of the run's attention_stages.
-    limit: measure so many faces only, drawn at random.   draws: random places to which each face's mask is moved.
+    limit: measure so many faces only, drawn at random.   removed: looks by which to delete and insert, which takes most
+    of the time.   draws: random places to which each face's mask is moved.
     """
     faces, taught = _prepared(dataset, labels, settings, limit, seed)
     number = settings.attention_stages[-1] if stage is None else stage
@@ -91,9 +93,9 @@ def measure(
         "removal": {"blur": BLUR, "draws": draws},
         "seed": seed,
     }
-    for name in ("attention", "cam_of_prediction"):
-        removed = removals(network, tensor(faces), faces.labels, looks[name], draws, seed)
-        result["removal"][name] = _removal(right, removed, resamples, seed)
+    for name in removed:
+        answers = removals(network, tensor(faces), faces.labels, looks[name], draws, seed)
+        result["removal"][name] = _removal(right, answers, resamples, seed)
     return result
 
 
