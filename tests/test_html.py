@@ -295,7 +295,7 @@ def test_the_page_says_what_the_numbers_do_not_mean():
     text = Page(page([an_outcome(a_face())])).text
     assert "most people who look at this face would choose this word" in text
     assert "not what the person feels" in text
-    for word in ("hiring", "policing", "at work", "school", "EU AI Act", "48 pixels", "disgust, fear and contempt"):
+    for word in ("hiring", "policing", "at work", "school", "EU AI Act", "48 pixels", "disgust and contempt"):
         assert word in text
 
 
