@@ -1,22 +1,17 @@
 """mien attention METHOD RUN: where a trained network looks, and whether that decides its answer."""
 
-import json
-import shlex
-import sys
-from datetime import date
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import click
-from rich.console import Console, Group
+from rich.console import Group
 from rich.table import Table
 
-import mien
 from mien.cli.data import DATA_HELP, open_data
+from mien.cli.result import check, measured, publish, resampled, to_file
 from mien.cli.train import METHODS, method
 from mien.datasets.pseudo_labels import read
-from mien.evaluation.machine import machine
 
 # What can be measured besides plain CAM; a list of its own, so that --help needs no torch.
 CAMS = ("gradcam", "gradcam++", "layercam", "xgradcam", "scorecam")
@@ -58,17 +53,10 @@ CAMS = ("gradcam", "gradcam++", "layercam", "xgradcam", "scorecam")
     show_default=True,
     help="Random places to which the mask of each face is moved for the control.",
 )
-@click.option(
-    "--resamples",
-    type=click.IntRange(min=10),
-    default=2000,
-    show_default=True,
-    help="Bootstrap resamples for the intervals.",
-)
-@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
+@resampled
 @click.option("--threads", type=click.IntRange(min=1), help="Threads for the network; left out, one a core.")
 @click.option("--figures", is_flag=True, help="Also write the curves, and a few faces of the data, as PNG files.")
-@click.option("-o", "--output", type=click.Path(path_type=Path, dir_okay=False), help="result.json to write.")
+@to_file
 def attention(
     name: str,
     run: Path,
@@ -89,10 +77,7 @@ def attention(
     class-activation maps too, beside what maps score that know nothing; then how accuracy falls when the most attended
     pixels are blurred, against as many elsewhere. All with 95 % bootstrap intervals, without duplicates of other
     splits."""
-    if figures and output is None:
-        raise click.UsageError("--figures puts its pictures beside the result; give -o result.json too")
-    if output is not None and not output.parent.is_dir():
-        raise click.UsageError(f"{output}: the folder {output.parent} does not exist")
+    check(output, figures)
     package = method(name).__name__
     export, measures = import_module(f"{package}.export"), import_module(f"{package}.attention")
     if threads is not None:
@@ -101,30 +86,16 @@ def attention(
     dataset, labels = open_data(data, split), read(pseudo_labels)
     options = {"stage": stage, "limit": faces, "seed": seed}
     found = measures.measure(network, settings, dataset, labels, cams=cams, draws=draws, resamples=resamples, **options)
-    result = (
-        {"method": name, "run": str(run), "data": data, "split": split, "pseudo_labels": str(pseudo_labels)}
-        | found
-        | {
-            "command": f"mien {shlex.join(sys.argv[1:])}",
-            "date": date.today().isoformat(),
-            "machine": machine(),
-            "mien": mien.__version__,
-        }
-    )
-    if sys.stdout.isatty():
-        Console().print(summary(result))
-    else:
-        click.echo(json.dumps(result, allow_nan=False))
-        Console(stderr=True, width=100).print(summary(result))
-    if output is not None:
-        output.write_text(json.dumps(result, indent=1, allow_nan=False) + "\n", encoding="utf-8")
-        click.echo(f"wrote {output}", err=True)
-        if figures:
-            paths = [output.with_suffix(f".{kind}.png") for kind in ("curves", "faces")]
-            measures.curves(result, paths[0])
-            measures.gallery(network, settings, dataset, labels, paths[1], **options)
-            for path in paths:
-                click.echo(f"wrote {path}", err=True)
+    about = {"method": name, "run": str(run), "data": data, "split": split, "pseudo_labels": str(pseudo_labels)}
+    result = measured(about | found)
+    publish(result, summary(result), output, width=100)
+    if output is not None and figures:
+        pictures = import_module(f"{package}.figures")
+        paths = [output.with_suffix(f".{kind}.png") for kind in ("curves", "faces")]
+        pictures.curves(result, paths[0])
+        pictures.gallery(network, settings, dataset, labels, paths[1], **options)
+        for path in paths:
+            click.echo(f"wrote {path}", err=True)
 
 
 def summary(result: dict[str, Any]) -> Group:

@@ -1,22 +1,16 @@
 """mien evaluate: a model and labelled faces to metrics with intervals."""
 
-import json
-import shlex
-import sys
-from datetime import date
 from pathlib import Path
 from typing import Any
 
 import click
-from rich.console import Console
 from rich.table import Table
 
-import mien
 from mien.cli.data import DATA_HELP, open_data
+from mien.cli.result import check, measured, publish, resampled, to_file
 from mien.detect import YuNet
 from mien.errors import InputError, ModelError
 from mien.evaluation.evaluate import evaluate as run
-from mien.evaluation.machine import machine
 from mien.session import Classifier
 from mien.zoo import load
 
@@ -45,17 +39,10 @@ PROTOCOLS = ("majority", "cross-entropy", "multi-target", "soft-votes")
     metavar="SPLITS",
     help="Also refit the calibration on so many random halves and score the other halves.",
 )
-@click.option(
-    "--resamples",
-    type=click.IntRange(min=10),
-    default=2000,
-    show_default=True,
-    help="Bootstrap resamples for the intervals.",
-)
-@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
+@resampled
 @click.option("--threads", default=1, show_default=True, help="Threads for each model.")
 @click.option("--figures", is_flag=True, help="Also write the confusion matrix and reliability diagram as PNG files.")
-@click.option("-o", "--output", type=click.Path(path_type=Path, dir_okay=False), help="result.json to write.")
+@to_file
 def evaluate(
     model: str,
     data: str,
@@ -71,10 +58,7 @@ def evaluate(
 ) -> None:
     """Measure a model on labelled faces: accuracy, macro F1, recall a class, calibration, confusion, each with a
     95 % bootstrap interval, without and with duplicates of other splits."""
-    if figures and output is None:
-        raise click.UsageError("--figures puts its pictures beside the result; give -o result.json too")
-    if output is not None and not output.parent.is_dir():
-        raise click.UsageError(f"{output}: the folder {output.parent} does not exist")
+    check(output, figures)
     try:
         classify = Classifier(load(model), threads)
     except (InputError, ModelError) as error:
@@ -88,31 +72,15 @@ def evaluate(
         resamples=resamples,
         seed=seed,
     )
-    result = (
-        {"model": model, "data": data, "split": split}
-        | scores
-        | {
-            "command": f"mien {shlex.join(sys.argv[1:])}",
-            "date": date.today().isoformat(),
-            "machine": machine(),
-            "mien": mien.__version__,
-        }
-    )
-    if sys.stdout.isatty():
-        Console().print(summary(result))
-    else:
-        click.echo(json.dumps(result))
-        Console(stderr=True, width=80).print(summary(result))
-    if output is not None:
-        output.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
-        click.echo(f"wrote {output}", err=True)
-        if figures:
-            from mien.evaluation.figures import confusion_matrix, reliability_diagram
+    result = measured({"model": model, "data": data, "split": split} | scores)
+    publish(result, summary(result), output, width=80)
+    if output is not None and figures:
+        from mien.evaluation.figures import confusion_matrix, reliability_diagram
 
-            for name, draw in (("confusion", confusion_matrix), ("reliability", reliability_diagram)):
-                path = output.with_suffix(f".{name}.png")
-                draw(result, path)
-                click.echo(f"wrote {path}", err=True)
+        for name, draw in (("confusion", confusion_matrix), ("reliability", reliability_diagram)):
+            path = output.with_suffix(f".{name}.png")
+            draw(result, path)
+            click.echo(f"wrote {path}", err=True)
 
 
 def summary(result: dict[str, Any]) -> Table:

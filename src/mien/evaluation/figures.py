@@ -14,7 +14,7 @@ NAMES = [e.label for e in Expression]
 
 def confusion_matrix(result: dict[str, Any], path: Path) -> None:
     """Shares of each true class as shades and percent, counts beneath; classes without samples are left out."""
-    plt = _pyplot()
+    plt = pyplot()
     confusion = np.array(result["confusion"])
     rows = [i for i in range(len(NAMES)) if confusion[i].sum() > 0]
     columns = [i for i in range(len(NAMES)) if NAMES[i] not in result.get("masked", [])]
@@ -40,12 +40,12 @@ def confusion_matrix(result: dict[str, Any], path: Path) -> None:
         f"{_title(result)}\naccuracy {_percent(result['accuracy'])}; cells: % of the label (faces)", fontsize=10
     )
     figure.colorbar(image, ax=axes, shrink=0.8, label="share of the label")
-    _save(figure, path)
+    save(figure, path)
 
 
 def reliability_diagram(result: dict[str, Any], path: Path) -> None:
     """How often the answer was right against how sure the model was, with 95 % Wilson intervals; counts below."""
-    plt = _pyplot()
+    plt = pyplot()
     bins = np.array(result["reliability"])
     bins = bins[bins[:, 0] > 0]
     count, confidence, right = bins[:, 0], bins[:, 1] / bins[:, 0], bins[:, 2] / bins[:, 0]
@@ -62,7 +62,7 @@ def reliability_diagram(result: dict[str, Any], path: Path) -> None:
     axes.legend(loc="upper left", frameon=False)
     below.bar(confidence, count, width=0.04, color="#0072B2")
     below.set(xlabel="probability of the top expression", ylabel="faces")
-    _save(figure, path)
+    save(figure, path)
 
 
 def _title(result: dict[str, Any]) -> str:
@@ -74,11 +74,13 @@ def _percent(values: dict[str, float]) -> str:
     return f"{100 * values['value']:.1f} % [{100 * values['low']:.1f}, {100 * values['high']:.1f}]"
 
 
-def _pyplot() -> Any:
+def pyplot() -> Any:
+    """Matplotlib without a display; MissingExtra where it is not installed."""
     optional("matplotlib", "train").use("Agg")
     return optional("matplotlib.pyplot", "train")
 
 
-def _save(figure: Any, path: Path) -> None:
+def save(figure: Any, path: Path) -> None:
+    """Write a figure, without the name of the software, so that equal figures are equal files."""
     figure.savefig(path, dpi=150, metadata={"Software": None})
-    _pyplot().close(figure)
+    pyplot().close(figure)

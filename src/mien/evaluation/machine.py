@@ -2,10 +2,19 @@
 
 import os
 import platform
+from datetime import date
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import Any
+
+import mien
 
 _LIBRARIES = ("numpy", "onnxruntime", "opencv-python-headless", "pillow", "torch")
+
+
+def conditions() -> dict[str, Any]:
+    """When, on what and with which mien a result was measured."""
+    return {"date": date.today().isoformat(), "machine": machine(), "mien": mien.__version__}
 
 
 def machine() -> dict[str, str | int]:

@@ -11,7 +11,6 @@ resamples. Of the expressions, SIX have a map.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import cv2
@@ -26,7 +25,6 @@ from mien.datasets.pseudo_labels import PseudoLabels
 from mien.errors import InputError
 from mien.evaluation.intervals import bootstrap, percentile_interval
 from mien.evaluation.protocols import Selection, select
-from mien.extras import optional
 from mien.methods.au_cues.cams import cam
 from mien.methods.au_cues.loss import attention, reduced
 from mien.methods.au_cues.maps import GENERIC, PAPER_CODE, SIDE, class_map, union_map
@@ -69,7 +67,7 @@ def measure(
     limit: measure so many faces only, drawn at random.   removed: looks by which to delete and insert, which takes most
     of the time.   draws: random places to which each face's mask is moved.
     """
-    faces, taught = _prepared(dataset, labels, settings, limit, seed)
+    faces, taught = prepared(dataset, labels, settings, limit, seed)
     number = settings.attention_stages[-1] if stage is None else stage
     logits, looks = looked(network, faces, list(dict.fromkeys(("cam", *cams))), number)
     right = logits.argmax(axis=1) == faces.labels
@@ -99,7 +97,7 @@ def measure(
     return result
 
 
-def _prepared(
+def prepared(
     dataset: Sequence[Sample], labels: PseudoLabels, settings: Settings, limit: int | None, seed: int
 ) -> tuple[Selection, Taught]:
     """The faces that count, cropped, and their landmarks."""
@@ -409,77 +407,6 @@ def _curve(right: Bools, resamples: int, seed: int) -> dict[str, Any]:
     area, areas = ((values[..., 1:] + values[..., :-1]).mean(axis=-1) / 2 for values in (whole, many))
     points = [{"share": share, **_interval(whole[i], many[:, i])} for i, share in enumerate(shares)]
     return {"points": points, "area": _interval(area, areas)}
-
-
-# ---- figures ----
-
-
-def curves(result: dict[str, Any], path: Path) -> None:
-    """A PNG of the deletion and insertion curves of a result of `measure`."""
-    plt = _pyplot()
-    figure, panels = plt.subplots(1, 2, figsize=(9, 3.8), sharey=True, layout="constrained")
-    kinds = {"deletion": "most attended pixels blurred", "insertion": "most attended pixels alone sharp"}
-    for axes, (kind, title) in zip(panels, kinds.items(), strict=True):
-        for name, color in (("attention", "#0072B2"), ("cam_of_prediction", "#D55E00")):
-            curve = result["removal"][name][kind]
-            x, y, low, high = ([p[key] for p in curve["points"]] for key in ("share", "value", "low", "high"))
-            label = f"{name.replace('_', ' ')}, area {curve['area']['value']:.3f}"
-            axes.plot(np.multiply(x, 100), np.multiply(y, 100), color=color, marker="o", markersize=3, label=label)
-            axes.fill_between(
-                np.multiply(x, 100), np.multiply(low, 100), np.multiply(high, 100), color=color, alpha=0.2
-            )
-        axes.set(xlabel="% of the pixels", title=title)
-        axes.legend(frameon=False, fontsize=8)
-    panels[0].set(ylabel="accuracy, %", ylim=(0, 100))
-    _save(figure, path)
-
-
-def gallery(
-    network: Reader,
-    settings: Settings,
-    dataset: Sequence[Sample],
-    labels: PseudoLabels,
-    path: Path,
-    stage: int | None = None,
-    limit: int | None = None,
-    seed: int = 0,
-) -> None:
-    """A PNG with the first face of each of SIX that has a map: itself, its map, attention, CAM of the prediction."""
-    plt = _pyplot()
-    faces, taught = _prepared(dataset, labels, settings, limit, seed)
-    found = [np.flatnonzero((faces.labels == e) & taught.found.numpy()) for e in SIX]
-    chosen = np.array([rows[0] for rows in found if len(rows)], int)
-    if not len(chosen):
-        raise InputError("no face has a map, so there is nothing to show")
-    faces = replace(faces, samples=[faces.samples[i] for i in chosen], targets=faces.targets[chosen])
-    logits, looks = looked(network, faces, ("cam",), settings.attention_stages[-1] if stage is None else stage)
-    columns = ("face", "map of the label", "attention", "CAM of the prediction")
-    shape = len(columns), len(chosen)
-    figure, panels = plt.subplots(*shape, figsize=(1.5 * shape[1], 1.6 * shape[0]), squeeze=False, layout="constrained")
-    for column, index in enumerate(chosen):
-        label, predicted = Expression(faces.labels[column]), Expression(int(logits[column].argmax()))
-        au_map = six_maps(taught.landmarks[index].numpy(), settings)[SIX.index(label)]
-        kinds = ("attention", "cam_of_prediction")
-        shown = (None, au_map, *(enlarged(looks[kind][column : column + 1], SIDE)[0].numpy() for kind in kinds))
-        panels[0, column].set_title(f"{label.label}\n→ {predicted.label}", fontsize=8)
-        for axes, look in zip(panels[:, column], shown, strict=True):
-            axes.imshow(faces.samples[column].image, cmap="gray", extent=(0, 1, 1, 0))
-            if look is not None:
-                axes.imshow(look, cmap="inferno", alpha=0.6, extent=(0, 1, 1, 0))
-            axes.set(xticks=[], yticks=[])
-    for axes, name in zip(panels[:, 0], columns, strict=True):
-        axes.set_ylabel(name, fontsize=8)
-    _save(figure, path)
-
-
-def _pyplot() -> Any:
-    optional("matplotlib", "train").use("Agg")
-    return optional("matplotlib.pyplot", "train")
-
-
-def _save(figure: Any, path: Path) -> None:
-    figure.savefig(path, dpi=150, metadata={"Software": None})
-    _pyplot().close(figure)
 
 
 def _interval(value: Any, values: Floats) -> dict[str, float | None]:

@@ -1,0 +1,59 @@
+"""What the commands that measure have in common: their options, and a result to terminal, pipe and file."""
+
+import json
+import shlex
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.console import Console, RenderableType
+
+from mien.evaluation.machine import conditions
+
+
+def resampled(command: Callable[..., None]) -> Callable[..., None]:
+    """The options --resamples and --seed of the bootstrap."""
+    resamples = click.option(
+        "--resamples",
+        type=click.IntRange(min=10),
+        default=2000,
+        show_default=True,
+        help="Bootstrap resamples for the intervals.",
+    )
+    return resamples(click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)(command))
+
+
+def to_file(command: Callable[..., None]) -> Callable[..., None]:
+    """The option -o."""
+    place = click.Path(path_type=Path, dir_okay=False)
+    return click.option("-o", "--output", type=place, help="result.json to write.")(command)
+
+
+def check(output: Path | None, figures: bool) -> None:
+    """A place that cannot be written to is better said before an hour of measuring."""
+    if figures and output is None:
+        raise click.UsageError("--figures puts its pictures beside the result; give -o result.json too")
+    if output is not None and not output.parent.is_dir():
+        raise click.UsageError(f"{output}: the folder {output.parent} does not exist")
+
+
+def measured(result: dict[str, Any]) -> dict[str, Any]:
+    """The result with the command and the conditions that it was measured under."""
+    return result | {"command": f"mien {shlex.join(sys.argv[1:])}"} | conditions()
+
+
+def publish(result: dict[str, Any], summary: RenderableType, output: Path | None, width: int) -> None:
+    """The summary on a terminal; into a pipe one line of JSON, and the summary, so many columns wide, beside it.
+
+    output: also the whole result to this file.
+    """
+    if sys.stdout.isatty():
+        Console().print(summary)
+    else:
+        click.echo(json.dumps(result, allow_nan=False))
+        Console(stderr=True, width=width).print(summary)
+    if output is not None:
+        output.write_text(json.dumps(result, indent=1, allow_nan=False) + "\n", encoding="utf-8")
+        click.echo(f"wrote {output}", err=True)
