@@ -26,7 +26,7 @@ from mien.evaluation.machine import machine
 from mien.evaluation.protocols import select
 from mien.methods.au_cues.attention import measure
 from mien.methods.au_cues.export import load_run
-from mien.methods.au_cues.train import answer, crop
+from mien.training.faces import crop, logits
 
 Key = tuple[float, str]
 RESAMPLES = 2000
@@ -47,7 +47,7 @@ def main() -> None:
         network, settings = load_run(run)
         found = measure(network, settings, dataset, labels, removed=("attention",), resamples=RESAMPLES)
         faces = select(dataset, duplicates=False, prepare=lambda image, size=settings.size: crop(image, size))
-        found["right"] = np.concatenate([a.logits.argmax(1).numpy() for a in answer(network, faces)]) == faces.labels
+        found["right"] = logits(network, faces).argmax(axis=1) == faces.labels
         found["recall"] = [float(found["right"][faces.labels == c].mean()) for c in np.unique(faces.labels)]
         kind = settings.attention_map if settings.attention_weight else "none"
         arms[(settings.attention_weight, kind)][settings.seed] = found

@@ -40,7 +40,7 @@ STEPS = {
     "move": lambda images: move(images, degrees=15, scale=0.15, shift=0.12),
     "light": lambda images: augment.light(images, contrast=0.3, brightness=0.15),
     "soften": lambda images: augment.soften(images, share=0.5),
-    "erase": lambda images: augment.erase(images, share=0.5),
+    "erase": lambda images: augment.erase(images, share=0.5)[0],
     "mixup": lambda images: augment.mixup(images, torch.eye(len(images)), alpha=0.4)[0],
 }
 
@@ -153,15 +153,24 @@ def test_softening_leaves_what_is_smooth_already():
     assert (augment.soften(smooth, share=1) - smooth).abs().max() < 0.02
 
 
-@pytest.mark.parametrize("step", [augment.soften, augment.erase])
-def test_a_share_of_nothing_changes_nothing(step):
-    assert torch.equal(step(pictures(), share=0), pictures())
+def test_a_share_of_nothing_changes_nothing():
+    assert torch.equal(augment.soften(pictures(), share=0), pictures())
+    images, where = augment.erase(pictures(), share=0)
+    assert torch.equal(images, pictures())
+    assert not where.any()
+
+
+def test_erasing_says_where_it_painted():
+    torch.manual_seed(1)
+    images, where = augment.erase(torch.full((20, 1, SIDE, SIDE), 2.0), share=0.5)
+    assert torch.equal(where, images != 2)
+    assert 5 <= where.any(dim=(1, 2, 3)).sum() <= 15
 
 
 def test_erasing_changes_one_rectangle_and_nothing_around_it():
     torch.manual_seed(0)
     images = torch.full((200, 1, SIDE, SIDE), 2.0)  # a value that the noise never takes
-    changed = (augment.erase(images, share=1) != 2)[:, 0]
+    changed = (augment.erase(images, share=1)[0] != 2)[:, 0]
     rows, columns = changed.any(2), changed.any(1)
     assert torch.equal(changed, rows[:, :, None] & columns[:, None, :])
     for along in (rows, columns):
@@ -173,14 +182,14 @@ def test_erasing_changes_one_rectangle_and_nothing_around_it():
 def test_an_erased_rectangle_covers_no_more_than_the_area_asked_for():
     torch.manual_seed(0)
     images = torch.full((300, 1, SIDE, SIDE), 2.0)
-    part = (augment.erase(images, share=1, area=(0.02, 0.2)) != 2).float().mean(dim=(1, 2, 3))
+    part = (augment.erase(images, share=1, area=(0.02, 0.2))[0] != 2).float().mean(dim=(1, 2, 3))
     assert 0.12 < part.max() < 0.2 + 2 / SIDE
 
 
 def test_erasing_takes_its_share_of_the_faces():
     torch.manual_seed(0)
     images = torch.full((400, 1, SIDE, SIDE), 2.0)
-    touched = (augment.erase(images, share=0.3) != 2).any(dim=(1, 2, 3))
+    touched = (augment.erase(images, share=0.3)[0] != 2).any(dim=(1, 2, 3))
     assert 0.2 < touched.float().mean() < 0.4
 
 

@@ -10,15 +10,17 @@ from rich.table import Table
 
 from mien.cli.data import DATA_HELP, open_data
 from mien.cli.result import check, measured, publish, resampled, to_file
-from mien.cli.train import METHODS, method
+from mien.cli.train import method
 from mien.datasets.pseudo_labels import read
 
+# Whose attention is taught to match maps.
+METHODS = ("au-cues",)
 # What can be measured besides plain CAM; a list of its own, so that --help needs no torch.
 CAMS = ("gradcam", "gradcam++", "layercam", "xgradcam", "scorecam")
 
 
 @click.command()
-@click.argument("name", metavar="METHOD", type=click.Choice(list(METHODS)))
+@click.argument("name", metavar="METHOD", type=click.Choice(METHODS))
 @click.argument("run", type=click.Path(path_type=Path, exists=True, file_okay=False))
 @click.option("--data", required=True, metavar="KIND:PATH", help=DATA_HELP)
 @click.option("--split", help="train, valid or test, where one file or folder holds several.")

@@ -74,8 +74,11 @@ def soften(images: Tensor, *, share: float) -> Tensor:
     return torch.where(chosen, low, images)
 
 
-def erase(images: Tensor, *, share: float, area: tuple[float, float] = (0.02, 0.2)) -> Tensor:
-    """Paint a rectangle of noise over a share of the faces (random erasing, Zhong et al., 2020; aspect 0.3 to 3.3)."""
+def erase(images: Tensor, *, share: float, area: tuple[float, float] = (0.02, 0.2)) -> tuple[Tensor, Tensor]:
+    """Paint a rectangle of noise over a share of the faces (random erasing, Zhong et al., 2020; aspect 0.3 to 3.3).
+
+    Also returns where, (B, 1, H, W) bool.
+    """
     count, _, height, width = images.shape
     device = images.device
     part = torch.empty(count, device=device).uniform_(*area) * height * width
@@ -86,7 +89,7 @@ def erase(images: Tensor, *, share: float, area: tuple[float, float] = (0.02, 0.
     columns = (torch.arange(width, device=device) - x[:, None]).abs() < half_w[:, None]  # (B, W)
     chosen = torch.rand(count, device=device) < share
     box = (rows[:, :, None] & columns[:, None, :] & chosen[:, None, None])[:, None]  # (B, 1, H, W)
-    return torch.where(box, torch.rand_like(images), images)
+    return torch.where(box, torch.rand_like(images), images), box
 
 
 def mixup(images: Tensor, targets: Tensor, *, alpha: float) -> tuple[Tensor, Tensor]:

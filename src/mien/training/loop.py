@@ -6,6 +6,7 @@ import logging
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,12 +23,15 @@ from mien.errors import InputError
 log = logging.getLogger(__name__)
 Batch = tuple[Tensor, ...]
 LossOf = Callable[[nn.Module, Batch], Tensor]
+# In names of parameters: positions and class tokens of transformers, which are values rather than matrices.
+_TABLES = ("position", "pos_embed", "cls")
 
 
 @dataclass(frozen=True)
 class Schedule:
-    """How long and how fast to train: AdamW, one linear warm-up, then a cosine to zero.
+    """How long and how fast to train: AdamW, one linear warm-up, then a cosine to last_learning_rate.
 
+    clip: a gradient with a larger norm is shortened to it; 0 leaves all as they are.
     precision: "32-true", "bf16-mixed", or "auto" to time a few steps of both on this machine first.
     average: decay of the exponential moving average of the weights, which is what training returns.
     """
@@ -35,11 +39,27 @@ class Schedule:
     epochs: int = 25
     warmup_epochs: int = 1
     learning_rate: float = 2e-3
+    last_learning_rate: float = 0.0
     weight_decay: float = 0.05
+    clip: float = 0.0
     average: float = 0.999
     precision: str = "auto"
     compile: bool = False
     seed: int = 0
+
+
+def descend(loss_of: Callable[[], Tensor], fabric: Fabric, model: nn.Module, optimizer: Any, clip: float) -> Tensor:
+    """One step down the gradient of the loss, which is returned."""
+    loss = loss_of()
+    optimizer.zero_grad()
+    fabric.backward(loss)
+    if clip:
+        fabric.clip_gradients(model, optimizer, max_norm=clip, error_if_nonfinite=False)
+    optimizer.step()
+    return loss
+
+
+Step = Callable[[Callable[[], Tensor], Fabric, nn.Module, Any, float], Tensor]
 
 
 def fit(
@@ -50,11 +70,13 @@ def fit(
     folder: Path,
     *,
     resume: bool = False,
+    step: Step = descend,
     after_epoch: Callable[[nn.Module], dict[str, float]] = lambda model: {},
 ) -> nn.Module:
     """Train, and return the moving average of the weights in evaluation mode.
 
     loss_of: model and batch to a scalar loss.   schedule: a method's settings extend it; all are kept as settings.json.
+    step: how one batch changes the weights; it may ask for the loss more than once.
     after_epoch: called with the averaged model; its numbers go into log.jsonl beside the loss.
     folder receives settings.json, log.jsonl, last.ckpt after every epoch and model.safetensors at the end. With
     `resume` a killed run goes on after its last whole epoch and ends as the uninterrupted one would have.
@@ -87,10 +109,7 @@ def fit(
         wrapped.train()
         started, total = time.monotonic(), 0.0
         for batch in batches:
-            loss = loss_of(forward, batch)
-            optimizer.zero_grad()
-            fabric.backward(loss)
-            optimizer.step()
+            loss = step(partial(loss_of, forward, batch), fabric, wrapped, optimizer, schedule.clip)
             scheduler.step()
             averaged.update_parameters(model)
             total += loss.item()
@@ -132,20 +151,22 @@ def _check_folder(folder: Path, checkpoint: Path, settings: dict[str, Any], resu
 
 
 def _decayed(model: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
-    """Parameter groups: weight decay for matrices and kernels, none for biases and normalization."""
-    parameters = [p for p in model.parameters() if p.requires_grad]
-    return [
-        {"params": [p for p in parameters if p.ndim > 1], "weight_decay": weight_decay},
-        {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
-    ]
+    """Parameter groups: weight decay for matrices and kernels, none for biases, normalization and learned tables."""
+    decayed: list[nn.Parameter] = []
+    free: list[nn.Parameter] = []
+    for name, parameter in model.named_parameters():
+        if parameter.requires_grad:
+            table = any(word in name for word in _TABLES)
+            (decayed if parameter.ndim > 1 and not table else free).append(parameter)
+    return [{"params": decayed, "weight_decay": weight_decay}, {"params": free, "weight_decay": 0.0}]
 
 
 def _schedule(optimizer: Any, schedule: Schedule, per_epoch: int) -> SequentialLR:
     warmup = max(1, schedule.warmup_epochs * per_epoch)
-    rest = max(1, schedule.epochs * per_epoch - warmup)
+    rest, last = max(1, schedule.epochs * per_epoch - warmup), schedule.last_learning_rate
     return SequentialLR(
         optimizer,
-        [LinearLR(optimizer, start_factor=0.01, total_iters=warmup), CosineAnnealingLR(optimizer, rest)],
+        [LinearLR(optimizer, start_factor=0.01, total_iters=warmup), CosineAnnealingLR(optimizer, rest, last)],
         milestones=[warmup],
     )
 

@@ -37,7 +37,8 @@ from mien.methods.au_cues.attention import (
 from mien.methods.au_cues.loss import reduced
 from mien.methods.au_cues.maps import GENERIC, mean_face, union_map
 from mien.methods.au_cues.model import Answers
-from mien.methods.au_cues.train import MEAN, STD, Settings, Taught, build
+from mien.methods.au_cues.train import Settings, Taught, build
+from mien.training.faces import MEAN, STD
 from mien.vocabulary import Expression
 from tests.helpers import drawn_face, noise
 

@@ -4,7 +4,8 @@ from torch import nn
 
 from mien.errors import InputError
 from mien.methods.au_cues.cams import METHODS, cam
-from mien.methods.au_cues.model import Reader, Residual, Timm
+from mien.methods.au_cues.model import Reader
+from mien.training.backbones import Residual, Timm
 from mien.vocabulary import Expression
 
 HAPPY, SAD = Expression.HAPPINESS, Expression.SADNESS

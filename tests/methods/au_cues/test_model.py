@@ -6,8 +6,9 @@ from torch import nn
 
 from mien.errors import InputError
 from mien.methods.au_cues.maps import mean_face
-from mien.methods.au_cues.model import Block, Reader, Residual, Timm
+from mien.methods.au_cues.model import Reader
 from mien.methods.au_cues.train import PAPER, build
+from mien.training.backbones import Block, Residual, Timm
 from mien.vocabulary import Expression
 
 

@@ -17,22 +17,11 @@ from mien.methods.au_cues.export import load_run
 from mien.methods.au_cues.loss import alignment_loss, attention
 from mien.methods.au_cues.maps import class_map, mean_face
 from mien.methods.au_cues.model import Answers
-from mien.methods.au_cues.train import (
-    MEAN,
-    STD,
-    loader,
-    loss,
-    moved,
-    moved_pose,
-    normalize,
-    recalls,
-    taught_loss,
-    teach,
-    tensor,
-)
-from mien.methods.au_cues.train import crop as cropped
+from mien.methods.au_cues.train import Taught, loss, moved, moved_pose, taught_loss, teach
+from mien.training.faces import augmented, loader, normalize, recalls, tensor
+from mien.training.faces import crop as cropped
 from mien.vocabulary import Expression
-from tests.helpers import drawn_face, noise
+from tests.helpers import drawn_face
 
 SIZE = 48
 HAPPY, SAD = Expression.HAPPINESS, Expression.SADNESS
@@ -115,44 +104,6 @@ def test_data_of_which_no_face_is_left_are_refused_with_the_reasons(tmp_path):
         au_cues.train([nobody], TINY, tmp_path)
 
 
-@pytest.mark.parametrize(("rebalance", "share"), [(0, 0.1), (0.5, 0.25), (1, 0.5)])
-def test_a_rare_class_is_drawn_as_often_as_the_setting_says(rebalance, share):
-    # Nine to one; its square root, three to one; and even.
-    chosen = select([sample(SAD if i < 100 else HAPPY) for i in range(1000)], "soft-votes", prepare=crop)
-    torch.manual_seed(0)
-    drawn = torch.cat([targets for _, targets in loader(chosen, dataclasses.replace(TINY, rebalance=rebalance))])
-    assert len(drawn) == 1000
-    assert drawn[:, SAD].mean() == pytest.approx(share, abs=0.05)
-    assert torch.equal(drawn.sum(1), torch.ones(1000))
-
-
-def test_a_batch_keeps_each_face_with_its_own_target():
-    chosen = select(faces(16), "soft-votes", prepare=crop)
-    for images, targets in loader(chosen, TINY):
-        assert (images.dtype, images.shape[1:]) == (torch.uint8, (1, SIZE, SIZE))
-        for image, target in zip(images, targets, strict=True):
-            (index,) = [i for i, face in enumerate(tensor(chosen)) if torch.equal(face, image)]
-            assert target.argmax() == (HAPPY, SAD)[index % 2]
-
-
-def test_fewer_faces_than_a_batch_still_make_one():
-    assert [len(images) for images, _ in loader(select(faces(5), prepare=crop), TINY)] == [5]
-    assert [len(images) for images, _ in loader(select(faces(19), prepare=crop), TINY)] == [8, 8]
-
-
-def test_faces_of_any_size_become_crops_and_those_of_the_right_size_stay_as_they_are():
-    small, large = faces(2)[0], Sample(noise(200, 100, 3), expression=SAD)
-    crops = tensor(select([small, large], prepare=crop))
-    assert crops.shape == (2, 1, SIZE, SIZE)
-    np.testing.assert_array_equal(crops[0, 0], drawn_face(True, 0))
-
-
-def test_normalizing_takes_bytes_and_fractions_alike():
-    assert normalize(torch.tensor([MEAN, MEAN + STD])).tolist() == pytest.approx([0, 1], abs=1e-6)
-    pixels = torch.arange(256, dtype=torch.uint8)
-    assert torch.allclose(normalize(pixels), normalize(pixels.float() / 255))
-
-
 def test_without_augmentation_the_loss_is_the_cross_entropy_against_the_votes():
     class Known(nn.Module):
         """Logits that say 3/4 happy and 1/4 sad of every face."""
@@ -166,16 +117,7 @@ def test_without_augmentation_the_loss_is_the_cross_entropy_against_the_votes():
     targets = torch.zeros(4, 8)
     targets[:, [HAPPY, SAD]] = torch.tensor([0.5, 0.5])
     wanted = -0.5 * np.log(0.75) - 0.5 * np.log(0.25)
-    assert loss(Known(), (images, targets), PLAIN, ONES).item() == pytest.approx(wanted, rel=1e-5)
-
-
-def test_recalls_of_a_hand_worked_case():
-    class AlwaysHappy(nn.Module):
-        def forward(self, images):
-            return Answers(nn.functional.one_hot(torch.full((len(images),), int(HAPPY)), 8).float(), [])
-
-    three_to_one = [sample(HAPPY), sample(HAPPY), sample(HAPPY), sample(SAD)]
-    assert recalls(AlwaysHappy(), select(three_to_one, prepare=crop)) == {"accuracy": 0.75, "mean_recall": 0.5}
+    assert loss(Known(), augmented(images, targets, PLAIN), None, PLAIN, ONES).item() == pytest.approx(wanted, rel=1e-5)
 
 
 def taught(count: int, missed: int | None = None) -> tuple[list[Sample], PseudoLabels]:
@@ -307,7 +249,9 @@ def test_faces_that_are_blended_teach_expression_alone(tmp_path):
 
     def value(**changes: float) -> float:
         torch.manual_seed(3)
-        return loss(network, batch, dataclasses.replace(settings, **changes), ONES).item()
+        changed = dataclasses.replace(settings, **changes)
+        seen = augmented(batch[0], batch[1], changed)
+        return loss(network, seen, Taught(*batch[2:]) if changed.taught else None, changed, ONES).item()
 
     nothing = {"attention_weight": 0.0, "heads": False}
     assert value(mixup_share=1.0) == pytest.approx(value(mixup_share=1.0, **nothing), abs=1e-6)

@@ -29,7 +29,8 @@ from mien.methods.au_cues.cams import cam
 from mien.methods.au_cues.loss import attention, reduced
 from mien.methods.au_cues.maps import GENERIC, PAPER_CODE, SIDE, class_map, union_map
 from mien.methods.au_cues.model import Answers, Reader
-from mien.methods.au_cues.train import Settings, Taught, crop, normalize, teach, tensor
+from mien.methods.au_cues.train import Settings, Taught, teach
+from mien.training.faces import crop, normalize, tensor
 from mien.vocabulary import Expression
 
 Floats = NDArray[np.floating]

@@ -1,25 +1,17 @@
-"""A finished run of the reader to an ONNX file: load it, calibrate it on faces it has not seen, write it."""
+"""A finished run of the reader to an ONNX file, with its attention put in place."""
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 import torch
-from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from mien.datasets import Sample
-from mien.errors import InputError
-from mien.evaluation.calibration import Calibration, fit
-from mien.evaluation.protocols import select
-from mien.export.to_onnx import Calibrated, to_onnx
+from mien.export.runs import export_run, settings_of, with_weights
 from mien.methods.au_cues.loss import attention, in_place
 from mien.methods.au_cues.model import Reader
-from mien.methods.au_cues.train import MEAN, PRIORS, STD, Settings, answer, build, crop
-from mien.session import Contract
-from mien.vocabulary import ActionUnit, Expression
+from mien.methods.au_cues.train import Settings, build
+from mien.vocabulary import ActionUnit
 
 
 def load_run(run: Path) -> tuple[Reader, Settings]:
@@ -27,17 +19,8 @@ def load_run(run: Path) -> tuple[Reader, Settings]:
 
     InputError when the run is not finished.
     """
-    settings, weights = run / "settings.json", run / "model.safetensors"
-    for file in (settings, weights):
-        if not file.is_file():
-            raise InputError(f"{file} is not there; a finished `mien train` run has it", "missing")
-    values: dict[str, Any] = {
-        k: tuple(v) if isinstance(v, list) else v for k, v in json.loads(settings.read_text()).items()
-    }
-    kept = Settings(**values | {"pretrained": False})  # all weights come from the run
-    network = build(kept)
-    network.load_state_dict(load_file(weights))
-    return network.eval(), kept
+    settings = Settings(**settings_of(run) | {"pretrained": False})  # all weights come from the run
+    return with_weights(build(settings), run), settings
 
 
 def export(
@@ -48,37 +31,23 @@ def export(
     accuracy_cost: float = 0.003,
     half: bool = True,
 ) -> dict[str, float]:
-    """Write the run's network to an ONNX file; returns how far file and network differ (see to_onnx).
-
-    calibrate: faces, not those trained on, to fit the strength of the prior and the temperature on; duplicates of other
-    splits are left out. Left out altogether, the prior of the training faces is restored in full and nothing is fitted.
-    """
+    """Write the run's network to an ONNX file (see mien.export.runs.export_run)."""
     network, settings = load_run(run)
-    priors = json.loads((run / PRIORS).read_text())
-    # A class that no training face has was never drawn either: nothing to undo.
-    ratios = [np.log(n / d) if d > 0 else 0 for n, d in zip(priors["natural"], priors["drawn"], strict=True)]
-    shift = np.round(ratios, 6)  # as the file will state it
-    calibration = Calibration(tuple(map(float, shift)))
-    if calibrate is not None:
-        faces = select(calibrate, duplicates=False, prepare=lambda image: crop(image, settings.size))
-        if not faces.samples:
-            raise InputError(f"no face is left to calibrate on; dropped: {faces.dropped}")
-        logits = torch.cat([answers.logits for answers in answer(network, faces)]).numpy()
-        calibration = fit(logits, faces.labels, shift, accuracy_cost)
-    meta = {
-        "shift": ",".join(f"{v:.6f}" for v in calibration.shift),
-        "strength": repr(calibration.strength),
-        "temperature": repr(calibration.temperature),
-        "accuracy_cost": repr(accuracy_cost),
-        "attention_weight": repr(settings.attention_weight),
-    }
+    meta = {"attention_weight": repr(settings.attention_weight)}
     if settings.heads:
         meta["action_units"] = ",".join(str(int(unit)) for unit in ActionUnit)
-    contract = Contract(tuple(Expression), settings.size, MEAN, STD, output.stem, meta)
-    added = torch.from_numpy(calibration.strength * shift)
     stage = settings.attention_stages[-1] if settings.attention_weight > 0 else None
-    outputs = Outputs(network, stage, settings.size)
-    return to_onnx(Calibrated(outputs, added, calibration.temperature), contract, output, half=half)
+    return export_run(
+        run,
+        network,
+        settings,
+        Outputs(network, stage, settings.size),
+        output,
+        calibrate=calibrate,
+        accuracy_cost=accuracy_cost,
+        half=half,
+        meta=meta,
+    )
 
 
 class Outputs(nn.Module):

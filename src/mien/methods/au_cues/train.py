@@ -5,8 +5,7 @@ Belharbi et al., FG 2024, https://arxiv.org/abs/2402.00281, for the attention; R
 Letters: B faces of a batch, N faces of the data, S the side of a face in pixels.
 """
 
-import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -17,51 +16,41 @@ import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
-from torch.utils.data import DataLoader, TensorDataset, WeightedRandomSampler
 
-from mien.align import align, to_crop_frame
+from mien.align import to_crop_frame
 from mien.datasets import Sample
 from mien.datasets.pseudo_labels import MIRRORED_68, PseudoLabels
 from mien.detect import whole_picture
 from mien.errors import InputError
-from mien.evaluation.protocols import Selection, select
+from mien.evaluation.protocols import Selection
 from mien.methods.au_cues.loss import alignment_loss, attention
 from mien.methods.au_cues.maps import CODEBOOKS, GENERIC, SIDE, class_map, union_map
-from mien.methods.au_cues.model import Answers, Reader, Residual, Timm
+from mien.methods.au_cues.model import Answers, Reader
 from mien.training import augment
-from mien.training.loop import Batch, Schedule, fit
+from mien.training.backbones import Residual, Timm
+from mien.training.faces import FaceSettings, Seen, crop, faces_of, fit_faces
 from mien.vocabulary import ASYMMETRIES, Expression
 
-# Of the FERPlus training faces, after scaling to 0..1.
-MEAN, STD = 0.508, 0.255
 # An error of this many degrees in head pose weighs as much as one of a crop's side in landmarks, before the weights.
 _POSE_UNIT = 30.0
-# The file of a run that keeps what share each class has among the faces, and among the faces as drawn.
-PRIORS = "priors.json"
 
 
 @dataclass(frozen=True)
-class Settings(Schedule):
+class Settings(FaceSettings):
     """Everything that a run of the reader depends on, besides the data.
 
-    rebalance: a face is drawn with probability proportional to n ** -rebalance, n being how many training faces share
-    its class: 0 as they come, 0.5 square-root sampling (Mahajan et al., 2018), 1 all classes alike.
     backbone: "mien" for our residual network, which widths (channels), blocks and strides of its stages, squeeze and
     stochastic_depth describe; or the name of a timm model, with pretrained weights and large_maps if wanted.
-    size: the side of a face in pixels.
-    heads: also learn a teacher's action units, landmarks and head pose, each with its weight.
-    mixup_share: this part of every batch is blended; such faces have no landmarks and no map.
+    heads: also learn a teacher's action units, landmarks and head pose, each with its weight; blended faces have none.
     attention_weight: the paper's lambda; above 0 the attention of attention_stages (numbers from 1) is taught to match
     the AU map that codebook and symmetric describe (see maps.py).
     attention_map: "class", the map of the face's expression; for controls "generic", all AUs whatever the expression,
     "shuffled", the map of a random other expression, "uniform", the same everywhere.
     """
 
-    batch_size: int = 128
     backbone: str = "mien"
     pretrained: bool = False
     large_maps: bool = False
-    size: int = 48
     widths: tuple[int, ...] = (32, 64, 128, 192)
     blocks: tuple[int, ...] = (1, 2, 3, 2)
     strides: tuple[int, ...] = (1, 2, 2, 1)
@@ -72,16 +61,6 @@ class Settings(Schedule):
     action_unit_weight: float = 5.0
     landmark_weight: float = 10.0
     pose_weight: float = 0.5
-    degrees: float = 15.0
-    scale: float = 0.15
-    shift: float = 0.12
-    contrast: float = 0.3
-    brightness: float = 0.15
-    soften_share: float = 0.1
-    erase_share: float = 0.3
-    mixup_alpha: float = 0.4
-    mixup_share: float = 0.5
-    rebalance: float = 0.5
     attention_weight: float = 0.0
     attention_stages: tuple[int, ...] = (4,)
     attention_map: str = "class"
@@ -116,6 +95,7 @@ PAPER = Settings(
     attention_weight=4.0,
     attention_stages=(5,),
 )
+PRESETS = {"paper": PAPER}
 
 
 def build(settings: Settings) -> Reader:
@@ -169,9 +149,7 @@ def train(
         shapes.append(image.shape)
         return crop(image, settings.size)
 
-    faces = select(dataset, "soft-votes", prepare=prepare)
-    if not faces.samples:
-        raise InputError(f"no face is left to train on; dropped: {faces.dropped or 'none, the data are empty'}")
+    faces = faces_of(dataset, settings.size, prepare)
     taught = None
     if settings.taught:
         if labels is None:
@@ -179,41 +157,21 @@ def train(
                 "heads and attention_weight need a teacher's labels; give the file that `mien pseudo-label` wrote"
             )
         taught = teach(faces, shapes, labels, settings)
-    model = build(settings)
-    checks = None
-    if valid is not None:
-        checks = select(valid, duplicates=False, prepare=lambda image: crop(image, settings.size))
-        if not checks.samples:
-            raise InputError(f"no face is left to measure accuracy on; dropped: {checks.dropped}")
     # A unit that hardly moves on these faces must not outweigh all others.
     spread = torch.ones(1) if taught is None else taught.action_units[taught.found].std(dim=0).clamp(min=0.02)
-    trained = fit(
-        model,
-        loader(faces, settings, taught),
-        lambda network, batch: loss(network, batch, settings, spread),
+    trained: Reader = fit_faces(
+        build(settings),
+        faces,
         settings,
         folder,
+        loss=lambda network, seen, lessons: loss(
+            network, seen, Taught(*lessons) if lessons else None, settings, spread
+        ),
+        lessons=taught or (),
+        valid=valid,
         resume=resume,
-        after_epoch=lambda network: {} if checks is None else recalls(network, checks),
     )
-    assert isinstance(trained, Reader)
-    (folder / PRIORS).write_text(json.dumps(priors(faces, settings)) + "\n")
     return trained
-
-
-def draw_weights(faces: Selection, settings: Settings) -> NDArray[np.float64]:
-    """(N,) how often each face is drawn, relative to the others."""
-    counts = np.bincount(faces.labels, minlength=8)
-    return counts[faces.labels].astype(float) ** -settings.rebalance
-
-
-def priors(faces: Selection, settings: Settings) -> dict[str, list[float]]:
-    """The mean target of the faces as they are ("natural") and as they are drawn ("drawn"), 8 shares each."""
-    weights = draw_weights(faces, settings)
-    return {
-        "natural": faces.targets.mean(axis=0, dtype=np.float64).tolist(),
-        "drawn": np.average(faces.targets, axis=0, weights=weights).tolist(),
-    }
 
 
 def teach(faces: Selection, shapes: Sequence[tuple[int, ...]], labels: PseudoLabels, settings: Settings) -> Taught:
@@ -276,55 +234,16 @@ def _au_map(landmarks: NDArray[np.float32], shown: Expression, settings: Setting
     raise InputError(f"attention_map is class, generic, shuffled or uniform, not {settings.attention_map!r}")
 
 
-def loader(faces: Selection, settings: Settings, taught: Taught | None = None) -> DataLoader[Batch]:
-    """Batches of (B, 1, S, S) uint8 faces and (B, 8) targets, then the fields of Taught if there is a teacher.
+def loss(network: nn.Module, seen: Seen, taught: Taught | None, settings: Settings, spread: Tensor) -> Tensor:
+    """Cross-entropy against the vote distribution, and what a teacher adds.
 
-    Rare classes come up as `rebalance` says.
+    taught: of the faces before they were moved.   spread: (24,) standard deviation of each action unit over the faces.
     """
-    data = TensorDataset(tensor(faces), torch.from_numpy(faces.targets), *(taught or ()))
-    sampler = WeightedRandomSampler(draw_weights(faces, settings).tolist(), len(data))
-    return DataLoader(data, batch_size=settings.batch_size, sampler=sampler, drop_last=len(data) > settings.batch_size)
-
-
-def crop(image: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
-    """A picture that is one face already, as the (size, size) gray crop that the network sees."""
-    return np.asarray(align(image, [to_crop_frame(face) for face in whole_picture(image)], size)[0])
-
-
-def tensor(faces: Selection) -> Tensor:
-    """The crops of all samples as one (N, 1, S, S) uint8 tensor."""
-    return torch.from_numpy(np.stack([sample.image for sample in faces.samples]))[:, None]
-
-
-def normalize(images: Tensor) -> Tensor:
-    """0..255 or 0..1 gray to zero mean and unit deviation over the training faces."""
-    scaled = images.float() / 255 if images.dtype == torch.uint8 else images
-    return (scaled - MEAN) / STD
-
-
-def loss(network: nn.Module, batch: Batch, settings: Settings, spread: Tensor) -> Tensor:
-    """Cross-entropy of augmented faces against the vote distribution, and what a teacher adds.
-
-    spread: (24,) standard deviation of each action unit over the training faces.
-    """
-    images, targets = batch[0].float() / 255, batch[1]
-    matrix = augment.movement(
-        len(images), degrees=settings.degrees, scale=settings.scale, shift=settings.shift, device=images.device
-    )
-    images = augment.move(images, matrix)
-    images = augment.light(images, contrast=settings.contrast, brightness=settings.brightness)
-    images = augment.soften(images, share=settings.soften_share)
-    images = augment.erase(images, share=settings.erase_share)
-    mixed = round(settings.mixup_share * len(images))
-    if mixed:
-        blended, mixture = augment.mixup(images[:mixed], targets[:mixed], alpha=settings.mixup_alpha)
-        images, targets = torch.cat([blended, images[mixed:]]), torch.cat([mixture, targets[mixed:]])
-    images = normalize(images).contiguous(memory_format=torch.channels_last)
-    answers: Answers = network(images)
-    total = F.cross_entropy(answers.logits.float(), targets)
-    if settings.taught:
-        taught = Taught(*(part[mixed:] for part in moved(Taught(*batch[2:]), matrix)))
-        total = total + taught_loss(_after(answers, mixed), taught, settings, spread)
+    answers: Answers = network(seen.images)
+    total = F.cross_entropy(answers.logits.float(), seen.targets)
+    if taught is not None:
+        whole = Taught(*(part[seen.blended :] for part in moved(taught, seen.matrix)))
+        total = total + taught_loss(_after(answers, seen.blended), whole, settings, spread)
     return total
 
 
@@ -383,23 +302,7 @@ def taught_loss(answers: Answers, taught: Taught, settings: Settings, spread: Te
     )
 
 
-def _after(answers: Answers, mixed: int) -> Answers:
+def _after(answers: Answers, blended: int) -> Answers:
     """The answers without the first faces, which were blended."""
-    parts = (None if part is None else part[mixed:] for part in answers[2:])
-    return Answers(answers.logits[mixed:], [features[mixed:] for features in answers.features], *parts)
-
-
-@torch.no_grad()
-def answer(network: nn.Module, faces: Selection) -> Iterator[Answers]:
-    """What a network says of the crops, in parts of 256."""
-    network.eval()
-    for part in torch.split(tensor(faces), 256):
-        yield network(normalize(part))
-
-
-def recalls(network: nn.Module, faces: Selection) -> dict[str, float]:
-    """Accuracy and mean per-class recall, as fractions, for the log."""
-    predicted = torch.cat([answers.logits.argmax(1) for answers in answer(network, faces)]).numpy()
-    right = predicted == faces.labels
-    recall = [right[faces.labels == c].mean() for c in np.unique(faces.labels)]
-    return {"accuracy": float(right.mean()), "mean_recall": float(np.mean(recall))}
+    parts = (None if part is None else part[blended:] for part in answers[2:])
+    return Answers(answers.logits[blended:], [features[blended:] for features in answers.features], *parts)

@@ -1,0 +1,238 @@
+"""What the training of every method on gray faces has in common: crops, soft votes, augmentation, a teacher, recalls.
+
+A network's answer has at least `logits`, (B, 8) in Expression order.
+
+Letters: B faces of a batch, N faces of the data, S the side of a face in pixels.
+"""
+
+import json
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.utils.data import DataLoader, TensorDataset, WeightedRandomSampler
+
+from mien.align import align, to_crop_frame
+from mien.datasets import Sample
+from mien.detect import whole_picture
+from mien.errors import InputError
+from mien.evaluation.protocols import Selection, select
+from mien.session import Classifier, softmax
+from mien.training import augment
+from mien.training.loop import Batch, Schedule, Step, descend, fit
+from mien.zoo import load
+
+# Of the FERPlus training faces, after scaling to 0..1.
+MEAN, STD = 0.508, 0.255
+# A file of a run that keeps what share each class has among the faces, and among the faces as drawn.
+PRIORS = "priors.json"
+
+
+@dataclass(frozen=True)
+class FaceSettings(Schedule):
+    """What a run depends on besides the data and the network; a method's settings extend it.
+
+    size: the side of a face in pixels.
+    degrees, scale, shift: largest turn, change of size and shift (a share of the side) of a face; half are flipped.
+    contrast, brightness: see augment.light.   soften_share, erase_share: of the faces, see augment.
+    mixup_share: this part of every batch is blended, with weights of Beta(mixup_alpha, mixup_alpha).
+    rebalance: a face is drawn with probability proportional to n ** -rebalance, n being how many training faces share
+    its class: 0 as they come, 0.5 square-root sampling (Mahajan et al., 2018), 1 all classes alike.
+    teacher: a model of mien, or an ONNX file, whose answers to the very faces that the network sees are mixed into the
+    targets with teacher_weight, 0 to 1 (distillation, Hinton et al., 2015); left out, the votes alone teach.
+    """
+
+    batch_size: int = 128
+    size: int = 48
+    degrees: float = 15.0
+    scale: float = 0.15
+    shift: float = 0.12
+    contrast: float = 0.3
+    brightness: float = 0.15
+    soften_share: float = 0.1
+    erase_share: float = 0.3
+    mixup_alpha: float = 0.4
+    mixup_share: float = 0.5
+    rebalance: float = 0.5
+    teacher: str = ""
+    teacher_weight: float = 0.5
+
+
+class Seen(NamedTuple):
+    """A batch as the network sees it.
+
+    images: (B, 1, S, S), normalized.   targets: (B, 8), each sums to 1.   matrix: (B, 2, 3), how the faces were moved.
+    blended: how many of the first faces are two blended.   erased: (B, 1, S, S) bool, where noise was painted.
+    """
+
+    images: Tensor
+    targets: Tensor
+    matrix: Tensor
+    blended: int
+    erased: Tensor
+
+
+Loss = Callable[[nn.Module, Seen, Batch], Tensor]
+
+
+def cross_entropy(network: nn.Module, seen: Seen, lessons: Batch) -> Tensor:
+    """Against the vote distribution; the loss of a method without lessons of its own."""
+    return F.cross_entropy(network(seen.images).logits.float(), seen.targets)
+
+
+def faces_of(
+    dataset: Sequence[Sample], size: int, prepare: Callable[[NDArray[np.uint8]], NDArray[np.uint8]] | None = None
+) -> Selection:
+    """The faces of a data set that train, cropped.   prepare: how, if not by `crop`. InputError when none is left."""
+    faces = select(dataset, "soft-votes", prepare=prepare or (lambda image: crop(image, size)))
+    if not faces.samples:
+        raise InputError(f"no face is left to train on; dropped: {faces.dropped or 'none, the data are empty'}")
+    return faces
+
+
+def fit_faces(
+    network: nn.Module,
+    faces: Selection,
+    settings: FaceSettings,
+    folder: Path,
+    *,
+    loss: Loss = cross_entropy,
+    lessons: Batch = (),
+    valid: Sequence[Sample] | None = None,
+    resume: bool = False,
+    step: Step = descend,
+) -> Any:
+    """Train on augmented faces; what `fit` returns and leaves in the folder, and PRIORS.
+
+    lessons: more to learn of each face, (N, ...) tensors whose rows the loss is given.
+    valid: faces for the accuracy in the log (strict majority, without duplicates); nothing is chosen by it.
+    """
+    checks = None
+    if valid is not None:
+        checks = select(valid, duplicates=False, prepare=lambda image: crop(image, settings.size))
+        if not checks.samples:
+            raise InputError(f"no face is left to measure accuracy on; dropped: {checks.dropped}")
+    teacher = Teacher(settings.teacher, settings.size) if settings.teacher else None
+
+    def loss_of(network: nn.Module, batch: Batch) -> Tensor:
+        seen = augmented(batch[0], batch[1], settings)
+        if teacher is not None:
+            targets = torch.lerp(seen.targets, teacher(seen.images), settings.teacher_weight)
+            seen = seen._replace(targets=targets)
+        return loss(network, seen, batch[2:])
+
+    trained = fit(
+        network,
+        loader(faces, settings, lessons),
+        loss_of,
+        settings,
+        folder,
+        resume=resume,
+        step=step,
+        after_epoch=lambda network: {} if checks is None else recalls(network, checks),
+    )
+    (folder / PRIORS).write_text(json.dumps(priors(faces, settings)) + "\n")
+    return trained
+
+
+class Teacher:
+    """A model file that answers the faces a network is shown.
+
+    model: as in mien.zoo.load.   size: of the faces; InputError when the model wants another.
+    """
+
+    def __init__(self, model: str, size: int) -> None:
+        self._classify = Classifier(load(model), threads=torch.get_num_threads())
+        wanted = self._classify.contract.size
+        if wanted != size:
+            raise InputError(f"the teacher {model} reads faces of {wanted} pixels, but size is {size}")
+
+    def __call__(self, images: Tensor) -> Tensor:
+        """(B, 1, S, S), normalized -> (B, 8) probabilities."""
+        levels = ((images[:, 0] * STD + MEAN) * 255).round().clamp(0, 255)
+        crops = levels.to(torch.uint8).cpu().numpy()
+        return torch.from_numpy(softmax(self._classify.logits(crops))).to(images.device)
+
+
+def augmented(images: Tensor, targets: Tensor, settings: FaceSettings) -> Seen:
+    """(B, 1, S, S) uint8 faces and (B, 8) targets, moved, lit, softened, erased, blended and normalized."""
+    matrix = augment.movement(
+        len(images), degrees=settings.degrees, scale=settings.scale, shift=settings.shift, device=images.device
+    )
+    images = augment.move(images.float() / 255, matrix)
+    images = augment.light(images, contrast=settings.contrast, brightness=settings.brightness)
+    images = augment.soften(images, share=settings.soften_share)
+    images, erased = augment.erase(images, share=settings.erase_share)
+    blended = round(settings.mixup_share * len(images))
+    if blended:
+        first, mixture = augment.mixup(images[:blended], targets[:blended], alpha=settings.mixup_alpha)
+        images, targets = torch.cat([first, images[blended:]]), torch.cat([mixture, targets[blended:]])
+    images = normalize(images).contiguous(memory_format=torch.channels_last)
+    return Seen(images, targets, matrix, blended, erased)
+
+
+def draw_weights(faces: Selection, settings: FaceSettings) -> NDArray[np.float64]:
+    """(N,) how often each face is drawn, relative to the others."""
+    counts = np.bincount(faces.labels, minlength=8)
+    return counts[faces.labels].astype(float) ** -settings.rebalance
+
+
+def priors(faces: Selection, settings: FaceSettings) -> dict[str, list[float]]:
+    """The mean target of the faces as they are ("natural") and as they are drawn ("drawn"), 8 shares each."""
+    weights = draw_weights(faces, settings)
+    return {
+        "natural": faces.targets.mean(axis=0, dtype=np.float64).tolist(),
+        "drawn": np.average(faces.targets, axis=0, weights=weights).tolist(),
+    }
+
+
+def loader(faces: Selection, settings: FaceSettings, lessons: Batch = ()) -> DataLoader[Batch]:
+    """Batches of (B, 1, S, S) uint8 faces and (B, 8) targets, then the rows of the lessons.
+
+    Rare classes come up as `rebalance` says.
+    """
+    data = TensorDataset(tensor(faces), torch.from_numpy(faces.targets), *lessons)
+    sampler = WeightedRandomSampler(draw_weights(faces, settings).tolist(), len(data))
+    return DataLoader(data, batch_size=settings.batch_size, sampler=sampler, drop_last=len(data) > settings.batch_size)
+
+
+def crop(image: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
+    """A picture that is one face already, as the (size, size) gray crop that the network sees."""
+    return np.asarray(align(image, [to_crop_frame(face) for face in whole_picture(image)], size)[0])
+
+
+def tensor(faces: Selection) -> Tensor:
+    """The crops of all samples as one (N, 1, S, S) uint8 tensor."""
+    return torch.from_numpy(np.stack([sample.image for sample in faces.samples]))[:, None]
+
+
+def normalize(images: Tensor) -> Tensor:
+    """0..255 or 0..1 gray to zero mean and unit deviation over the training faces."""
+    scaled = images.float() / 255 if images.dtype == torch.uint8 else images
+    return (scaled - MEAN) / STD
+
+
+@torch.no_grad()
+def answer(network: nn.Module, images: Tensor) -> Iterator[Any]:
+    """What a network says of (N, 1, S, S) uint8 crops, in parts of 256."""
+    network.eval()
+    for part in torch.split(images, 256):
+        yield network(normalize(part))
+
+
+def logits(network: nn.Module, faces: Selection) -> NDArray[np.float32]:
+    """(N, 8) of the crops."""
+    return torch.cat([answers.logits for answers in answer(network, tensor(faces))]).float().numpy()
+
+
+def recalls(network: nn.Module, faces: Selection) -> dict[str, float]:
+    """Accuracy and mean per-class recall, as fractions, for the log."""
+    right = logits(network, faces).argmax(axis=1) == faces.labels
+    recall = [right[faces.labels == c].mean() for c in np.unique(faces.labels)]
+    return {"accuracy": float(right.mean()), "mean_recall": float(np.mean(recall))}

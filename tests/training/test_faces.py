@@ -1,0 +1,157 @@
+import dataclasses
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from mien.datasets import Sample
+from mien.errors import InputError
+from mien.evaluation.protocols import select
+from mien.methods.au_cues.model import Answers
+from mien.session import Classifier, softmax
+from mien.training.faces import (
+    MEAN,
+    STD,
+    FaceSettings,
+    Teacher,
+    augmented,
+    faces_of,
+    fit_faces,
+    loader,
+    normalize,
+    priors,
+    recalls,
+    tensor,
+)
+from mien.training.faces import crop as cropped
+from mien.vocabulary import Expression
+from mien.zoo import load
+from tests.helpers import drawn_face, noise
+
+SIZE = 48
+HAPPY, SAD = Expression.HAPPINESS, Expression.SADNESS
+TINY = FaceSettings(epochs=2, batch_size=8, precision="32-true", average=0.5)
+
+
+def crop(image: np.ndarray) -> np.ndarray:
+    return cropped(image, SIZE)
+
+
+def sample(expression: Expression, seed: int = 0) -> Sample:
+    votes = np.zeros(10, np.uint8)
+    votes[expression] = 10
+    return Sample(np.stack([drawn_face(expression is HAPPY, seed)] * 3, axis=-1), votes=votes)
+
+
+def faces(count: int) -> list[Sample]:
+    """Smiling and frowning faces in turn, no two alike."""
+    return [sample((HAPPY, SAD)[i % 2], i) for i in range(count)]
+
+
+class Linear(nn.Module):
+    """The smallest classifier there is."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.linear = nn.Linear(SIZE * SIZE, 8)
+
+    def forward(self, images):
+        return Answers(self.linear(images.flatten(1)), [])
+
+
+@pytest.mark.parametrize(("rebalance", "share"), [(0, 0.1), (0.5, 0.25), (1, 0.5)])
+def test_a_rare_class_is_drawn_as_often_as_the_setting_says(rebalance, share):
+    # Nine to one; its square root, three to one; and even.
+    chosen = select([sample(SAD if i < 100 else HAPPY) for i in range(1000)], "soft-votes", prepare=crop)
+    torch.manual_seed(0)
+    drawn = torch.cat([targets for _, targets in loader(chosen, dataclasses.replace(TINY, rebalance=rebalance))])
+    assert len(drawn) == 1000
+    assert drawn[:, SAD].mean() == pytest.approx(share, abs=0.05)
+    assert torch.equal(drawn.sum(1), torch.ones(1000))
+
+
+def test_a_batch_keeps_each_face_with_its_own_target():
+    chosen = select(faces(16), "soft-votes", prepare=crop)
+    for images, targets in loader(chosen, TINY):
+        assert (images.dtype, images.shape[1:]) == (torch.uint8, (1, SIZE, SIZE))
+        for image, target in zip(images, targets, strict=True):
+            (index,) = [i for i, face in enumerate(tensor(chosen)) if torch.equal(face, image)]
+            assert target.argmax() == (HAPPY, SAD)[index % 2]
+
+
+def test_fewer_faces_than_a_batch_still_make_one():
+    assert [len(images) for images, _ in loader(select(faces(5), prepare=crop), TINY)] == [5]
+    assert [len(images) for images, _ in loader(select(faces(19), prepare=crop), TINY)] == [8, 8]
+
+
+def test_faces_of_any_size_become_crops_and_those_of_the_right_size_stay_as_they_are():
+    small, large = faces(2)[0], Sample(noise(200, 100, 3), expression=SAD)
+    crops = tensor(select([small, large], prepare=crop))
+    assert crops.shape == (2, 1, SIZE, SIZE)
+    np.testing.assert_array_equal(crops[0, 0], drawn_face(True, 0))
+
+
+def test_normalizing_takes_bytes_and_fractions_alike():
+    assert normalize(torch.tensor([MEAN, MEAN + STD])).tolist() == pytest.approx([0, 1], abs=1e-6)
+    pixels = torch.arange(256, dtype=torch.uint8)
+    assert torch.allclose(normalize(pixels), normalize(pixels.float() / 255))
+
+
+def test_recalls_of_a_hand_worked_case():
+    class AlwaysHappy(nn.Module):
+        def forward(self, images):
+            return Answers(nn.functional.one_hot(torch.full((len(images),), int(HAPPY)), 8).float(), [])
+
+    three_to_one = [sample(HAPPY), sample(HAPPY), sample(HAPPY), sample(SAD)]
+    assert recalls(AlwaysHappy(), select(three_to_one, prepare=crop)) == {"accuracy": 0.75, "mean_recall": 0.5}
+
+
+def test_the_shares_of_the_classes_are_kept_as_they_are_and_as_they_are_drawn():
+    chosen = select([sample(SAD), sample(HAPPY), sample(HAPPY), sample(HAPPY), sample(HAPPY)], prepare=crop)
+    kept = priors(chosen, dataclasses.replace(TINY, rebalance=0.5))
+    assert [kept["natural"][e] for e in (HAPPY, SAD)] == pytest.approx([0.8, 0.2])
+    assert [kept["drawn"][e] for e in (HAPPY, SAD)] == pytest.approx([2 / 3, 1 / 3])
+
+
+def test_blended_faces_come_first_and_their_targets_are_blended_alike():
+    chosen = select(faces(8), prepare=crop)
+    torch.manual_seed(0)
+    settings = dataclasses.replace(TINY, mixup_share=0.5)
+    seen = augmented(tensor(chosen), torch.from_numpy(chosen.targets), settings)
+    assert seen.blended == 4
+    assert seen.images.shape == seen.erased.shape == (8, 1, SIZE, SIZE)
+    assert torch.equal(seen.targets[4:], torch.from_numpy(chosen.targets[4:]))
+    assert torch.allclose(seen.targets.sum(1), torch.ones(8))
+
+
+def test_a_teacher_answers_the_faces_as_the_network_sees_them():
+    images = torch.from_numpy(np.stack([drawn_face(True, 1), drawn_face(False, 2)]))[:, None]
+    wanted = softmax(Classifier(load("reader")).logits(images[:, 0].numpy()))
+    np.testing.assert_allclose(Teacher("reader", SIZE)(normalize(images)), wanted, atol=1e-6)
+
+
+def test_a_teacher_of_other_faces_is_refused():
+    with pytest.raises(InputError, match="reads faces of 48 pixels, but size is 64"):
+        Teacher("reader", 64)
+
+
+def test_a_network_that_listens_to_its_teacher_alone_says_what_the_teacher_says(tmp_path):
+    # The votes say fear of every face; the shipped reader does not.
+    samples = [dataclasses.replace(face, votes=sample(Expression.FEAR).votes) for face in faces(16)]
+    chosen = faces_of(samples, SIZE)
+    plain = dataclasses.replace(
+        TINY, epochs=80, learning_rate=2e-3, weight_decay=0, degrees=0, scale=0, shift=0, contrast=0, brightness=0,
+        soften_share=0, erase_share=0, mixup_share=0, teacher="reader",
+    )  # fmt: skip
+
+    def says(weight: float) -> np.ndarray:
+        settings = dataclasses.replace(plain, teacher_weight=weight)
+        network = fit_faces(Linear(), chosen, settings, tmp_path / str(weight))
+        with torch.no_grad():
+            return network(normalize(tensor(chosen))).logits.softmax(1).numpy()
+
+    wanted = Teacher("reader", SIZE)(normalize(tensor(chosen))).numpy()
+    assert says(0.0)[:, Expression.FEAR].min() > 0.9
+    assert np.abs(says(1.0) - wanted).mean() < 0.05
+    assert wanted[:, Expression.FEAR].max() < 0.5
