@@ -1,19 +1,27 @@
 """KIND:PATH on the command line to a data set."""
 
 from collections.abc import Callable, Sequence
-from pathlib import Path
+from functools import partial
 
 import click
 
 from mien import datasets
 from mien.datasets import Sample
 
-KINDS: dict[str, Callable[[Path, str | None], Sequence[Sample]]] = {
+SINGLE: dict[str, Callable[[str, str | None], Sequence[Sample]]] = {
     "ferplus": datasets.FerPlus,
     "fer2013": datasets.Fer2013,
+    "rafdb": datasets.RafDb,
+    "affectnet": datasets.AffectNet,
+    "affectnet7": partial(datasets.AffectNet, classes=7),
+    "ckplus": datasets.CkPlus,
     "folder": datasets.Folder,
 }
-DATA_HELP = f"KIND:PATH, where KIND is one of {', '.join(KINDS)}; for example ferplus:ferplus_valid.parquet."
+KINDS = SINGLE | {"hybrid": partial(datasets.Hybrid.from_text, kinds=SINGLE)}
+DATA_HELP = (
+    f"KIND:PATH, where KIND is one of {', '.join(SINGLE)}; for example ferplus:ferplus_valid.parquet. Several at once: "
+    "hybrid:KIND=PATH,KIND=PATH."
+)
 
 
 def open_data(text: str, split: str | None = None) -> Sequence[Sample]:
@@ -21,4 +29,4 @@ def open_data(text: str, split: str | None = None) -> Sequence[Sample]:
     kind, colon, path = text.partition(":")
     if not colon or not path or kind not in KINDS:
         raise click.UsageError(f"{text!r} names no data set; expected {DATA_HELP}")
-    return KINDS[kind](Path(path), split)
+    return KINDS[kind](path, split)

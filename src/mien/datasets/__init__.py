@@ -1,8 +1,12 @@
 """Labelled faces: every dataset is a sequence of `Sample`."""
 
+from mien.datasets.affectnet import AffectNet
+from mien.datasets.ckplus import CkPlus
 from mien.datasets.fer2013 import Fer2013
 from mien.datasets.ferplus import FerPlus
 from mien.datasets.folder import Folder
+from mien.datasets.hybrid import Hybrid
+from mien.datasets.rafdb import RafDb
 from mien.datasets.sample import Sample
 
-__all__ = ["Fer2013", "FerPlus", "Folder", "Sample"]
+__all__ = ["AffectNet", "CkPlus", "Fer2013", "FerPlus", "Folder", "Hybrid", "RafDb", "Sample"]

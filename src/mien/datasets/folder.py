@@ -13,6 +13,7 @@ class Folder(Sequence[Sample]):
     """Pictures in ROOT/CLASS/*.png, or ROOT/SPLIT/CLASS/*.png when a split is named.
 
     CLASS is an expression or one of its everyday names ("happy"), whatever its case. InputError names any other folder.
+    labels: the expression of each picture.
     expressions: those that have a folder, with pictures or without, in any split; all eight when only one has, for a
     score over a single class would always be perfect.
     """
@@ -21,15 +22,11 @@ class Folder(Sequence[Sample]):
         root = Path(path) / split if split else Path(path)
         if not root.is_dir():
             raise InputError(f"{root}: there is no such folder", "missing")
-        self._rows = [
-            (picture, expression(folder.name))
-            for folder in _folders(root)
-            for picture in sorted(folder.rglob("*"))
-            if picture.suffix.lower() in ENDINGS and picture.is_file() and not picture.name.startswith(".")
-        ]
+        self._rows = [(picture, expression(folder.name)) for folder in subfolders(root) for picture in pictures(folder)]
         if not self._rows:
             raise InputError(f"{root}: no pictures in folders named after expressions, such as {root / 'happiness'}")
-        classes = {expression(f.name) for one in (_folders(Path(path)) if split else [root]) for f in _folders(one)}
+        self.labels = [label for _, label in self._rows]
+        classes = {expression(f.name) for one in (subfolders(Path(path)) if split else [root]) for f in subfolders(one)}
         self.expressions = tuple(sorted(classes)) if len(classes) > 1 else tuple(Expression)
 
     def __len__(self) -> int:
@@ -40,5 +37,29 @@ class Folder(Sequence[Sample]):
         return Sample(read_image(path), expression=label, source=str(path))
 
 
-def _folders(root: Path) -> list[Path]:
-    return sorted(f for f in root.iterdir() if f.is_dir() and not f.name.startswith("."))
+def subfolders(root: Path) -> list[Path]:
+    """The folders in a folder, in the order of their names, without hidden ones; none where there is no such folder."""
+    return sorted(f for f in root.iterdir() if f.is_dir() and not f.name.startswith(".")) if root.is_dir() else []
+
+
+def pictures(folder: Path) -> list[Path]:
+    """The pictures in a folder and the folders below it, in the order of their names, without hidden ones."""
+    return [
+        file
+        for file in sorted(folder.rglob("*"))
+        if file.suffix.lower() in ENDINGS and file.is_file() and not file.name.startswith(".")
+    ]
+
+
+def first_of(root: Path, *names: str) -> Path | None:
+    """The first of these files or folders that is there."""
+    return next((root / name for name in names if (root / name).exists()), None)
+
+
+def no_layout(root: Path, wanted: str) -> InputError:
+    """The error for a folder with none of a data set's layouts: those, in words, and what lies there instead."""
+    if not root.exists():
+        return InputError(f"{root}: there is no such file or folder", "missing")
+    names = sorted(f"{f.name}/" if f.is_dir() else f.name for f in root.iterdir()) if root.is_dir() else ["a file"]
+    more = f" and {len(names) - 8} more" if len(names) > 8 else ""
+    return InputError(f"{root}: expected {wanted}; found {', '.join(names[:8]) or 'nothing'}{more}")
