@@ -3,20 +3,26 @@
 import logging
 import typing
 from collections.abc import Callable
-from dataclasses import MISSING, Field, fields
+from dataclasses import MISSING, Field, fields, replace
 from importlib import import_module
+from inspect import signature
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import click
+from click.core import ParameterSource
 
 from mien.cli.data import DATA_HELP, open_data
 from mien.datasets.pseudo_labels import read
 from mien.extras import optional
 
-METHODS = {"au-cues": "mien.methods.au_cues"}
-METHODS_HELP = {"au-cues": "The expression reader; its attention can be taught to match action units."}
+METHODS = {"au-cues": "mien.methods.au_cues", "se-swin": "mien.methods.se_swin", "vtff": "mien.methods.vtff"}
+METHODS_HELP = {
+    "au-cues": "The expression reader; its attention can be taught to match action units.",
+    "se-swin": "A Swin transformer with squeeze-and-excitation and sharpness-aware minimization.",
+    "vtff": "A face and its local binary patterns, fused by attention, and a transformer.",
+}
 
 
 def method(name: str) -> ModuleType:
@@ -55,36 +61,61 @@ def _command(name: str) -> click.Command:
     @click.option(
         "-o", "--output", type=click.Path(path_type=Path, file_okay=False), required=True, help="Folder of the run."
     )
-    @click.option(
-        "--pseudo-labels",
-        type=click.Path(path_type=Path, dir_okay=False),
-        help="A teacher's labels of --data, written by mien pseudo-label; needed for an attention weight above 0.",
-    )
     @click.option("--resume", is_flag=True, help="Go on with the run in the folder after its last whole epoch.")
     def command(
         data: str,
         split: str | None,
         valid: str | None,
         output: Path,
-        pseudo_labels: Path | None,
         resume: bool,
-        **settings: Any,
+        preset: str | None,
+        pseudo_labels: Path | None = None,
+        **given: Any,
     ) -> None:
         logging.basicConfig(level=logging.INFO, format="%(message)s")
+        lessons = {} if pseudo_labels is None else {"labels": read(pseudo_labels)}
         module.train(
             open_data(data, split),
-            module.Settings(**settings),
+            _settings(module, preset, given),
             output,
             valid=None if valid is None else open_data(valid),
-            labels=None if pseudo_labels is None else read(pseudo_labels),
             resume=resume,
+            **lessons,
         )
         click.echo(f"wrote {output / 'model.safetensors'}; next: mien export {name} {output} -o model.onnx", err=True)
 
-    hints = typing.get_type_hints(module.Settings)
-    for field in fields(module.Settings):
-        command = _option(field, hints[field.name])(command)
-    return command
+    if "labels" in signature(module.train).parameters:
+        command = click.option(
+            "--pseudo-labels",
+            type=click.Path(path_type=Path, dir_okay=False),
+            help="A teacher's labels of --data, written by mien pseudo-label; needed for an attention weight above 0.",
+        )(command)
+    return with_settings(module)(command)
+
+
+def with_settings(module: ModuleType) -> Callable[[click.Command], click.Command]:
+    """The flag --preset, and one for each field of a method's Settings; their values go to _settings."""
+
+    def add(command: click.Command) -> click.Command:
+        hints = typing.get_type_hints(module.Settings)
+        for field in fields(module.Settings):
+            command = _option(field, hints[field.name])(command)
+        return click.option(
+            "--preset",
+            type=click.Choice(list(module.PRESETS)),
+            help="Settings to start from; flags that are given go before it.",
+        )(command)
+
+    return add
+
+
+def _settings(module: ModuleType, preset: str | None, given: dict[str, Any]) -> Any:
+    """The settings of the preset, changed by those flags that were given."""
+    if preset is None:
+        return module.Settings(**given)
+    source = click.get_current_context().get_parameter_source
+    typed = {name: value for name, value in given.items() if source(name) is not ParameterSource.DEFAULT}
+    return replace(module.PRESETS[preset], **typed)
 
 
 def _option(field: "Field[Any]", hint: Any) -> Callable[[click.Command], click.Command]:

@@ -1,0 +1,11 @@
+"""SE-Swin: a Swin transformer with squeeze-and-excitation, trained by sharpness-aware minimization.
+
+Vats and Chadha, 2023, https://arxiv.org/abs/2301.10906. README.md says what is known of the paper, where we differ, and
+what was measured.
+"""
+
+from mien.methods.se_swin.export import export, load_run
+from mien.methods.se_swin.model import SeSwin
+from mien.methods.se_swin.train import PRESETS, Settings, train
+
+__all__ = ["PRESETS", "SeSwin", "Settings", "export", "load_run", "train"]

@@ -1,0 +1,124 @@
+"""SE-Swin: a Swin transformer (Liu et al., 2021, through timm) whose channels pass a squeeze-and-excitation gate.
+
+Letters: B faces, S the side of a face, C channels, h and w the size of a stage's map.
+"""
+
+from pathlib import Path
+from typing import Any, NamedTuple, cast
+
+import timm
+import torch
+from timm.models.swin_transformer import SwinTransformer
+from torch import Tensor, nn
+
+from mien.errors import InputError
+from mien.training.backbones import load_tensors
+from mien.vocabulary import Expression
+
+GATES = ("none", "head", "stages", "constant")
+TINY = "swin_tiny_patch4_window7_224"
+
+
+class Answers(NamedTuple):
+    """What the network says of B faces.
+
+    logits: (B, 8) in Expression order.   features: (B, C, h, w), the last map, normalized and gated.
+    gate: (B, C), what each channel of the last map was multiplied with; None without a gate there.
+    """
+
+    logits: Tensor
+    features: Tensor
+    gate: Tensor | None
+
+
+class Gate(nn.Module):
+    """Squeeze-and-excitation (Hu et al., 2018) on maps with channels last: (B, h, w, C) -> a factor a channel.
+
+    Twice a sigmoid, from weights that start at zero: every channel begins with a factor of 1.
+    """
+
+    def __init__(self, channels: int, reduction: int) -> None:
+        super().__init__()
+        narrow = max(1, channels // reduction)
+        self.squeeze = nn.Linear(channels, narrow, bias=False)
+        self.excite = nn.Linear(narrow, channels, bias=False)
+        nn.init.zeros_(self.excite.weight)
+
+    def forward(self, maps: Tensor) -> Tensor:
+        """(B, h, w, C) -> (B, C), between 0 and 2."""
+        factors: Tensor = 2 * self.excite(self.squeeze(maps.mean(dim=(1, 2))).relu()).sigmoid()
+        return factors
+
+
+class Constant(nn.Module):
+    """A control for Gate: the same learned factors whatever the face."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.factors = nn.Parameter(torch.ones(channels))
+
+    def forward(self, maps: Tensor) -> Tensor:
+        """(B, h, w, C) -> (B, C)."""
+        return self.factors.expand(maps.shape[0], -1)
+
+
+class SeSwin(nn.Module):
+    """Normalized gray faces to Answers.
+
+    swin: a Swin transformer of timm without a head; it may take the gray face once or three times.
+    se: where the gate is, "head" (between the last normalization and the pooling), "stages" (after each stage, before
+    its patches are merged), "none", or "constant", the control at the head.
+    """
+
+    def __init__(self, swin: Any, se: str = "head", reduction: int = 8) -> None:
+        super().__init__()
+        if se not in GATES:
+            raise InputError(f"se is one of {', '.join(GATES)}, not {se!r}")
+        self.swin = swin
+        widths = [int(info["num_chs"]) for info in swin.feature_info]
+        channels = widths[-1]
+        heads = {"head": Gate(channels, reduction), "constant": Constant(channels)}
+        self.gate = heads.get(se)
+        gated = widths if se == "stages" else []
+        self.stage_gates = nn.ModuleList(Gate(width, reduction) for width in gated)
+        self.expression = nn.Linear(channels, len(Expression))
+
+    def forward(self, faces: Tensor) -> Answers:
+        """(B, 1, S, S) -> Answers."""
+        swin = self.swin
+        x = swin.patch_embed(faces.expand(-1, swin.patch_embed.proj.in_channels, -1, -1))  # (B, h, w, C)
+        for i, stage in enumerate(swin.layers):
+            x = stage(x)
+            if len(self.stage_gates):
+                x = x * self.stage_gates[i](x)[:, None, None]
+        x = swin.norm(x)
+        factors = None if self.gate is None else self.gate(x)
+        if factors is not None:
+            x = x * factors[:, None, None]
+        return Answers(self.expression(x.mean(dim=(1, 2))), x.permute(0, 3, 1, 2), factors)
+
+    def looks(self, answers: Answers) -> Tensor:
+        """(B, h, w), what each place adds to the logit of the answer: the class-activation map, not below 0."""
+        rows = self.expression.weight[answers.logits.argmax(dim=1)]  # (B, C)
+        return torch.einsum("bc,bchw->bhw", rows, answers.features).clamp(min=0)
+
+
+def swin_tiny(size: int, drop_path: float, weights: str = "") -> SwinTransformer:
+    """Swin-T of timm for faces of this side.
+
+    weights: a .safetensors or PyTorch file of tensors, or the id of a hub repository such as
+    "timm/swin_tiny_patch4_window7_224.ms_in1k"; left out, random.
+    """
+    options: dict[str, Any] = {"num_classes": 0, "img_size": size, "drop_path_rate": drop_path}
+    create: Any = timm.create_model
+    if weights and Path(weights).suffix not in (".safetensors", ".pth", ".pt", ".bin"):
+        return cast(SwinTransformer, create(f"hf-hub:{weights}", pretrained=True, **options))
+    swin: SwinTransformer = create(TINY, **options)
+    if weights:
+        given = {k: v for k, v in load_tensors(Path(weights)).items() if not k.startswith("head.")}
+        wrong = swin.load_state_dict(given, strict=False)
+        if wrong.missing_keys or wrong.unexpected_keys:
+            raise InputError(
+                f"{weights} is no Swin-T: missing {wrong.missing_keys[:3]}, unknown {wrong.unexpected_keys[:3]}"
+            )
+    return swin

@@ -1,0 +1,66 @@
+"""Sharpness-aware minimization: step down the gradient that the weights would have where the loss is worst nearby.
+
+Foret et al., ICLR 2021, https://arxiv.org/abs/2010.01412; its adaptive variant, ASAM, Kwon et al., ICML 2021,
+https://arxiv.org/abs/2102.11600.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from lightning.fabric import Fabric
+from torch import Tensor, nn
+
+
+class Sam:
+    """A step of mien.training.loop.fit that asks for the loss twice.
+
+    rho: how far away the worst is looked for, in the norm of all weights together.   adaptive: ASAM, which measures
+    each weight in units of itself and wants a rho about ten times as large.
+    Both times the loss draws the same random numbers, so that it sees the same faces and drops the same units. The
+    network must have no batch normalization, whose statistics the second time would count twice.
+    """
+
+    def __init__(self, rho: float, adaptive: bool = False) -> None:
+        self.rho, self.adaptive = rho, adaptive
+
+    def __call__(
+        self, loss_of: Callable[[], Tensor], fabric: Fabric, model: nn.Module, optimizer: Any, clip: float
+    ) -> Tensor:
+        """One step; returns the loss at the weights as they are."""
+        draws = torch.get_rng_state()
+        optimizer.zero_grad()
+        loss = loss_of()
+        fabric.backward(loss)
+        with climbed(model, self.rho, self.adaptive):
+            torch.set_rng_state(draws)
+            optimizer.zero_grad()
+            fabric.backward(loss_of())
+        if clip:
+            fabric.clip_gradients(model, optimizer, max_norm=clip, error_if_nonfinite=False)
+        optimizer.step()
+        return loss
+
+
+@contextmanager
+def climbed(model: nn.Module, rho: float, adaptive: bool = False) -> Iterator[float]:
+    """Inside, the weights are moved up their gradient by rho; afterwards they are what they were, to the bit.
+
+    Gives the norm of the move: rho, but 0 where there is no gradient; with `adaptive` whatever it comes to.
+    """
+    moving = [p for p in model.parameters() if p.grad is not None]
+    before = [p.detach().clone() for p in moving]
+    with torch.no_grad():
+        gradients = [p.grad for p in moving if p.grad is not None]
+        scaled = [w.abs() * g if adaptive else g for w, g in zip(before, gradients, strict=True)]
+        norm = torch.stack([g.norm() for g in scaled]).norm() + 1e-12
+        moves = [rho / norm * (w.square() * g if adaptive else g) for w, g in zip(before, gradients, strict=True)]
+        for parameter, move in zip(moving, moves, strict=True):
+            parameter.add_(move)
+    try:
+        yield float(torch.stack([move.norm() for move in moves]).norm())
+    finally:
+        with torch.no_grad():
+            for parameter, kept in zip(moving, before, strict=True):
+                parameter.copy_(kept)

@@ -1,0 +1,136 @@
+"""Train VTFF on soft votes; README.md says where this differs from the paper."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from mien.datasets import Sample
+from mien.errors import InputError
+from mien.methods.vtff.model import BRANCHES, Vtff, with_face_weights
+from mien.training.backbones import Residual, Timm
+from mien.training.faces import FaceSettings, Seen, faces_of, fit_faces
+from mien.training.loop import Batch
+
+
+@dataclass(frozen=True)
+class Settings(FaceSettings):
+    """Everything that a run of VTFF depends on, besides the data.
+
+    branches: "image+lbp", "image", "lbp" or, to control for size, "image+image".
+    backbone: of each branch, "mien" for our residual network, described by widths, blocks and strides; or a timm model.
+    face_weights: a file with weights of a face recognition network for the branches, where there is one.
+    stage: of the backbone, from 1, whose maps are fused; 0 for the last.
+    enlarge: the side that faces and patterns are enlarged to after the patterns are taken; 0 leaves them.
+    fusion, gate, context, width, heads, depth, hidden: see model.py.
+    """
+
+    epochs: int = 20
+    learning_rate: float = 1e-3
+    last_learning_rate: float = 1e-5
+    clip: float = 1.0
+    branches: str = "image+lbp"
+    backbone: str = "mien"
+    face_weights: str = ""
+    widths: tuple[int, ...] = (16, 32, 64, 128)
+    blocks: tuple[int, ...] = (2, 2, 2, 2)
+    strides: tuple[int, ...] = (1, 2, 2, 2)
+    stage: int = 0
+    enlarge: int = 0
+    fusion: str = "asf"
+    gate: str = "convex"
+    context: str = "both"
+    width: int = 128
+    heads: int = 4
+    depth: int = 4
+    hidden: int = 512
+    dropout: float = 0.1
+
+
+# The published size for pictures of 224 pixels. What is known of its training is little; README.md says what is ours.
+PAPER = Settings(
+    epochs=40,
+    warmup_epochs=2,
+    learning_rate=1e-4,
+    batch_size=64,
+    size=224,
+    backbone="resnet18",
+    width=768,
+    heads=8,
+    depth=4,
+    hidden=3072,
+    degrees=10.0,
+    scale=0.1,
+    shift=0.08,
+    contrast=0.0,
+    brightness=0.0,
+    soften_share=0.0,
+    erase_share=0.25,
+    mixup_share=0.0,
+    rebalance=0.0,
+)
+PRESETS: dict[str, Settings] = {
+    "xs": Settings(blocks=(1, 1, 1, 1), depth=2),
+    "s": Settings(),
+    "m": Settings(widths=(32, 64, 128, 256), width=192, heads=8, hidden=768),
+    "paper": PAPER,
+}
+
+
+def build(settings: Settings) -> Vtff:
+    """An untrained network of this size; with face_weights its branches are those of a face recognition network."""
+    if settings.branches not in BRANCHES:
+        raise InputError(f"branches is one of {', '.join(BRANCHES)}, not {settings.branches!r}")
+    patterns = BRANCHES[settings.branches]
+    branches = [_branch(settings) for _ in patterns]
+    if settings.face_weights:
+        for branch in branches:
+            with_face_weights(branch, Path(settings.face_weights))
+    return Vtff(
+        branches,
+        patterns,
+        size=settings.size,
+        enlarge=settings.enlarge,
+        fusion=settings.fusion,
+        gate=settings.gate,
+        context=settings.context,
+        width=settings.width,
+        heads=settings.heads,
+        depth=settings.depth,
+        hidden=settings.hidden,
+        dropout=settings.dropout,
+    )
+
+
+def _branch(settings: Settings) -> nn.Module:
+    count = settings.stage
+    if settings.backbone != "mien":
+        return Timm(settings.backbone, settings.enlarge or settings.size, stages=count)
+    widths, blocks, strides = (p[: count or None] for p in (settings.widths, settings.blocks, settings.strides))
+    return Residual(widths, blocks, strides, squeeze=False)
+
+
+def train(
+    dataset: Sequence[Sample],
+    settings: Settings,
+    folder: Path,
+    *,
+    valid: Sequence[Sample] | None = None,
+    resume: bool = False,
+) -> Vtff:
+    """Train a network; it is also left in folder/model.safetensors.
+
+    valid: faces for the accuracy in the log (strict majority, without duplicates); nothing is chosen by it.
+    """
+    torch.manual_seed(settings.seed)
+    faces = faces_of(dataset, settings.size)
+    trained: Vtff = fit_faces(build(settings), faces, settings, folder, loss=loss, valid=valid, resume=resume)
+    return trained
+
+
+def loss(network: nn.Module, seen: Seen, lessons: Batch) -> Tensor:
+    """Cross-entropy against the vote distribution; erased boxes have no pattern."""
+    return F.cross_entropy(network(seen.images, seen.erased).logits.float(), seen.targets)
