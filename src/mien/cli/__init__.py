@@ -9,8 +9,10 @@ import mien
 from mien.errors import MienError
 
 COMMANDS = {
+    "ablate": "Train the arms of a method's ablation and answer its questions.",
     "analyze": "Read the faces in pictures.",
     "attention": "Measure where a trained network looks, and whether that decides its answer.",
+    "compare": "Say which differences between results are separable.",
     "evaluate": "Measure a model on labelled faces.",
     "export": "Turn a finished training run into an ONNX file.",
     "pseudo-label": "Label faces with a teacher: landmarks, action units, head pose.",

@@ -7,7 +7,7 @@ import click
 from rich.table import Table
 
 from mien.cli.data import DATA_HELP, open_data
-from mien.cli.result import check, measured, publish, resampled, to_file
+from mien.cli.result import check, interval, measured, publish, resampled, to_file
 from mien.detect import YuNet
 from mien.errors import InputError, ModelError
 from mien.evaluation.evaluate import evaluate as run
@@ -102,16 +102,16 @@ def summary(result: dict[str, Any]) -> Table:
     def row(name: str, cell: Any) -> None:
         table.add_row(name, *(cell(values) for values in columns.values()))
 
-    row("accuracy %", lambda r: _interval(r["accuracy"]))
-    row("macro F1 %", lambda r: _interval(r["macro_f1"]))
-    row("mean recall %", lambda r: _interval(r["mean_recall"]))
-    row("  classes n >= 50", lambda r: _interval(r["mean_recall_n50"]))
-    row("ECE %", lambda r: _interval({"value": r["ece"], **r["ece_interval"]}))
+    row("accuracy %", lambda r: interval(r["accuracy"]))
+    row("macro F1 %", lambda r: interval(r["macro_f1"]))
+    row("mean recall %", lambda r: interval(r["mean_recall"]))
+    row("  classes n >= 50", lambda r: interval(r["mean_recall_n50"]))
+    row("ECE %", lambda r: interval({"value": r["ece"], **r["ece_interval"]}))
     table.add_section()
     table.add_row("recall %")
     for name, values in result["per_class"].items():
         if values["n"]:
-            row(f"{name} (n = {values['n']})", lambda r, name=name: _interval(r["per_class"][name], "recall"))
+            row(f"{name} (n = {values['n']})", lambda r, name=name: interval(r["per_class"][name], "recall"))
     table.add_section()
     row("images", lambda r: str(r["n"]))
     dropped = ", ".join(f"{count} {reason}" for reason, count in result["dropped"].items() if count)
@@ -120,10 +120,3 @@ def summary(result: dict[str, Any]) -> Table:
         table.caption += f"; masked, for the data lacks them: {', '.join(result['masked'])}"
     table.caption_justify = "left"
     return table
-
-
-def _interval(values: dict[str, Any], key: str = "value") -> str:
-    if values[key] is None:
-        return "-"
-    value, low, high = (f"{100 * values[k]:.1f}".replace("100.0", "100") for k in (key, "low", "high"))
-    return f"{value} [{low}, {high}]"

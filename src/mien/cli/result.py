@@ -57,3 +57,12 @@ def publish(result: dict[str, Any], summary: RenderableType, output: Path | None
     if output is not None:
         output.write_text(json.dumps(result, indent=1, allow_nan=False) + "\n", encoding="utf-8")
         click.echo(f"wrote {output}", err=True)
+
+
+def interval(values: dict[str, Any], key: str = "value", *, signed: bool = False) -> str:
+    """A fraction and its interval in percent, "88.2 [87.0, 89.3]"; "-" where it has no value."""
+    if values[key] is None:
+        return "-"
+    sign = "+" if signed else ""
+    value, low, high = (f"{100 * values[k]:{sign}.1f}".replace("100.0", "100") for k in (key, "low", "high"))
+    return f"{value} [{low}, {high}]"

@@ -2,8 +2,8 @@
 
 import logging
 import typing
-from collections.abc import Callable
-from dataclasses import MISSING, Field, fields, replace
+from collections.abc import Callable, Mapping
+from dataclasses import fields, replace
 from importlib import import_module
 from inspect import signature
 from pathlib import Path
@@ -76,7 +76,7 @@ def _command(name: str) -> click.Command:
         lessons = {} if pseudo_labels is None else {"labels": read(pseudo_labels)}
         module.train(
             open_data(data, split),
-            _settings(module, preset, given),
+            chosen(module.PRESETS, preset, given, module.Settings()),
             output,
             valid=None if valid is None else open_data(valid),
             resume=resume,
@@ -90,50 +90,48 @@ def _command(name: str) -> click.Command:
             type=click.Path(path_type=Path, dir_okay=False),
             help="A teacher's labels of --data, written by mien pseudo-label; needed for an attention weight above 0.",
         )(command)
-    return with_settings(module)(command)
+    return with_settings(module.PRESETS, module.Settings())(command)
 
 
-def with_settings(module: ModuleType) -> Callable[[click.Command], click.Command]:
-    """The flag --preset, and one for each field of a method's Settings; their values go to _settings."""
+def with_settings(presets: Mapping[str, Any], base: Any) -> Callable[[click.Command], click.Command]:
+    """The flag --preset, and one for each field of a method's settings, base the defaults; `chosen` reads them."""
 
     def add(command: click.Command) -> click.Command:
-        hints = typing.get_type_hints(module.Settings)
-        for field in fields(module.Settings):
-            command = _option(field, hints[field.name])(command)
+        hints = typing.get_type_hints(type(base))
+        for field in fields(base):
+            command = _option(field.name, hints[field.name], getattr(base, field.name))(command)
         return click.option(
             "--preset",
-            type=click.Choice(list(module.PRESETS)),
+            type=click.Choice(list(presets)),
             help="Settings to start from; flags that are given go before it.",
         )(command)
 
     return add
 
 
-def _settings(module: ModuleType, preset: str | None, given: dict[str, Any]) -> Any:
-    """The settings of the preset, changed by those flags that were given."""
-    if preset is None:
-        return module.Settings(**given)
+def chosen(presets: Mapping[str, Any], preset: str | None, given: dict[str, Any], base: Any) -> Any:
+    """The settings of a preset, or of base, changed by those flags that were given."""
     source = click.get_current_context().get_parameter_source
     typed = {name: value for name, value in given.items() if source(name) is not ParameterSource.DEFAULT}
-    return replace(module.PRESETS[preset], **typed)
+    return replace(base if preset is None else presets[preset], **typed)
 
 
-def _option(field: "Field[Any]", hint: Any) -> Callable[[click.Command], click.Command]:
-    assert field.default is not MISSING
-    flag = f"--{field.name.replace('_', '-')}"
+def _option(name: str, hint: Any, default: Any) -> Callable[[click.Command], click.Command]:
+    flag = f"--{name.replace('_', '-')}"
     if hint is bool:
-        return click.option(f"{flag}/--no-{flag[2:]}", field.name, default=field.default, show_default=True)
+        return click.option(f"{flag}/--no-{flag[2:]}", name, default=default, show_default=True)
     if typing.get_origin(hint) is tuple:
-        return click.option(
-            flag, field.name, type=_Numbers(), default=",".join(map(str, field.default)), show_default=True
-        )
-    return click.option(flag, field.name, type=hint, default=field.default, show_default=True)
+        return click.option(flag, name, type=Numbers(), default=",".join(map(str, default)), show_default=True)
+    return click.option(flag, name, type=hint, default=default, show_default=True)
 
 
-class _Numbers(click.ParamType):  # type: ignore[type-arg]
+class Numbers(click.ParamType):  # type: ignore[type-arg]
+    """Whole numbers, separated by commas."""
+
     name = "N,N,..."
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[int, ...]:
+        """ "32,64" to (32, 64)."""
         try:
             return tuple(int(part) for part in value.split(","))
         except ValueError:

@@ -11,6 +11,7 @@ from mien.datasets.sample import Sample
 from mien.detect import Detector, whole_picture
 from mien.errors import InputError
 from mien.evaluation import calibration, metrics
+from mien.evaluation.compare import kept
 from mien.evaluation.intervals import bootstrap, percentile_interval, wilson_interval
 from mien.evaluation.protocols import Selection, select
 from mien.session import Classifier, softmax
@@ -35,6 +36,7 @@ def evaluate(
     """Score a classifier on every sample that the protocol keeps; see `scores` for what a result holds.
 
     The numbers at the top leave out samples marked as duplicates of another split; `with_duplicates` has them all.
+    `answers` keeps the answer to each face, for mien.evaluation.compare.
     detect: find the face in each picture first; left out, every picture is one face already.
     cross_fit: refit the calibration on random halves, so many times, and score each on the half that it did not see.
     Classes that the dataset's `expressions` lack are masked and the rest renormalised. InputError when nothing is kept.
@@ -74,6 +76,8 @@ def evaluate(
     dropped = selection.dropped | {"duplicate of another split": int(duplicate.sum())}
     result: dict[str, Any] = {"protocol": selection.protocol, "dropped": dropped}
     result |= scores(labels[clean], probabilities[clean][None], resamples=resamples, seed=seed)
+    sources = [sample.source for sample, keep in zip(samples, clean, strict=True) if keep]
+    result["answers"] = kept(sources, labels[clean], probabilities[clean].argmax(axis=1))
     result |= {"masked": [e.label for e in masked], "unknown_to_model": _unknown(classify), "seed": seed}
     if detect is not None:
         result["no_face_found"] = sum(missed)

@@ -11,13 +11,17 @@ LEVEL = 0.95
 _CHUNK = 100
 
 
-def bootstrap(tally: Floats, resamples: int = 2000, seed: int = 0) -> Floats:
+def bootstrap(tally: Floats, resamples: int = 2000, seed: int = 0, strata: NDArray[np.integer] | None = None) -> Floats:
     """(N, ...) tallies of single samples -> (resamples, ...) tallies of samples drawn with replacement.
 
     The same N, resamples and seed draw the same samples, so that several tallies of one data set stay paired.
+    strata: (N,), such as the labels: draw within each, so that every resample has as many of each as the data have.
     """
     rng = np.random.default_rng(seed)
     count = len(tally)
+    if strata is not None:
+        parts = [bootstrap(tally[strata == s], resamples, int(rng.integers(2**31))) for s in np.unique(strata)]
+        return np.asarray(sum(parts))
     flat = tally.reshape(count, -1)
     parts = []
     for start in range(0, resamples, _CHUNK):

@@ -22,8 +22,8 @@ class Settings(FaceSettings):
     se: where the squeeze-and-excitation gate is, "head", "stages", "none" or the control "constant".
     reduction: by which the gate narrows the channels.
     rho: the radius of sharpness-aware minimization; 0 for AdamW alone.   adaptive: ASAM.
-    backbone: "mien" for a small Swin, described by patch, width (channels of the first stage), depths, heads, window; or
-    "swin-t" for Swin-T, with weights of a file or of a hub repository.
+    backbone: "mien" for a small Swin, described by patch, width (channels of the first stage), depths, heads and
+    window; or "swin-t" for Swin-T, with weights of a file or of a hub repository.
     """
 
     epochs: int = 30

@@ -1,0 +1,136 @@
+"""Results of several models, each with one file a training seed, to one table: which differences are separable?
+
+A result says its answers face by face, so that models are compared on the same faces: a bootstrap over faces, drawn
+within each class, of the mean over training seeds. What differs from seed to seed is in the mean, not in the interval.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mien.errors import InputError
+from mien.evaluation import metrics
+from mien.evaluation.intervals import bootstrap, percentile_interval
+
+CLASSES = 8
+METRICS = {
+    "accuracy": metrics.accuracy,
+    "macro_f1": metrics.macro_f1,
+    "mean_recall": metrics.mean_recall,
+}
+# Half the width, as a fraction, of an interval around 0 that is narrow enough to say that two models are alike.
+NARROW = 0.007
+
+
+class Answers(NamedTuple):
+    """What one trained model says of N faces.
+
+    faces: a hash of which they are.   labels, answers: (N,), in Expression order.
+    """
+
+    faces: str
+    labels: NDArray[np.int64]
+    answers: NDArray[np.int64]
+
+
+def kept(sources: Sequence[str], labels: NDArray[np.integer], answers: NDArray[np.integer]) -> dict[str, str]:
+    """What a result file keeps of its answers: a hash of the faces, and a digit a face."""
+    return {
+        "faces": hashlib.sha256("\n".join(sources).encode()).hexdigest()[:16],
+        "labels": "".join(map(str, labels.tolist())),
+        "answers": "".join(map(str, answers.tolist())),
+    }
+
+
+def read(path: Path) -> dict[str, Any]:
+    """A result file; InputError when it is none, or one without answers."""
+    try:
+        result: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path}: no result can be read from it ({error})") from error
+    if "answers" not in result:
+        raise InputError(f"{path} does not keep its answers face by face; write it anew with `mien evaluate -o`")
+    return result
+
+
+def answers_of(result: Mapping[str, Any]) -> Answers:
+    """The answers that a result keeps."""
+    said = result["answers"]
+    labels, answers = (np.array(list(map(int, said[key])), np.int64) for key in ("labels", "answers"))
+    return Answers(said["faces"], labels, answers)
+
+
+def contrast(
+    arms: Mapping[str, Sequence[Answers]],
+    weights: Mapping[str, float],
+    metric: str = "accuracy",
+    *,
+    resamples: int = 2000,
+    seed: int = 0,
+) -> dict[str, Any]:
+    """A weighted sum of the mean metric of several arms, such as one arm less another, with its 95 % interval.
+
+    arms: for each name the answers of its training seeds.   weights: of the arms that count.   metric: of METRICS.
+    All answers are to the same faces; InputError where they are not.
+    """
+    chosen = {name: arms[name] for name in weights}
+    first = next(iter(chosen.values()))[0]
+    tallies, factors = [], []
+    for name, answers in chosen.items():
+        for said in answers:
+            if said.faces != first.faces or not np.array_equal(said.labels, first.labels):
+                raise InputError(f"the results of {name} are of other faces, or other labels, than those compared with")
+            tallies.append(metrics.confusion_tally(said.labels, np.eye(CLASSES)[said.answers]).reshape(-1, CLASSES**2))
+            factors.append(weights[name] / len(answers))
+    tally = np.stack(tallies, axis=1)  # (N, runs, 64)
+    shape = (-1, len(factors), CLASSES, CLASSES)
+    value, values = (
+        METRICS[metric](t.reshape(shape)) @ np.array(factors)
+        for t in (tally.sum(axis=0), bootstrap(tally, resamples, seed, strata=first.labels))
+    )
+    low, high = percentile_interval(values)
+    result = {"value": float(value[0]), "low": float(low), "high": float(high)}
+    return result | {"answer": verdict(result)}
+
+
+def verdict(interval: Mapping[str, float]) -> str:
+    """Of a difference: "higher", "lower", "not separable" (around 0 and narrow) or "undecided"."""
+    if interval["low"] > 0:
+        return "higher"
+    if interval["high"] < 0:
+        return "lower"
+    narrow = interval["high"] - interval["low"] < 2 * NARROW
+    return "not separable" if narrow else "undecided"
+
+
+def compare(
+    models: Mapping[str, Sequence[Mapping[str, Any]]], *, resamples: int = 2000, seed: int = 0
+) -> dict[str, Any]:
+    """Each model's metrics, mean over its results, and the difference of each from the first, with 95 % intervals.
+
+    models: results of `mien evaluate` by the name of the model, one for each seed that it was trained with.
+    """
+    arms = {name: [answers_of(result) for result in results] for name, results in models.items()}
+    reference = next(iter(arms))
+    options = {"resamples": resamples, "seed": seed}
+    rows = []
+    for name in arms:
+        row: dict[str, Any] = {"model": name, "runs": len(arms[name])}
+        for metric in METRICS:
+            row[metric] = without_answer(contrast(arms, {name: 1.0}, metric, **options))
+            if name != reference:
+                row[f"{metric}_difference"] = contrast(arms, {name: 1.0, reference: -1.0}, metric, **options)
+        rows.append(row)
+    first = next(iter(models.values()))[0]
+    about = {key: first.get(key) for key in ("data", "split", "protocol", "n")}
+    return about | {"reference": reference, "models": rows, "resamples": resamples, "seed": seed}
+
+
+def without_answer(values: Mapping[str, Any]) -> dict[str, Any]:
+    """A single metric is no difference: nothing to answer."""
+    return {key: value for key, value in values.items() if key != "answer"}
