@@ -7,9 +7,7 @@ itself, in per cent of the distance between the eyes. Beside it the same for the
 """
 
 import argparse
-import json
 from collections.abc import Callable, Iterator
-from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +17,9 @@ from numpy.typing import NDArray
 
 import mien
 from mien.align import five_points
-from mien.evaluation.machine import machine
 from mien.pipeline import Pipeline
 from mien.results import FaceReport
+from publish import publish
 
 PHOTO = Path(__file__).parents[1] / "examples" / "astronaut.png"
 Image = NDArray[np.uint8]
@@ -56,14 +54,8 @@ def main() -> None:
         "model": given.model,
         **{source: summary(moves) for source, moves in moved.items()},
         "not_found_in_copy": lost,
-        "machine": machine(),
-        "mien": mien.__version__,
-        "date": date.today().isoformat(),
     }
-    text = json.dumps(result, indent=1)
-    print(text)
-    if given.output is not None:
-        given.output.write_text(text + "\n")
+    publish(result, given.output)
 
 
 def copies(image: Image) -> Iterator[tuple[str, Image, Floats]]:

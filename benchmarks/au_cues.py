@@ -9,24 +9,21 @@ wide for a sentence, the answer is "undecided".
 """
 
 import argparse
-import json
 from collections import defaultdict
-from datetime import date
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-import mien
 from mien.cli.data import open_data
 from mien.datasets import pseudo_labels
 from mien.evaluation.intervals import bootstrap, percentile_interval
-from mien.evaluation.machine import machine
 from mien.evaluation.protocols import select
 from mien.methods.au_cues.attention import measure
 from mien.methods.au_cues.export import load_run
 from mien.training.faces import crop, logits
+from publish import publish
 
 Key = tuple[float, str]
 RESAMPLES = 2000
@@ -59,15 +56,9 @@ def main() -> None:
         "arms": [arm(key, runs, base) for key, runs in sorted(arms.items())],
         "baselines": baselines(next(iter(base.values()))),
         "intervals": f"95 %, bootstrap over faces of the mean over seeds, {RESAMPLES} resamples, seed 0",
-        "machine": machine(),
-        "mien": mien.__version__,
-        "date": date.today().isoformat(),
     }
     result["sentences"] = sentences(result["arms"], result["baselines"])
-    text = json.dumps(result, indent=1)
-    print(text)
-    if given.output is not None:
-        given.output.write_text(text + "\n")
+    publish(result, given.output)
 
 
 def arm(key: Key, runs: dict[int, dict[str, Any]], base: dict[int, dict[str, Any]]) -> dict[str, Any]:

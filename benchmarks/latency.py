@@ -4,7 +4,6 @@ python benchmarks/latency.py [-o benchmarks/results/latency-DATE.json]
 """
 
 import argparse
-import json
 import os
 import re
 import resource
@@ -13,7 +12,6 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from datetime import date
 from importlib.metadata import distribution
 from pathlib import Path
 from typing import Any
@@ -24,9 +22,9 @@ import numpy as np
 import mien
 from mien.align import align, to_crop_frame
 from mien.detect import YuNet
-from mien.evaluation.machine import machine
 from mien.reader import BATCH, Reader
 from mien.visibility import COVERED, hidden
+from publish import publish
 
 PHOTO = Path(__file__).parents[1] / "examples" / "astronaut.png"
 WARMUP, RUNS = 10, 200
@@ -47,14 +45,8 @@ def main() -> None:
         "installed_mb": installed_mb(),
         "model": "reader",
         "load_before": round(os.getloadavg()[0], 2),
-        "machine": machine(),
-        "mien": mien.__version__,
-        "date": date.today().isoformat(),
     }
-    text = json.dumps(result, indent=1)
-    print(text)
-    if output is not None:
-        output.write_text(text + "\n")
+    publish(result, output)
 
 
 def stages(threads: int) -> dict[str, Any]:

@@ -7,9 +7,7 @@ also occur in another split are left out. Intervals are 95 %, from a bootstrap o
 """
 
 import argparse
-import json
 from collections.abc import Callable, Sequence
-from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -18,17 +16,16 @@ import torch
 from numpy.typing import NDArray
 from torchmetrics.functional.classification import binary_auroc
 
-import mien
 from mien.align import align, compose, inverse, realigned, to_crop_frame
 from mien.cli.data import open_data
 from mien.datasets import Sample, pseudo_labels
 from mien.datasets.pseudo_labels import PseudoLabels, shown_expression
 from mien.detect import whole_picture
-from mien.evaluation.machine import machine
 from mien.facs import PROXIES
 from mien.session import Answers, Classifier
 from mien.vocabulary import ASYMMETRIES, ActionUnit, Expression
 from mien.zoo import load
+from publish import publish
 
 Floats = NDArray[np.floating]
 # What nobody trained for: how well an action unit tells an expression from the rest.
@@ -66,14 +63,8 @@ def main() -> None:
         "faces": len(rows),
         **agreement(samples, labels, np.array(rows), Classifier(load(given.model))),
         "intervals": "95 %, bootstrap over faces, seed 0",
-        "machine": machine(),
-        "mien": mien.__version__,
-        "date": date.today().isoformat(),
     }
-    text = json.dumps(result, indent=1)
-    print(text)
-    if given.output is not None:
-        given.output.write_text(text + "\n")
+    publish(result, given.output)
 
 
 def agreement(

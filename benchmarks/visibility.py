@@ -7,23 +7,20 @@ patches, with the blurred texture of another face, or in the colour of their own
 """
 
 import argparse
-import json
 from collections import defaultdict
-from datetime import date
 from pathlib import Path
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-import mien
 from mien.align import align
 from mien.cli.data import open_data
 from mien.detect import YuNet
-from mien.evaluation.machine import machine
 from mien.pipeline import Pipeline
 from mien.results import Pose
 from mien.visibility import COVERED, hidden
+from publish import publish
 
 COVERS = ("plain", "patches", "texture", "skin")
 FRONT = 20.0
@@ -60,14 +57,8 @@ def main() -> None:
         "data": Path(given.data).name,
         **{name: {"share": round(float(np.mean(said)), 3), "n": len(said)} for name, said in found.items()},
         "seed": given.seed,
-        "machine": machine(),
-        "mien": mien.__version__,
-        "date": date.today().isoformat(),
     }
-    text = json.dumps(result, indent=1)
-    print(text)
-    if given.output is not None:
-        given.output.write_text(text + "\n")
+    publish(result, given.output)
 
 
 def covered(

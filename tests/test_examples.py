@@ -1,8 +1,11 @@
 import csv
+import importlib
 import shutil
 import subprocess
 import sys
 from pathlib import Path
+
+import pytest
 
 ROOT = Path(__file__).parents[1]
 
@@ -26,10 +29,8 @@ def test_many_photos_writes_a_row_for_each_face_and_each_failure(tmp_path):
         assert [row["status"] for row in csv.DictReader(file)] == ["ok", "unreadable"]
 
 
-def test_the_command_line_page_says_what_help_says():
-    sys.path.insert(0, str(ROOT / "docs"))
-    try:
-        import write_cli
-    finally:
-        sys.path.pop(0)
-    assert write_cli.TARGET.read_text(encoding="utf-8") == write_cli.text(), "run: python docs/write_cli.py"
+@pytest.mark.parametrize("script", ["write_cli", "write_results"])
+def test_a_page_that_is_written_by_a_script_says_what_the_script_says(script, monkeypatch):
+    monkeypatch.syspath_prepend(ROOT / "docs")
+    module = importlib.import_module(script)
+    assert module.TARGET.read_text(encoding="utf-8") == module.text(), f"run: python docs/{script}.py"
