@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from pathlib import Path
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -13,23 +14,37 @@ from mien.zoo import DEFAULT, load
 
 # Larger batches are no faster a face on one core, and hold more memory.
 BATCH = 8
+_REST = frozenset({"action_units", "landmarks", "pose"})
 
 
 class Reader:
     """Gray crops to readings.
 
     model: a name of mien.zoo.MODELS, or the path of an ONNX file with a contract.   threads: of ONNX Runtime.
+    Of a model that reads expressions alone, the default reader says the rest: action units, landmarks and head pose,
+    by which the faces are also aligned. Attention is the model's own or none.
     """
 
     def __init__(self, model: str | Path = DEFAULT, threads: int = 1) -> None:
         self._classify = Classifier(load(model), threads)
+        self._rest = None if _REST & self._classify.heads else Classifier(load(DEFAULT), threads)
         self.name = str(model)
         self.size = self._classify.contract.size
 
     def __call__(self, crops: NDArray[np.uint8]) -> list[Reading]:
         """(N, size, size) uint8 gray crops to N readings."""
         batches = np.split(crops, range(BATCH, len(crops), BATCH)) if len(crops) else []
-        return [reading for batch in batches for reading in _readings(self._classify.answers(batch))]
+        return [reading for batch in batches for reading in _readings(self._answers(batch))]
+
+    def _answers(self, crops: NDArray[np.uint8]) -> Answers:
+        answers = self._classify.answers(crops)
+        if self._rest is None:
+            return answers
+        side = self._rest.contract.size
+        if side != self.size:
+            crops = np.stack([cv2.resize(crop, (side, side), interpolation=cv2.INTER_AREA) for crop in crops])
+        rest = self._rest.answers(crops)
+        return answers._replace(**{name: getattr(rest, name) for name in _REST})
 
 
 def _readings(answers: Answers) -> Iterator[Reading]:

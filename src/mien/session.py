@@ -103,7 +103,10 @@ _SHAPES = {"action_units": (24,), "landmarks": (68, 2), "pose": (3,), "attention
 
 
 class Classifier:
-    """A model file as a function: gray crops to logits over the eight expressions, and whatever else it answers."""
+    """A model file as a function: gray crops to logits over the eight expressions, and whatever else it answers.
+
+    heads: what else that is, of the fields of Answers.
+    """
 
     def __init__(self, model: bytes, threads: int = 1) -> None:
         self._session = open_session(model, threads)
@@ -115,6 +118,7 @@ class Classifier:
         if isinstance(wide := outputs["logits"][-1], int) and wide != len(self.contract.labels):
             raise ModelError(f"the model answers {wide} logits, but names {len(self.contract.labels)} labels")
         self._others = [name for name in Answers._fields if name in outputs and name != "logits"]
+        self.heads = frozenset(self._others)
         for name in self._others:
             given, wanted = outputs[name][1:], _SHAPES[name]
             if len(given) != len(wanted) or any(w and g != w for g, w in zip(given, wanted, strict=True)):
