@@ -3,8 +3,11 @@ import torch
 from torch import nn
 
 from mien.errors import InputError
+from mien.methods import se_swin, vtff
 from mien.methods.au_cues.cams import METHODS, cam
 from mien.methods.au_cues.model import Reader
+from mien.methods.se_swin.train import build as swin_network
+from mien.methods.vtff.train import build as vtff_network
 from mien.training.backbones import Residual, Timm
 from mien.vocabulary import Expression
 
@@ -178,3 +181,31 @@ def test_maps_and_stages_that_do_not_exist_are_refused():
             cam(reader, given, shown, "gradcam", stage)
     with pytest.raises(InputError, match="cannot show stage 2"):
         cam(reader, given, shown, "cam", 2)
+
+
+@pytest.mark.parametrize("method", [m for m in METHODS if m not in ("cam", "scorecam")])
+def test_the_other_methods_networks_have_maps_too(method):
+    torch.manual_seed(0)
+    small = vtff.Settings(
+        widths=(4, 8), blocks=(1, 1), strides=(2, 2), width=16, heads=2, depth=1, hidden=32, size=SIDE
+    )
+    swin = se_swin.Settings(width=8, depths=(1, 1), heads=(1, 2), window=2, size=SIDE)
+    for network, side in ((vtff_network(small), 4), (swin_network(swin), 4)):
+        maps = cam(network.eval(), faces(2), expressions(HAPPY, SAD), method)
+        assert maps.shape == (2, side, side)
+        assert maps.min() == 0
+        assert maps.amax() == pytest.approx(1)
+
+
+def test_cam_of_a_swin_is_what_it_says_itself_of_its_answer_and_is_refused_for_a_transformer_over_the_map():
+    torch.manual_seed(0)
+    swin = swin_network(se_swin.Settings(width=8, depths=(1, 1), heads=(1, 2), window=2, size=SIDE)).eval()
+    answers = swin(faces(3))
+    own = swin.looks(answers)
+    maps = cam(swin, faces(3), answers.logits.argmax(1))
+    positive = own > 0
+    for look, map_, where in zip(own, maps, positive, strict=True):
+        assert torch.corrcoef(torch.stack([look[where], map_[where]]))[0, 1] > 0.999
+    words = vtff.Settings(widths=(4, 8), blocks=(1, 1), strides=(2, 2), width=8, heads=2, depth=1, hidden=16, size=SIDE)
+    with pytest.raises(InputError, match="linear in its pooled features"):
+        cam(vtff_network(words), faces(1), expressions(HAPPY))

@@ -35,7 +35,7 @@ def test_the_published_size_ends_in_maps_of_7_by_7():
     network = paper()
     with torch.no_grad():
         answers = network(torch.randn(1, 1, 224, 224))
-    assert answers.features.shape == (1, 768, 7, 7)
+    assert answers.features[-1].shape == (1, 768, 7, 7)
     assert answers.gate.shape == (1, 768)
 
 
@@ -44,7 +44,7 @@ def test_the_presets_have_the_size_that_was_planned_and_end_in_small_maps(preset
     network = build(PRESETS[preset]).eval()
     assert count(network) / 1e6 == pytest.approx(1.27, abs=0.01)
     assert sum(p.numel() for p in network.gate.parameters()) == 9_216
-    assert network(torch.randn(2, 1, 48, 48)).features.shape == (2, 192, side, side)
+    assert network(torch.randn(2, 1, 48, 48)).features[-1].shape == (2, 192, side, side)
 
 
 def test_gating_the_map_and_pooling_is_pooling_and_gating_the_vector():
@@ -94,7 +94,7 @@ def test_the_map_of_the_answer_adds_up_to_its_logit():
     answers = network(torch.randn(4, 1, 24, 24))
     top = answers.logits.argmax(dim=1)
     rows = network.expression.weight[top]
-    raw = torch.einsum("bc,bchw->bhw", rows, answers.features)
+    raw = torch.einsum("bc,bchw->bhw", rows, answers.features[-1])
     torch.testing.assert_close(raw.mean(dim=(1, 2)) + network.expression.bias[top], answers.logits.amax(dim=1))
     assert torch.equal(network.looks(answers), raw.clamp(min=0))
 

@@ -37,14 +37,14 @@ def test_the_published_size_reads_49_words():
     network = build(PAPER).eval()
     with torch.no_grad():
         answers = network(faces(1, 224))
-    assert answers.fused.shape == answers.gate.shape == (1, 512, 7, 7)
+    assert answers.features[-1].shape == answers.gate.shape == (1, 512, 7, 7)
     assert answers.words.shape == (1, 1 + 49, 768)
 
 
 def test_the_third_stage_gives_maps_of_14_by_14():
     network = build(Settings(**vars(PAPER) | {"stage": 4, "depth": 1})).eval()
     with torch.no_grad():
-        assert network(faces(1, 224)).fused.shape == (1, 256, 14, 14)
+        assert network(faces(1, 224)).features[-1].shape == (1, 256, 14, 14)
 
 
 @pytest.mark.parametrize(("preset", "millions"), [("xs", 1.07), ("s", 2.25), ("m", 7.6)])
@@ -55,7 +55,7 @@ def test_the_presets_have_the_sizes_that_were_planned(preset, millions):
 def test_there_is_a_word_for_every_place_and_one_for_the_class():
     answers = tiny()(faces())
     assert answers.logits.shape == (3, 8)
-    assert answers.fused.shape == (3, 8, 4, 4)
+    assert answers.features[-1].shape == (3, 8, 4, 4)
     assert answers.words.shape == (3, 1 + 16, 16)
 
 
@@ -87,8 +87,8 @@ def test_a_branch_of_patterns_is_shown_the_patterns_of_the_face_and_none_where_i
 
 def test_patterns_are_taken_before_a_face_is_enlarged():
     plain, large = tiny(), tiny(enlarge=32)
-    assert plain(faces()).fused.shape[2:] == (4, 4)
-    assert large(faces()).fused.shape[2:] == (8, 8)
+    assert plain(faces()).features[-1].shape[2:] == (4, 4)
+    assert large(faces()).features[-1].shape[2:] == (8, 8)
     shown = []
     large.branches[1].register_forward_pre_hook(lambda module, given: shown.append(given[0]))
     large(faces())
@@ -141,17 +141,17 @@ def test_one_view_alone_gives_one_weight_a_channel_or_one_a_place(context, same_
 def test_simple_fusions_and_single_branches():
     x = faces()
     assert tiny(fusion="sum")(x).gate is None
-    assert tiny(fusion="concat")(x).fused.shape == (3, 8, 4, 4)
+    assert tiny(fusion="concat")(x).features[-1].shape == (3, 8, 4, 4)
     scalar = tiny(fusion="scalar")
     assert (scalar(x).gate == 0.5).all()
     assert scalar.fusion.balance.numel() == 1
     summed = tiny(fusion="sum")
     one, other = (branch(Vtff.seen(x, p))[-1] for branch, p in zip(summed.branches, (False, True), strict=True))
-    assert torch.equal(summed(x).fused, one + other)
+    assert torch.equal(summed(x).features[-1], one + other)
     for branches in ("image", "lbp"):
         single = tiny(branches=branches)
         assert single(x).gate is None
-        assert torch.equal(single(x).fused, single.branches[0](Vtff.seen(x, branches == "lbp"))[-1])
+        assert torch.equal(single(x).features[-1], single.branches[0](Vtff.seen(x, branches == "lbp"))[-1])
 
 
 def test_two_image_branches_have_as_many_parameters_as_image_and_patterns():
@@ -162,8 +162,8 @@ def test_without_an_encoder_the_fused_map_is_pooled():
     network = tiny(depth=0)
     answers = network(faces())
     assert answers.words is None
-    torch.testing.assert_close(answers.logits, network.expression(answers.fused.mean(dim=(2, 3))))
-    torch.testing.assert_close(network.looks(answers), answers.fused.mean(dim=1))
+    torch.testing.assert_close(answers.logits, network.expression(answers.features[-1].mean(dim=(2, 3))))
+    torch.testing.assert_close(network.looks(answers), answers.features[-1].mean(dim=1))
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,6 @@
-"""Class-activation maps: which parts of a face spoke for an expression.
+"""Class-activation maps: which parts of a face spoke for an expression, in any network of mien.
+
+A network answers (B, 1, S, S) faces with `logits` and, as `features`, its feature maps, the earliest first.
 
 Plain CAM (Zhou et al., 2016) is ours; the others are those of the library grad-cam, on maps of a stage's own size.
 
@@ -16,7 +18,6 @@ from torch import Tensor, nn
 
 from mien.errors import InputError
 from mien.extras import optional
-from mien.methods.au_cues.model import Answers, Reader
 
 # Each method and the library's class; CAM needs none.
 METHODS = {
@@ -29,7 +30,9 @@ METHODS = {
 }
 
 
-def cam(network: Reader, faces: Tensor, expressions: Tensor, method: str = "cam", stage: int | None = None) -> Tensor:
+def cam(
+    network: nn.Module, faces: Tensor, expressions: Tensor, method: str = "cam", stage: int | None = None
+) -> Tensor:
     """What spoke for one expression a face, (B, h, w) from 0 to 1; 0 all over where nothing did.
 
     The network is put in evaluation mode, and its gradients are cleared.
@@ -48,38 +51,44 @@ def cam(network: Reader, faces: Tensor, expressions: Tensor, method: str = "cam"
 
 
 @torch.no_grad()
-def _plain(network: Reader, faces: Tensor, expressions: Tensor, stage: int | None) -> Tensor:
-    answers: Answers = network.eval()(faces)
-    if stage not in (None, len(answers.features)):
-        raise InputError(f"CAM weighs the last stage, {len(answers.features)}, and cannot show stage {stage}")
-    rows = network.expression.weight[expressions]  # (B, C)
-    return torch.einsum("bc,bchw->bhw", rows, answers.features[-1])
+def _plain(network: nn.Module, faces: Tensor, expressions: Tensor, stage: int | None) -> Tensor:
+    answers = network.eval()(faces)
+    head: Any = network.get_submodule("expression")
+    features = answers.features
+    if stage not in (None, len(features)):
+        raise InputError(f"CAM weighs the last stage, {len(features)}, and cannot show stage {stage}")
+    pooled = features[-1].mean(dim=(2, 3))  # (B, C)
+    if pooled.shape[1] != head.in_features or not torch.allclose(head(pooled), answers.logits, atol=1e-3):
+        raise InputError("CAM is defined for a network whose logits are linear in its pooled features; take gradcam")
+    rows: Tensor = head.weight[expressions]  # (B, C)
+    return torch.einsum("bc,bchw->bhw", rows, features[-1])
 
 
 class _Logits(nn.Module):
-    """A reader as the library wants a model: logits alone, and a module, `tap`, that the features of a stage pass.
+    """A network as the library wants a model: logits alone, and a module, `tap`, that the features of a stage pass.
 
     The tap is called with the very tensor that later layers were given, so that gradients arrive at it, whatever the
     backbone. No hook touches the backbone itself.
     """
 
-    def __init__(self, network: Reader, stage: int | None) -> None:
+    def __init__(self, network: nn.Module, stage: int | None) -> None:
         super().__init__()
         self.network, self.stage, self.tap = network, stage, nn.Identity()
 
     def forward(self, faces: Tensor) -> Tensor:
-        answers: Answers = self.network(faces)
+        answers = self.network(faces)
         count = len(answers.features)
         number = count if self.stage is None else self.stage
         if not 1 <= number <= count:
-            raise InputError(f"the backbone has stages 1 to {count}, not {number}")
+            raise InputError(f"the network has stages 1 to {count}, not {number}")
         # Score-CAM runs the network again for every channel, without gradients, and the library keeps all it sees.
         if torch.is_grad_enabled():
             self.tap(answers.features[number - 1])
-        return answers.logits
+        logits: Tensor = answers.logits
+        return logits
 
 
-def _by_library(network: Reader, faces: Tensor, expressions: Tensor, method: str, stage: int | None) -> Tensor:
+def _by_library(network: nn.Module, faces: Tensor, expressions: Tensor, method: str, stage: int | None) -> Tensor:
     library = optional("pytorch_grad_cam", "train")
     target = optional("pytorch_grad_cam.utils.model_targets", "train").ClassifierOutputTarget
     model = _Logits(network, stage)

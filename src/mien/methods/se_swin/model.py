@@ -22,12 +22,12 @@ TINY = "swin_tiny_patch4_window7_224"
 class Answers(NamedTuple):
     """What the network says of B faces.
 
-    logits: (B, 8) in Expression order.   features: (B, C, h, w), the last map, normalized and gated.
+    logits: (B, 8) in Expression order.   features: the last map alone, (B, C, h, w), normalized and gated.
     gate: (B, C), what each channel of the last map was multiplied with; None without a gate there.
     """
 
     logits: Tensor
-    features: Tensor
+    features: list[Tensor]
     gate: Tensor | None
 
 
@@ -95,12 +95,13 @@ class SeSwin(nn.Module):
         factors = None if self.gate is None else self.gate(x)
         if factors is not None:
             x = x * factors[:, None, None]
-        return Answers(self.expression(x.mean(dim=(1, 2))), x.permute(0, 3, 1, 2), factors)
+        maps = x.permute(0, 3, 1, 2)  # (B, C, h, w)
+        return Answers(self.expression(maps.mean(dim=(2, 3))), [maps], factors)
 
     def looks(self, answers: Answers) -> Tensor:
         """(B, h, w), what each place adds to the logit of the answer: the class-activation map, not below 0."""
         rows = self.expression.weight[answers.logits.argmax(dim=1)]  # (B, C)
-        return torch.einsum("bc,bchw->bhw", rows, answers.features).clamp(min=0)
+        return torch.einsum("bc,bchw->bhw", rows, answers.features[-1]).clamp(min=0)
 
 
 def swin_tiny(size: int, drop_path: float, weights: str = "") -> SwinTransformer:

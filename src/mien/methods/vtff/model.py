@@ -30,13 +30,13 @@ CONTEXTS = ("both", "global", "local")
 class Answers(NamedTuple):
     """What the network says of B faces.
 
-    logits: (B, 8) in Expression order.   fused: (B, C, h, w).   gate: (B, C, h, w), the weight of the first branch,
-    None where the fusion has none.   words: (B, 1 + P, D), the class token and the words as the last layer of the
-    encoder is given them, None without an encoder.
+    logits: (B, 8) in Expression order.   features: the fused map alone, (B, C, h, w).   gate: (B, C, h, w), the weight
+    of the first branch, None where the fusion has none.   words: (B, 1 + P, D), the class token and the words as the
+    last layer of the encoder is given them, None without an encoder.
     """
 
     logits: Tensor
-    fused: Tensor
+    features: list[Tensor]
     gate: Tensor | None
     words: Tensor | None
 
@@ -152,14 +152,14 @@ class Vtff(nn.Module):
         fused, gate = self.fusion(*maps) if self.fusion is not None else (maps[0], None)  # (B, C, h, w)
         if not len(self.encoder):
             pooled = self.dropout(fused.mean(dim=(2, 3)))  # (B, C)
-            return Answers(self.expression(pooled), fused, gate, None)
+            return Answers(self.expression(pooled), [fused], gate, None)
         words = self.project(fused.flatten(2).transpose(1, 2))  # (B, P, D)
         words = torch.cat([self.cls.expand(words.shape[0], -1, -1), words], dim=1)  # (B, 1 + P, D)
         words = self.dropout(words + self.position)
         for layer in self.encoder[:-1]:
             words = layer(words)
         read = self.norm(self.encoder[-1](words)[:, 0])  # (B, D)
-        return Answers(self.expression(read), fused, gate, words)
+        return Answers(self.expression(read), [fused], gate, words)
 
     def looks(self, answers: Answers) -> Tensor:
         """(B, h, w), how much the class token attends to each word in the last layer, mean over heads.
@@ -167,13 +167,13 @@ class Vtff(nn.Module):
         Without an encoder the mean of the fused channels.
         """
         if answers.words is None:
-            return answers.fused.mean(dim=1)
+            return answers.features[-1].mean(dim=1)
         layer: Any = self.encoder[-1]
         attention, (batch, count, _) = layer.attn, answers.words.shape
         both = attention.qkv(layer.norm1(answers.words)).reshape(batch, count, 3, attention.num_heads, -1)
         query, keys = both[:, 0, 0], both[:, 1:, 1]  # (B, J, D/J), (B, P, J, D/J)
         scores: Tensor = torch.einsum("bjd,bpjd->bjp", query, keys) * attention.scale
-        return scores.softmax(dim=-1).mean(dim=1).reshape(batch, *answers.fused.shape[2:])
+        return scores.softmax(dim=-1).mean(dim=1).reshape(batch, *answers.features[-1].shape[2:])
 
     @staticmethod
     def seen(faces: Tensor, pattern: bool, erased: Tensor | None = None) -> Tensor:
