@@ -1,3 +1,4 @@
+import dataclasses
 from types import SimpleNamespace
 
 import cv2
@@ -51,6 +52,24 @@ def test_accuracy_recall_and_counts_are_those_counted_by_hand():
     assert result["per_class"]["anger"]["recall"] is None
     assert result["confusion"][1][2] == 1
     assert result["accuracy"]["low"] <= 0.75 <= result["accuracy"]["high"]
+
+
+def test_the_answer_to_each_face_is_kept_without_duplicates():
+    data = [sample(1, clear(1)), sample(2, clear(1)), sample(3, clear(3), duplicate=True), sample(2, clear(2))]
+    kept = evaluate(Brightness(), data, resamples=50)["answers"]
+    assert (kept["labels"], kept["answers"]) == ("112", "122")
+
+
+def test_each_group_has_a_score_of_its_own_and_faces_without_one_count_in_none():
+    groups = ("a", "a", "b", None)
+    shades = (1, 2, 2, 2)
+    data = [
+        dataclasses.replace(sample(shade, clear(1)), group=group) for shade, group in zip(shades, groups, strict=True)
+    ]
+    result = evaluate(Brightness(), data, resamples=50)
+    found = {group: (scores["n"], scores["accuracy"]["value"]) for group, scores in result["groups"].items()}
+    assert found == {"a": (2, 0.5), "b": (1, 0.0)}
+    assert "groups" not in evaluate(Brightness(), [sample(1, clear(1))], resamples=50)
 
 
 def test_rows_are_dropped_for_a_reason_that_is_counted():

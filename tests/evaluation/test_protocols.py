@@ -11,6 +11,7 @@ from mien.evaluation.protocols import (
     CLASSES,
     RULES,
     cross_entropy,
+    folds,
     majority,
     multi_target,
     probability,
@@ -269,3 +270,23 @@ def test_an_empty_dataset_selects_nothing():
 def test_a_protocol_that_does_not_exist_lists_those_that_do():
     with pytest.raises(InputError, match="no protocol 'plurality'; the rules are majority, cross-entropy"):
         select([], "plurality")
+
+
+def test_folds_keep_every_subject_together_and_test_each_once():
+    subjects = [f"S{i % 7}" for i in range(40)]
+    pairs = folds(subjects, 3, seed=1)
+    assert sorted(np.concatenate([test for _, test in pairs]).tolist()) == list(range(40))
+    for train, test in pairs:
+        assert len(train) + len(test) == 40
+        assert not {subjects[i] for i in train} & {subjects[i] for i in test}
+        assert 2 <= len({subjects[i] for i in test}) <= 3
+    again = folds(subjects, 3, seed=1)
+    assert all(np.array_equal(a[1], b[1]) for a, b in zip(pairs, again, strict=True))
+    assert any(not np.array_equal(a[1], b[1]) for a, b in zip(pairs, folds(subjects, 3, seed=2), strict=True))
+
+
+def test_folds_need_subjects_and_enough_of_them():
+    with pytest.raises(InputError, match="sample 1 names no subject"):
+        folds(["a", None], 2)
+    with pytest.raises(InputError, match="of which there are 2"):
+        folds(["a", "b", "a"], 3)

@@ -112,6 +112,11 @@ def summary(result: dict[str, Any]) -> Table:
     for name, values in result["per_class"].items():
         if values["n"]:
             row(f"{name} (n = {values['n']})", lambda r, name=name: interval(r["per_class"][name], "recall"))
+    if "groups" in result:
+        table.add_section()
+        table.add_row("accuracy % by group")
+        for name, values in result["groups"].items():
+            table.add_row(f"{name} (n = {values['n']})", interval(values["accuracy"]))
     table.add_section()
     row("images", lambda r: str(r["n"]))
     dropped = ", ".join(f"{count} {reason}" for reason, count in result["dropped"].items() if count)

@@ -36,7 +36,8 @@ def evaluate(
     """Score a classifier on every sample that the protocol keeps; see `scores` for what a result holds.
 
     The numbers at the top leave out samples marked as duplicates of another split; `with_duplicates` has them all.
-    `answers` keeps the answer to each face, for mien.evaluation.compare.
+    `answers` keeps the answer to each face, for mien.evaluation.compare. Where samples have a group, such as the data
+    set of a hybrid that they come from, `groups` has n, accuracy, macro F1 and mean recall of each.
     detect: find the face in each picture first; left out, every picture is one face already.
     cross_fit: refit the calibration on random halves, so many times, and score each on the half that it did not see.
     Classes that the dataset's `expressions` lack are masked and the rest renormalised. InputError when nothing is kept.
@@ -79,6 +80,12 @@ def evaluate(
     sources = [sample.source for sample, keep in zip(samples, clean, strict=True) if keep]
     result["answers"] = kept(sources, labels[clean], probabilities[clean].argmax(axis=1))
     result |= {"masked": [e.label for e in masked], "unknown_to_model": _unknown(classify), "seed": seed}
+    groups = np.array([sample.group or "" for sample in samples])[clean]
+    if groups.any():
+        result["groups"] = {
+            group: _group(labels[clean][groups == group], probabilities[clean][groups == group], resamples, seed)
+            for group in np.unique(groups[groups != ""]).tolist()
+        }
     if detect is not None:
         result["no_face_found"] = sum(missed)
     if cross_fit:
@@ -87,6 +94,11 @@ def evaluate(
         result["cross_fit"] |= scores(labels[clean], answers, resamples=resamples, seed=seed)
     result["with_duplicates"] = scores(labels, probabilities[None], resamples=resamples, seed=seed)
     return result
+
+
+def _group(labels: NDArray[np.integer], probabilities: Floats, resamples: int, seed: int) -> dict[str, Any]:
+    whole = scores(labels, probabilities[None], resamples=resamples, seed=seed)
+    return {key: whole[key] for key in ("n", "accuracy", "macro_f1", "mean_recall", "ece")}
 
 
 def credited(selection: Selection, probabilities: Floats) -> NDArray[np.int64]:

@@ -149,6 +149,25 @@ def select(
     return Selection(samples, np.array(values, np.float32).reshape(-1, CLASSES), name, dict(sorted(dropped.items())))
 
 
+def folds(subjects: Sequence[str | None], count: int, seed: int = 0) -> list[tuple[NDArray[np.intp], NDArray[np.intp]]]:
+    """Subject-exclusive folds: (train, test) indices, `count` times, so that nobody is in both of a pair.
+
+    subjects: of each sample; every subject is tested once. InputError when one is unknown, or there are fewer subjects
+    than folds.
+    """
+    unknown = [i for i, subject in enumerate(subjects) if subject is None]
+    if unknown:
+        raise InputError(f"sample {unknown[0]} names no subject, so folds cannot keep people apart")
+    people = np.unique(np.array(subjects, str))
+    if not 2 <= count <= len(people):
+        raise InputError(f"{count} folds need at least 2 folds and as many subjects, of which there are {len(people)}")
+    fold_of = dict(
+        zip(np.random.default_rng(seed).permutation(people).tolist(), np.arange(len(people)) % count, strict=True)
+    )
+    fold = np.array([fold_of[str(subject)] for subject in subjects])
+    return [(np.flatnonzero(fold != k), np.flatnonzero(fold == k)) for k in range(count)]
+
+
 def _votes(sample: Sample) -> NDArray[np.uint8]:
     """The sample's votes, or ten for its one label; none where it has neither."""
     if sample.votes is not None:
