@@ -2,10 +2,10 @@
 
 python benchmarks/au_cues.py KIND:PATH LABELS.parquet RUN [RUN ...] [-o FILE.json]
 
-Each RUN is a finished folder of `mien train au-cues`; runs are grouped by attention weight and kind of map, and
-compared with those of weight 0, without heads and of the same seeds, face by face. They were not trained on these faces; LABELS have
-their landmarks. The four sentences are the acceptance points that were fixed before the runs; where an interval is too
-wide for a sentence, the answer is "undecided".
+Each RUN is a finished folder of `mien train au-cues`; runs are grouped by attention weight, kind of map and heads, and
+compared with those of weight 0, without heads and of the same seeds, face by face. They were not trained on these
+faces; LABELS have their landmarks. The four sentences are the acceptance points that were fixed before the runs; where
+an interval is too wide for a sentence, the answer is "undecided".
 """
 
 import argparse
