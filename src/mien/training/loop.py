@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+import torch._inductor.config as inductor
 from lightning.fabric import Fabric
 from safetensors.torch import save_file
 from torch import Tensor, nn
@@ -102,7 +103,7 @@ def fit(
     if resume and checkpoint.is_file():
         state["epoch"] = fabric.load(checkpoint, state, weights_only=True).get("epoch", state["epoch"])
     _shorten_log(folder, state["epoch"])
-    forward: Any = torch.compile(wrapped) if schedule.compile else wrapped
+    forward: Any = _compiled(wrapped) if schedule.compile else wrapped
     for epoch in range(state["epoch"], schedule.epochs):
         # The draws of an epoch depend on its number alone, so that a resumed run repeats them.
         torch.manual_seed(schedule.seed * 100_003 + epoch)
@@ -121,6 +122,12 @@ def fit(
     trained = averaged.module.eval()
     save_file({k: v.contiguous() for k, v in trained.state_dict().items()}, folder / "model.safetensors")
     return trained
+
+
+def _compiled(model: nn.Module) -> Any:
+    # Its own generator of random numbers, on a CPU, takes as long for dropout as the convolutions take.
+    inductor.fallback_random = True
+    return torch.compile(model)
 
 
 def faster_precision(model: nn.Module, batch: Batch, loss_of: LossOf, steps: int = 5) -> str:

@@ -110,7 +110,6 @@ def test_in_a_shifted_window_parts_that_are_no_neighbours_do_not_attend_to_each_
     block = build(PRESETS["s"]).eval().swin.layers[0].blocks[1]
     assert block.shift_size == (3, 3)
     seen = []
-    block.attn.fused_attn = False
     block.attn.softmax.register_forward_hook(lambda module, given, output: seen.append(output))
     block(torch.randn(1, 24, 24, 48))
     (attention,) = seen  # (windows, heads, 36, 36)

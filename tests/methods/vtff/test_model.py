@@ -63,7 +63,6 @@ def test_the_class_token_looks_as_the_encoder_itself_does():
     network = tiny().eval()
     answers, seen = network(faces()), []
     layer = network.encoder[-1].attn
-    layer.fused_attn = False
     layer.attn_drop.register_forward_hook(lambda module, given, output: seen.append(output))
     network(faces())
     (attention,) = seen  # (B, heads, 1 + P, 1 + P)

@@ -12,7 +12,7 @@ from timm.models.swin_transformer import SwinTransformer
 from torch import Tensor, nn
 
 from mien.errors import InputError
-from mien.training.backbones import load_tensors
+from mien.training.backbones import load_tensors, plain_attention
 from mien.vocabulary import Expression
 
 GATES = ("none", "head", "stages", "constant")
@@ -75,6 +75,7 @@ class SeSwin(nn.Module):
         if se not in GATES:
             raise InputError(f"se is one of {', '.join(GATES)}, not {se!r}")
         self.swin = swin
+        plain_attention(swin)
         widths = [int(info["num_chs"]) for info in swin.feature_info]
         channels = widths[-1]
         heads = {"head": Gate(channels, reduction), "constant": Constant(channels)}

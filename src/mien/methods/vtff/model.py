@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from mien.errors import InputError
 from mien.methods.vtff.lbp import lbp
-from mien.training.backbones import load_tensors
+from mien.training.backbones import load_tensors, plain_attention
 from mien.training.faces import MEAN, STD
 from mien.vocabulary import Expression
 
@@ -139,6 +139,7 @@ class Vtff(nn.Module):
         self.dropout = nn.Dropout(dropout)
         ratio = hidden / width
         self.encoder = nn.ModuleList(Block(width, heads, ratio, qkv_bias=True, proj_drop=dropout) for _ in range(depth))
+        plain_attention(self.encoder)
         last = width if depth else channels
         self.norm = nn.LayerNorm(last) if depth else nn.Identity()
         self.expression = nn.Linear(last, len(Expression))
