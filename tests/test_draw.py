@@ -1,12 +1,13 @@
 import itertools
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from mien.draw import COLORS, DOTTED, STYLES, TYPE, Style, arrange, draw, percent, why
-from mien.results import ActionUnits, Face, FaceReport, ImageReport
-from mien.vocabulary import Expression
+from mien.draw import COLORS, DOTTED, STYLES, TYPE, Style, answers, arrange, draw, percent, why
+from mien.results import ActionUnits, Answer, AnswerStatus, Attributes, Face, FaceReport, ImageReport
+from mien.vocabulary import Attribute, Expression
 from tests.helpers import bare_report, full_report, scores, units
 
 HAPPY = {Expression.HAPPINESS: 0.93, Expression.NEUTRAL: 0.05, Expression.SURPRISE: 0.02}
@@ -258,3 +259,22 @@ def test_reasons_are_one_more_line_where_there_is_room_and_go_first_where_there_
     image = photo(1200, 800)
     assert arrange(a_report(image, *row), 21)[0] == arrange(a_report(image, *bare), 21)[0]
     assert type_drawn(*row) == type_drawn(*bare)
+
+
+def scanned(face: FaceReport, **values: str | None) -> FaceReport:
+    """The face, about which a model answered these by name; None is no answer."""
+    given = {
+        Attribute(name): Answer(value, AnswerStatus.OK if value else AnswerStatus.REFUSED)
+        for name, value in values.items()
+    }
+    return replace(face, attributes=Attributes(given, "a model", "face-1", 0))
+
+
+def test_what_a_scan_adds_is_one_more_line_of_the_plate():
+    face = a_face(500, 300, 550, 360)
+    asked = scanned(face, age="20-39", gender="female", race=None)
+    assert answers(asked) == "20-39, female"
+    assert answers(scanned(face, expression="happiness")) == answers(face) == "", "nothing that is not there already"
+    assert answers(scanned(face, expression="fear")) == "fear"
+    image = photo(1200, 800)
+    assert type_in(draw(image, a_report(image, asked))) > 1.1 * type_in(draw(image, a_report(image, face)))

@@ -16,8 +16,8 @@ import mien
 from mien.errors import InputError
 from mien.html import STRENGTH, page, pose_in_words
 from mien.images import read_image
-from mien.results import Face, FaceReport, Hidden, ImageReport, Outcome, Pose
-from mien.vocabulary import Expression
+from mien.results import Answer, AnswerStatus, Attributes, Face, FaceReport, Hidden, ImageReport, Outcome, Pose
+from mien.vocabulary import CAVEAT, Attribute, Expression
 from tests.helpers import ASTRONAUT, bare_report, full_report, noise, scores, units
 
 POINTS = np.array([[60, 50], [90, 50], [75, 65], [65, 80], [85, 80]], np.float32)
@@ -494,3 +494,38 @@ def test_the_page_says_that_evidence_and_heat_map_prove_no_cause():
     text = Page(page([a_photo(full_report())])).text
     assert "compares measured action units with FACS prototypes" in text
     assert "the mean activation of its last aligned layer. Neither proves a cause." in text
+
+
+def answered(asked: Attribute, answer: Answer, **other: str) -> Attributes:
+    return Attributes(
+        {asked: answer}, BREAKING_OUT, "face-1", 0, rationale=other.get("rationale"), problem=other.get("problem")
+    )
+
+
+def test_a_card_says_what_a_scan_was_asked_and_answered_or_why_not():
+    given = answered(Attribute.GENDER, Answer("female", AnswerStatus.OK, 0.9), rationale="<i>a scarf")
+    (card,) = cards(page([an_outcome(full_report(attributes=given))]))
+    assert "gender: female , 90 %" in card
+    assert "&lt;i&gt;a scarf" in card
+    failed = answered(Attribute.EXPRESSION, Answer(None, AnswerStatus.TRANSPORT_ERROR), problem="<refused>")
+    (card,) = cards(page([an_outcome(full_report(attributes=failed))]))
+    assert "expression: no answer (transport error)" in card
+    assert "&lt;refused&gt;" in card
+    assert "Asked of" not in cards(page([an_outcome(full_report())]))[0]
+
+
+def test_the_caveat_is_on_the_page_once_when_it_applies():
+    gender = full_report(attributes=answered(Attribute.GENDER, Answer("female", AnswerStatus.OK)))
+    fear = full_report(attributes=answered(Attribute.EXPRESSION, Answer("fear", AnswerStatus.OK)))
+    assert page([an_outcome(gender, gender)]).count(CAVEAT) == 1
+    assert CAVEAT not in page([an_outcome(fear)])
+
+
+def test_a_scan_that_found_nobody_or_somebody_without_a_face_says_so():
+    nobody = Outcome("a.jpg", ImageReport((9, 9), (), "reader", target=BREAKING_OUT))
+    assert f"Nobody here was said to be: {BREAKING_OUT}" in Page(page([nobody])).text
+    stranger = answered(Attribute.EXPRESSION, Answer("fear", AnswerStatus.OK))
+    source = page([Outcome("a.jpg", ImageReport((9, 9), (), "reader", unmatched=(stranger,)))])
+    assert "whose face was not found" in Page(source).text
+    assert "fear" in Page(source).text
+    assert Page(source).open == []

@@ -5,8 +5,20 @@ import numpy as np
 import pytest
 
 from mien.errors import InputError
-from mien.results import ActionUnits, ExpressionScores, Face, FaceReport, Hidden, ImageReport, Pose, Reading
-from mien.vocabulary import ActionUnit, Expression
+from mien.results import (
+    ActionUnits,
+    Answer,
+    AnswerStatus,
+    Attributes,
+    ExpressionScores,
+    Face,
+    FaceReport,
+    Hidden,
+    ImageReport,
+    Pose,
+    Reading,
+)
+from mien.vocabulary import ActionUnit, Attribute, Expression
 
 SCORES = ExpressionScores(np.array([0.1, 0.5, 0.05, 0.1, 0.05, 0.1, 0.1, 0.0], np.float32))
 POINTS = np.array([[1, 1], [3, 1], [2, 2], [1, 3], [3, 3]], np.float32)
@@ -108,3 +120,31 @@ def test_a_reading_of_another_shape_is_refused():
         ActionUnits(np.zeros(20), np.zeros(3))
     with pytest.raises(InputError, match="landmarks of shape"):
         Reading(SCORES, landmarks=np.full((68, 2), np.nan))
+
+
+AGE = Answer("20-39", AnswerStatus.OK, 1 / 3)
+ASKED = Attributes({Attribute.AGE: AGE, Attribute.RACE: Answer(None, AnswerStatus.REFUSED)}, "openai:m", "face-1", 3)
+
+
+def test_the_status_of_several_answers_is_the_worst_of_them():
+    assert AGE.status == "ok"
+    assert ASKED.status is AnswerStatus.REFUSED
+    assert Attributes({}, "m", "face-1", 0).status is AnswerStatus.EMPTY
+
+
+def test_the_json_form_of_what_was_asked_names_each_attribute():
+    asked = dataclasses.replace(REPORT, attributes=ASKED).to_dict()["attributes"]
+    assert json.loads(json.dumps(asked)) == asked
+    assert asked["answers"]["age"] == {"value": "20-39", "status": "ok", "confidence": 0.3333, "scores": None}
+    assert asked["answers"]["race"]["value"] is None
+    assert REPORT.to_dict()["attributes"] is None
+
+
+def test_a_picture_whose_scan_found_nobody_says_which_way():
+    repaired = Attributes({Attribute.AGE: Answer("20-39", AnswerStatus.REPAIRED)}, "m", "target-1", 0)
+    late = Attributes({Attribute.AGE: Answer(None, AnswerStatus.TIMEOUT)}, "m", "target-1", 0)
+    assert ImageReport((3, 4), (), target="x").status == "no_match"
+    assert ImageReport((3, 4), (), target="x", unmatched=(repaired,)).status == "ok"
+    assert ImageReport((3, 4), (), unmatched=(late,)).status == "timeout"
+    assert ImageReport((3, 4), (), unmatched=(late,)).to_dict()["unmatched"][0]["status"] == "timeout"
+    assert "unmatched" not in ImageReport((3, 4), ()).to_dict()

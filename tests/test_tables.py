@@ -7,8 +7,8 @@ import pytest
 
 from mien import tables
 from mien.errors import InputError
-from mien.results import ExpressionScores, Face, Hidden, ImageReport, Outcome, Pose
-from mien.vocabulary import ActionUnit, Expression
+from mien.results import Answer, AnswerStatus, Attributes, ExpressionScores, Face, Hidden, ImageReport, Outcome, Pose
+from mien.vocabulary import ActionUnit, Attribute, Expression
 from tests.helpers import bare_report, full_report, units
 
 HAPPY = np.array([0.05, 0.9, 0.01, 0.01, 0.01, 0.005, 0.005, 0.01], np.float32)
@@ -208,3 +208,42 @@ def test_an_openface_table_can_be_written_and_read(tmp_path, ending):
         assert [row["success"] for row in back] == [1, 1, 0, 0]
         assert back[0]["AU12_r"] is None
     assert list(back[0]) == list(tables.OPENFACE_COLUMNS)
+
+
+def scanned(*asked, **answers):
+    """Attributes that answer 20-39 and female, and have no answer otherwise; answers: others, by name."""
+    known = {"age": Answer("20-39", AnswerStatus.OK, 0.8), "gender": Answer("female", AnswerStatus.REPAIRED)} | answers
+    refused = Answer(None, AnswerStatus.REFUSED)
+    return Attributes({a: known.get(a.value, refused) for a in asked}, "openai:m", "face-1", 7)
+
+
+def test_columns_of_a_scan_are_there_only_for_what_was_asked_of_any_face(tmp_path):
+    bare = Outcome("a.jpg", ImageReport((512, 512), (full_report(),), "reader"))
+    asked = scanned(Attribute.AGE, Attribute.EXPRESSION)
+    both = Outcome("b.jpg", ImageReport((512, 512), (full_report(attributes=asked),), "reader"))
+    assert list(tables.rows(bare)[0]) == list(tables.COLUMNS)
+    for ending in (".csv", ".parquet"):
+        tables.WRITERS[ending]([bare, both, FAILED], tmp_path / f"t{ending}")
+    with (tmp_path / "t.csv").open(newline="") as file:
+        back = list(csv.DictReader(file))
+    assert list(back[0])[len(tables.COLUMNS) :] == [
+        "scan_expression", "scan_expression_confidence", "scan_expression_status",
+        "age", "age_confidence", "age_status", "scan_model", "scan_prompt", "scan_seed",
+    ]  # fmt: skip
+    assert [row["age"] for row in back] == ["", "20-39", ""]
+    typed = pyarrow.parquet.read_table(tmp_path / "t.parquet").to_pylist()
+    assert [row["age_confidence"] for row in typed] == [None, 0.8, None]
+    assert typed[1]["scan_seed"] == 7
+    assert typed[1]["expression"] == "happiness"
+
+
+def test_an_attribute_without_an_answer_is_null_and_its_status_says_why():
+    row = one_row(attributes=scanned(Attribute.GENDER, Attribute.RACE))
+    assert (row["gender"], row["gender_confidence"], row["gender_status"]) == ("female", None, "repaired")
+    assert (row["race"], row["race_status"]) == (None, "refused")
+
+
+def test_an_answer_about_nobody_found_is_a_row_without_a_face():
+    report = ImageReport((9, 9), (), "reader", target="x", unmatched=(scanned(Attribute.AGE),))
+    (row,) = tables.rows(Outcome("a.jpg", report))
+    assert (row["face"], row["FaceRectX"], row["age"], row["status"]) == (None, None, "20-39", "ok")

@@ -1,7 +1,7 @@
 import pytest
 
 from mien.errors import InputError
-from mien.vocabulary import Expression, expression
+from mien.vocabulary import Attribute, Expression, attribute, expression
 
 
 def test_expressions_stand_in_ferplus_order():
@@ -42,3 +42,15 @@ def test_any_other_word_is_refused_and_the_eight_are_listed(word):
         expression(word)
     assert repr(word) in str(caught.value)
     assert all(e.label in str(caught.value) for e in Expression)
+
+
+def test_attributes_have_their_labels_and_all_but_expression_are_sensitive():
+    assert Attribute.EXPRESSION.labels == tuple(e.label for e in Expression)
+    assert [len(a.labels) for a in Attribute] == [8, 5, 2, 7]
+    assert [a.value for a in Attribute if a.sensitive] == ["age", "gender", "race"]
+
+
+def test_an_attribute_is_named_by_its_word():
+    assert attribute(" Age ") is Attribute.AGE
+    with pytest.raises(InputError, match="expression, age, gender, race"):
+        attribute("height")

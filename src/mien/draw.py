@@ -103,6 +103,12 @@ def why(face: FaceReport) -> str:
     return " ".join(f"AU{cue.unit:d}" for cue in evidence(face.action_units, face.expression.top).supporting[:3])
 
 
+def answers(face: FaceReport) -> str:
+    """What a scan adds to the reader's expression: "20-39, female", another expression; "" when it adds nothing."""
+    said = face.attributes.answers.values() if face.attributes is not None else ()
+    return ", ".join(a.value for a in said if a.value is not None and a.value != face.expression.top.label)
+
+
 def arrange(report: ImageReport, unit: float) -> tuple[Style, NDArray[np.float64]]:
     """The fullest style in which every plate finds room, and the (N, 2) upper left corners of the plates.
 
@@ -174,6 +180,8 @@ def _lines(face: FaceReport, number: int, form: str) -> list[Line]:
             lines.append(Line("", e.label, percent(face.expression[e]), face.expression[e], COLORS[e], 0.85))
     if form == "why" and (units := why(face)):
         lines.append(Line(word=units.replace(" ", "  "), size=0.85))  # the type's own space is narrow
+    if form in ("three", "why") and (said := answers(face)):
+        lines.append(Line(word=said, size=0.85))
     return lines
 
 

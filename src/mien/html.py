@@ -26,8 +26,8 @@ from mien import draw, zoo
 from mien.draw import COLORS
 from mien.explain import SPEAKS, Cue, evidence, heat_map, side
 from mien.facs import PROTOTYPES, PROXIES, band
-from mien.results import ActionUnits, FaceReport, ImageReport, Outcome, Pose
-from mien.vocabulary import ActionUnit, Expression
+from mien.results import ActionUnits, Attributes, FaceReport, ImageReport, Outcome, Pose
+from mien.vocabulary import CAVEAT, ActionUnit, Expression
 
 # The embedded picture: its longest and shortest long side in pixels, and what its JPEG may weigh.
 LONGEST, SHORTEST, MAX_BYTES = 1280, 640, 800_000
@@ -70,7 +70,8 @@ def page(outcomes: Sequence[Outcome], command: str = "") -> str:
         contents=_contents(outcomes) if len(outcomes) > 1 else "",
         pictures="\n".join(_picture(outcome, i, len(outcomes) > 1) for i, outcome in enumerate(outcomes, start=1)),
         models=_models(outcomes),
-        reasons=_part("reasons.html") if _explained(outcomes) else "",
+        reasons=(_part("reasons.html") if _explained(outcomes) else "")
+        + (f"<p>{CAVEAT}</p>" if _taken(outcomes) else ""),
         version=mien.__version__,
         command=f" by <code>{_text(command)}</code>" if command else "",
         json=_json([outcome.to_dict() for outcome in outcomes]),
@@ -81,6 +82,14 @@ def _explained(outcomes: Sequence[Outcome]) -> bool:
     """Whether the reader said more of any face than its expression."""
     faces = [face for outcome in outcomes if outcome.report for face in outcome.report.faces]
     return any(face.action_units is not None or face.attention is not None for face in faces)
+
+
+def _taken(outcomes: Sequence[Outcome]) -> bool:
+    """Whether a scan asked who anybody is taken for."""
+    reports = [outcome.report for outcome in outcomes if outcome.report]
+    scans = [face.attributes for report in reports for face in report.faces if face.attributes]
+    strangers = [answered for report in reports for answered in report.unmatched]
+    return any(attribute.sensitive for answered in (*scans, *strangers) for attribute in answered.answers)
 
 
 def _contents(outcomes: Sequence[Outcome]) -> str:
@@ -112,7 +121,8 @@ def _picture(outcome: Outcome, number: int, named: bool) -> str:
     else:
         size = f"{report.size[1]} × {report.size[0]} px"
         heading, facts = _faces(len(report.faces)).capitalize(), size
-        cards = "\n".join(_card(outcome, face, number, i) for i, face in enumerate(report.faces, start=1)) or NO_FACE
+        cards = "\n".join(_card(outcome, face, number, i) for i, face in enumerate(report.faces, start=1))
+        cards = (cards + _strangers(report)) or (NO_FACE if report.target is None else _nobody(report.target))
     if named:
         heading, facts = _text(outcome.name), f"{heading}, {facts}" if facts else heading
     figure = "" if outcome.image is None else _figure(outcome, outcome.image, number)
@@ -213,7 +223,7 @@ def _card(outcome: Outcome, face: FaceReport, picture: int, number: int) -> str:
         notes="\n".join(f'<p class="note">{note}</p>' for note in _notes(face, width)),
         bars="\n".join(_bar(face, e) for e in Expression),
         units="" if face.action_units is None else _units(face.action_units, first, number),
-        explanation="" if face.explanation is None else _explanation(face.explanation),
+        explanation=("" if face.explanation is None else _explanation(face.explanation)) + _scanned(face.attributes),
         score=f"{face.face.score:.2f}",
         width=f"{width:.0f}",
         height=f"{height:.0f}",
@@ -312,6 +322,38 @@ def _name(unit: ActionUnit) -> str:
 def _explanation(text: str) -> str:
     paragraphs = (f"<p>{_text(part.strip())}</p>" for part in text.split("\n") if part.strip())
     return "\n".join(['<section class="explanation">', "<h4>Explanation</h4>", *paragraphs, "</section>"])
+
+
+def _scanned(answered: Attributes | None) -> str:
+    """What a model was asked about a face, and what it said."""
+    if answered is None:
+        return ""
+    lines = [f"<h4>Asked of {_text(answered.model)}</h4>", *_said(answered)]
+    return "\n".join(['<section class="explanation">', *lines, "</section>"])
+
+
+def _said(answered: Attributes) -> Iterator[str]:
+    for attribute, answer in answered.answers.items():
+        sure = "" if answer.confidence is None else f", {_percent(answer.confidence)}"
+        said = (
+            f"no answer ({answer.status.replace('_', ' ')})" if answer.value is None else f"<b>{answer.value}</b>{sure}"
+        )
+        yield f"<p>{attribute.value}: {said}</p>"
+    if answered.rationale:
+        yield f"<p>{_text(answered.rationale)}</p>"
+    if answered.problem:
+        yield f"<p>{_text(answered.problem)}</p>"
+
+
+def _strangers(report: ImageReport) -> str:
+    """Answers about people whose face was not found, or a failure that is about nobody."""
+    parts = [_scanned(answered) for answered in report.unmatched]
+    heading = "<p>Answered about somebody whose face was not found here:</p>"
+    return "\n".join(['<div class="message">', heading, *parts, "</div>"]) if parts else ""
+
+
+def _nobody(target: str) -> str:
+    return f'<div class="message"><p>Nobody here was said to be: {_text(target)}</p></div>'
 
 
 def pose_in_words(pose: Pose) -> str:

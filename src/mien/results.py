@@ -3,13 +3,14 @@
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
+from enum import StrEnum
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mien.errors import InputError, MienError
-from mien.vocabulary import ASYMMETRIES, ActionUnit, Expression
+from mien.vocabulary import ASYMMETRIES, ActionUnit, Attribute, Expression
 
 
 @dataclass(frozen=True, eq=False)
@@ -142,6 +143,89 @@ class Reading:
             object.__setattr__(self, "attention", _fixed(self.attention, np.shape(self.attention), "attention"))
 
 
+class AnswerStatus(StrEnum):
+    """What became of a question; from the best to the worst.
+
+    ok: answered in the form asked for.   repaired: in another form that leaves no doubt.   cannot_tell: answered that
+    it cannot be seen.   out_of_vocabulary: no label can be read from the answer, or two.   refused: declined.
+    empty: nothing was said of it.   missed: the answer is about others and leaves this face out.
+    transport_error, timeout: no answer came.
+    """
+
+    OK = "ok"
+    REPAIRED = "repaired"
+    CANNOT_TELL = "cannot_tell"
+    OUT_OF_VOCABULARY = "out_of_vocabulary"
+    REFUSED = "refused"
+    EMPTY = "empty"
+    MISSED = "missed"
+    TRANSPORT_ERROR = "transport_error"
+    TIMEOUT = "timeout"
+
+
+@dataclass(frozen=True)
+class Answer:
+    """The answer to one question about a face.
+
+    value: a label of the attribute; None unless status is ok or repaired.
+    confidence: 0 to 1, as the model says it; None when it does not.
+    scores: a probability for every label, sums to 1; None from a model that only names a label.
+    """
+
+    value: str | None
+    status: AnswerStatus
+    confidence: float | None = None
+    scores: Mapping[str, float] | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """The JSON form."""
+        return {
+            "value": self.value,
+            "status": self.status.value,
+            "confidence": None if self.confidence is None else _rounded(self.confidence, 4),
+            "scores": None if self.scores is None else {k: _rounded(v, 4) for k, v in self.scores.items()},
+        }
+
+
+@dataclass(frozen=True)
+class Attributes:
+    """What a model was asked about a face, and what it answered.
+
+    answers: in the order asked.   model: who answered.   prompt: id of the question, of mien.methods.facescan.prompts.
+    seed: shuffled the order in which the labels were offered.   raw: the answers word for word, one a call.
+    latency_ms: of all calls together.   rationale: what the model says it saw.   problem: why no answer came.
+    """
+
+    answers: Mapping[Attribute, Answer]
+    model: str
+    prompt: str
+    seed: int
+    raw: tuple[str, ...] = ()
+    latency_ms: float = 0.0
+    rationale: str | None = None
+    problem: str | None = None
+
+    @property
+    def status(self) -> AnswerStatus:
+        """The worst of the answers'."""
+        order = list(AnswerStatus)
+        return max((answer.status for answer in self.answers.values()), key=order.index, default=AnswerStatus.EMPTY)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The JSON form."""
+        return {
+            "status": self.status.value,
+            "answers": {attribute.value: answer.to_dict() for attribute, answer in self.answers.items()},
+            "model": self.model,
+            "prompt": self.prompt,
+            "seed": self.seed,
+            "raw": list(self.raw),
+            "latency_ms": _rounded(self.latency_ms, 1),
+            "rationale": self.rationale,
+            "problem": self.problem,
+        }
+
+
 @dataclass(frozen=True, eq=False)
 class FaceReport:
     """All that is known of one face. What the model that read it does not give is None.
@@ -152,6 +236,7 @@ class FaceReport:
     landmarks: (68, 2) float32, iBUG order, pixels of the image.   pose: in the image.
     attention: (h, w) float32, 0 or more: how much each part of the crop counted.
     hidden: halves of the face that cannot be seen; what is said of them is a guess.   explanation: why, in words.
+    attributes: what a model answered about the face; None when none was asked.
     """
 
     face: Face
@@ -164,6 +249,7 @@ class FaceReport:
     attention: NDArray[np.float32] | None = None
     hidden: tuple[Hidden, ...] = ()
     explanation: str | None = None
+    attributes: Attributes | None = None
 
     @property
     def box(self) -> NDArray[np.float32]:
@@ -195,6 +281,7 @@ class FaceReport:
             "crop": _rounded(self.crop, 6),
             "hidden": [asdict(half) for half in self.hidden],
             "explanation": self.explanation,
+            "attributes": None if self.attributes is None else self.attributes.to_dict(),
         }
 
     def _action_units(self) -> dict[str, float] | None:
@@ -212,25 +299,36 @@ class ImageReport:
 
     size: (height, width) of the upright picture in pixels.
     model: the name of the model that read the faces.
+    target: whom alone a scan was asked about, in words; None for everybody.
+    unmatched: what a scan answered about people whose face was not found; or about nobody, when it failed altogether.
     """
 
     size: tuple[int, int]
     faces: tuple[FaceReport, ...]
     model: str = ""
+    target: str | None = None
+    unmatched: tuple[Attributes, ...] = ()
 
     @property
     def status(self) -> str:
-        """ "ok", or "no_face" when no face was found."""
-        return "ok" if self.faces else "no_face"
+        """ "ok", "no_face" when no face was found, "no_match" when nobody is the target, or how a scan failed."""
+        if self.faces:
+            return "ok"
+        if self.unmatched:
+            status = self.unmatched[0].status
+            return "ok" if status is AnswerStatus.REPAIRED else status.value
+        return "no_face" if self.target is None else "no_match"
 
     def to_dict(self) -> dict[str, Any]:
-        """The JSON form."""
+        """The JSON form; target and unmatched only of a scan that has one of them."""
+        scan = {"target": self.target, "unmatched": [each.to_dict() for each in self.unmatched]}
         return {
             "status": self.status,
             "width": self.size[1],
             "height": self.size[0],
             "model": self.model,
             "faces": [face.to_dict() for face in self.faces],
+            **(scan if self.target is not None or self.unmatched else {}),
         }
 
 

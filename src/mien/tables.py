@@ -12,8 +12,8 @@ import numpy as np
 import mien
 from mien.extras import optional
 from mien.facs import BANDS
-from mien.results import ActionUnits, FaceReport, Outcome, Pose
-from mien.vocabulary import ASYMMETRIES, ActionUnit, Expression
+from mien.results import ActionUnits, Attributes, FaceReport, Outcome, Pose
+from mien.vocabulary import ASYMMETRIES, ActionUnit, Attribute, Expression
 
 Row = dict[str, Any]
 # The 68 landmarks, as py-feat and OpenFace both name and order them.
@@ -44,6 +44,13 @@ COLUMNS: dict[str, type] = {
     "model": str,
 }
 
+# What a scan adds for each attribute that was asked, after all other columns; `expression` is the reader's.
+SCANNED = {a: "scan_expression" if a is Attribute.EXPRESSION else a.value for a in Attribute}
+SCAN_COLUMNS: dict[Attribute, dict[str, type]] = {
+    attribute: {name: str, f"{name}_confidence": float, f"{name}_status": str} for attribute, name in SCANNED.items()
+}
+SCANNED_BY: dict[str, type] = {"scan_model": str, "scan_prompt": str, "scan_seed": int}
+
 # OpenFace's action units that mien measures too: not AU23, and not AU45, for closed eyes (AU43) need be no blink.
 OPENFACE_INTENSITIES = tuple(ActionUnit(n) for n in (1, 2, 4, 5, 6, 7, 9, 10, 12, 14, 15, 17, 20, 25, 26))
 OPENFACE_PRESENCES = (*OPENFACE_INTENSITIES, ActionUnit.LIP_SUCK)
@@ -71,12 +78,40 @@ def rows(outcome: Outcome) -> list[Row]:
     Every row has every column; a missing value is None. Rectangles and landmarks are pixels; scores, probabilities and
     intensities 0 to 1; asymmetries -1 to 1, the subject's left minus right; Yaw, Pitch and Roll degrees to the image's
     right, up and clockwise in the image.
+    A scan adds the columns of what it asked, and a row without a face for each answer that belongs to none.
     """
-    about: Row = dict.fromkeys(COLUMNS) | {"input": outcome.name, "status": outcome.status}
+    about: Row = dict.fromkeys([*COLUMNS, *_scan_columns([outcome])]) | {
+        "input": outcome.name,
+        "status": outcome.status,
+    }
     if outcome.report is None:
         return [about | {"error": outcome.reason}]
     about["model"] = outcome.report.model
-    return [about | {"face": i} | _face(face) for i, face in enumerate(outcome.report.faces)] or [about]
+    found = [about | {"face": i} | _face(face) for i, face in enumerate(outcome.report.faces)]
+    return [*found, *(about | _scan(answered) for answered in outcome.report.unmatched)] or [about]
+
+
+def _scan_columns(outcomes: Sequence[Outcome]) -> dict[str, type]:
+    """The columns of everything that was asked about any face, with their types; none without a scan."""
+    asked = {a for outcome in outcomes for answered in _scans(outcome) for a in answered.answers}
+    columns = {name: kind for a in Attribute if a in asked for name, kind in SCAN_COLUMNS[a].items()}
+    return columns | SCANNED_BY if asked else {}
+
+
+def _scans(outcome: Outcome) -> list[Attributes]:
+    report = outcome.report
+    if report is None:
+        return []
+    return [*report.unmatched, *(face.attributes for face in report.faces if face.attributes is not None)]
+
+
+def _scan(answered: Attributes) -> Row:
+    values = answered.to_dict()
+    row: Row = {"scan_model": values["model"], "scan_prompt": values["prompt"], "scan_seed": values["seed"]}
+    for attribute, answer in values["answers"].items():
+        name = SCANNED[Attribute(attribute)]
+        row |= {name: answer["value"], f"{name}_confidence": answer["confidence"], f"{name}_status": answer["status"]}
+    return row
 
 
 def _face(face: FaceReport) -> Row:
@@ -97,6 +132,7 @@ def _face(face: FaceReport) -> Row:
         **{angle.capitalize(): value for angle, value in (values["pose"] or {}).items()},
         **_landmarks(face),
         "hidden": "; ".join(f"{half.side}: {half.reason}" for half in face.hidden) or None,
+        **({} if face.attributes is None else _scan(face.attributes)),
     }
 
 
@@ -156,19 +192,20 @@ def _openface_pose(pose: Pose) -> Row:
 
 
 class Layout(NamedTuple):
-    """The columns of a table, with their types, and what fills them."""
+    """The columns of a table, with their types, which may depend on its outcomes, and what fills them."""
 
-    columns: dict[str, type]
+    columns: Callable[[Sequence[Outcome]], dict[str, type]]
     rows: Callable[[Outcome], list[Row]]
 
 
-MIEN, OPENFACE = Layout(COLUMNS, rows), Layout(OPENFACE_COLUMNS, openface_rows)
+MIEN = Layout(lambda outcomes: COLUMNS | _scan_columns(outcomes), rows)
+OPENFACE = Layout(lambda outcomes: OPENFACE_COLUMNS, openface_rows)
 
 
 def write_csv(outcomes: Sequence[Outcome], path: Path, layout: Layout = MIEN) -> None:
     """A header and one row a face; a missing value is an empty field."""
     with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, list(layout.columns))
+        writer = csv.DictWriter(file, list(layout.columns(outcomes)))
         writer.writeheader()
         writer.writerows(row for outcome in outcomes for row in layout.rows(outcome))
 
@@ -177,7 +214,9 @@ def write_parquet(outcomes: Sequence[Outcome], path: Path, layout: Layout = MIEN
     """One row a face, with typed columns; equal reports give equal bytes. Needs the extra `parquet`."""
     arrow, parquet = optional("pyarrow", "parquet"), optional("pyarrow.parquet", "parquet")
     types = {str: arrow.string(), int: arrow.int32(), float: arrow.float64()}
-    schema = arrow.schema([(name, types[kind]) for name, kind in layout.columns.items()], {"mien": mien.__version__})
+    schema = arrow.schema(
+        [(name, types[kind]) for name, kind in layout.columns(outcomes).items()], {"mien": mien.__version__}
+    )
     table = arrow.Table.from_pylist([row for outcome in outcomes for row in layout.rows(outcome)], schema)
     parquet.write_table(table, path)
 

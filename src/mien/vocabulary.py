@@ -1,6 +1,6 @@
 """The words of facial expression research that mien uses: their numbers, one order, their aliases."""
 
-from enum import IntEnum
+from enum import IntEnum, StrEnum
 
 from mien.errors import InputError
 
@@ -82,3 +82,47 @@ class ActionUnit(IntEnum):
 
 # Of these action units mien also measures how much stronger one side is: contempt shows on one side only.
 ASYMMETRIES = (ActionUnit.LIP_CORNER_PULLER, ActionUnit.DIMPLER, ActionUnit.UPPER_LIP_RAISER)
+
+
+class Attribute(StrEnum):
+    """What can be asked about a face. All but its expression is asked only by a call that names it."""
+
+    EXPRESSION = "expression"
+    AGE = "age"
+    GENDER = "gender"
+    RACE = "race"
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The answers there are: the expressions in their order, else those of FairFace; ages in five groups."""
+        return _LABELS[self]
+
+    @property
+    def sensitive(self) -> bool:
+        """Whether it says who somebody is taken for, and not what a face shows."""
+        return self is not Attribute.EXPRESSION
+
+
+_LABELS = {
+    Attribute.EXPRESSION: tuple(e.label for e in Expression),
+    Attribute.AGE: ("0-9", "10-19", "20-39", "40-59", "60+"),
+    Attribute.GENDER: ("male", "female"),
+    Attribute.RACE: (
+        "white", "black", "latino or hispanic", "east asian", "southeast asian", "indian", "middle eastern",
+    ),
+}  # fmt: skip
+
+
+# To be said wherever an answer about a sensitive attribute is shown.
+CAVEAT = (
+    "Age, gender and race read off a picture are what somebody may be taken for, not who somebody is. They are often "
+    "wrong, more often for some groups than for others. Do not use them to sort or judge people."
+)
+
+
+def attribute(word: str) -> Attribute:
+    """The attribute that a word names: "age". InputError for any other word."""
+    try:
+        return Attribute(word.strip().lower())
+    except ValueError:
+        raise InputError(f"{word!r} cannot be asked about a face; {', '.join(Attribute)} can") from None

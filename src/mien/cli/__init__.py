@@ -16,6 +16,8 @@ COMMANDS = {
     "evaluate": "Measure a model on labelled faces.",
     "export": "Turn a finished training run into an ONNX file.",
     "pseudo-label": "Label faces with a teacher: landmarks, action units, head pose.",
+    "scan": "Ask a model about the faces in pictures.",
+    "serve": "Read pictures over HTTP, with a web page.",
     "train": "Train a method.",
     "weights": "List the models that are installed and check them.",
 }

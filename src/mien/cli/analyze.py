@@ -75,7 +75,7 @@ def analyze(
     then the exit code is 1.
     """
     paths = list(find(inputs))
-    _check(outputs, paths)
+    check_outputs(outputs, paths)
     _check_columns(columns, outputs)
     try:
         pipeline = Pipeline(
@@ -209,7 +209,7 @@ def summary(outcomes: Sequence[Outcome]) -> Table:
     return table
 
 
-def _check(outputs: Sequence[Path], inputs: Sequence[str | Outcome]) -> None:
+def check_outputs(outputs: Sequence[Path], inputs: Sequence[str | Outcome]) -> None:
     """Everything that could go wrong when writing is better said before an hour of reading."""
     read_from = {os.path.realpath(path) for path in inputs if isinstance(path, str)}
     for output in outputs:

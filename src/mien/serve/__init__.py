@@ -1,0 +1,1 @@
+"""Reports over HTTP, and a web page. Install it with `pip install 'mien[serve]'`."""

@@ -1,0 +1,116 @@
+"""mien's own models behind OpenAI's chat completions, so that FaceScan's client, and anybody's, can ask them.
+
+Of the messages only the last picture counts. Without `response_format` the answer is a few sentences, with
+`json_object` the list of people that FaceScan asks for, with `json_schema` whatever of the schema can be answered.
+"""
+
+import base64
+import binascii
+import json
+import time
+import uuid
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from functools import partial
+from typing import Any
+
+from fastapi import Request, Response
+from fastapi.responses import JSONResponse, StreamingResponse
+
+from mien.errors import InputError, MienError
+from mien.images import read_image
+from mien.methods.facescan.embedded import Embedded
+from mien.methods.facescan.prompts import PROMPTS, schema
+from mien.methods.facescan.providers import Picture
+from mien.pipeline import Pipeline
+from mien.vocabulary import Attribute
+
+MODEL = "mien"
+PEOPLE = schema(PROMPTS["people-1"], {Attribute.EXPRESSION: Attribute.EXPRESSION.labels})
+
+
+class Chat:
+    """The routes. run: does work in a thread."""
+
+    def __init__(self, pipeline: Pipeline, run: Callable[[Callable[[], Any]], Awaitable[Any]]) -> None:
+        self._embedded, self._run = Embedded(pipeline), run
+        self._started = int(time.time())
+
+    async def models(self) -> Response:
+        """GET /v1/models."""
+        model = {"id": MODEL, "object": "model", "created": self._started, "owned_by": "mien"}
+        return JSONResponse({"object": "list", "data": [model]})
+
+    async def completions(self, request: Request) -> Response:
+        """POST /v1/chat/completions."""
+        try:
+            body = json.loads(await request.body())
+        except (ValueError, RecursionError):
+            return _error(400, "the body is not JSON")
+        if not isinstance(body, Mapping) or not isinstance(body.get("messages"), list):
+            return _error(400, "the body should be an object with a list of messages", param="messages")
+        if body.get("model") != MODEL:
+            return _error(404, f"there is no model {body.get('model')!r}; the one here is {MODEL!r}", "model_not_found")
+        try:
+            text = await self._run(partial(self._answer, body))
+        except MienError as error:
+            return _error(400, str(error))
+        head = {"id": f"chatcmpl-{uuid.uuid4().hex}", "created": int(time.time()), "model": MODEL}
+        if body.get("stream"):
+            return StreamingResponse(_events(head, text), media_type="text/event-stream")
+        message = {"role": "assistant", "content": text, "refusal": None}
+        choice = {"index": 0, "message": message, "logprobs": None, "finish_reason": "stop"}
+        return JSONResponse(head | {"object": "chat.completion", "choices": [choice]})
+
+    def _answer(self, body: Mapping[str, Any]) -> str:
+        urls = list(_urls(body["messages"]))
+        pictures = [Picture(read_image(_decoded(url))) for url in urls[-1:]]
+        return self._embedded.complete((), pictures, _wanted(body.get("response_format"))).text
+
+
+def _urls(messages: list[Any]) -> Iterator[str]:
+    """The addresses of all pictures in the messages, in order."""
+    for message in messages:
+        content = message.get("content") if isinstance(message, Mapping) else None
+        for part in content if isinstance(content, list) else ():
+            given = part.get("image_url") if isinstance(part, Mapping) else None
+            url = given.get("url") if isinstance(given, Mapping) else given
+            if isinstance(url, str):
+                yield url
+
+
+def _decoded(url: str) -> bytes:
+    head, comma, data = url.partition(",")
+    if not (head.startswith("data:") and head.endswith(";base64") and comma):
+        raise InputError("this server fetches nothing: send the picture itself, as data:image/jpeg;base64,...")
+    try:
+        return base64.b64decode(data, validate=True)
+    except binascii.Error as error:
+        raise InputError(f"the picture's base64 is damaged: {error}") from error
+
+
+def _wanted(response_format: Any) -> Mapping[str, Any] | None:
+    """The JSON schema of the answer; None for sentences."""
+    kind = response_format.get("type") if isinstance(response_format, Mapping) else None
+    if kind in (None, "text"):
+        return None
+    if kind == "json_object":
+        return PEOPLE
+    given = response_format.get("json_schema")
+    wanted = given.get("schema") if isinstance(given, Mapping) else None
+    if kind != "json_schema" or not isinstance(wanted, Mapping):
+        raise InputError("response_format should be text, json_object, or json_schema with json_schema.schema")
+    return wanted
+
+
+def _events(head: Mapping[str, Any], text: str) -> Iterator[str]:
+    """The answer as server-sent events: all of it at once, for it is not made word by word."""
+    deltas: list[tuple[dict[str, str], str | None]] = [({"role": "assistant", "content": text}, None), ({}, "stop")]
+    for delta, finish in deltas:
+        choice = {"index": 0, "delta": delta, "logprobs": None, "finish_reason": finish}
+        yield f"data: {json.dumps({**head, 'object': 'chat.completion.chunk', 'choices': [choice]})}\n\n"
+    yield "data: [DONE]\n\n"
+
+
+def _error(status: int, message: str, code: str | None = None, param: str | None = None) -> Response:
+    error = {"message": message, "type": "invalid_request_error", "param": param, "code": code}
+    return JSONResponse({"error": error}, status_code=status)

@@ -1,0 +1,86 @@
+import json
+import re
+
+import pytest
+
+from mien.images import read_image
+from mien.pipeline import Pipeline
+from tests.helpers import ASTRONAUT, encoded, noise
+from tests.methods.facescan.stub import found
+
+pytest.importorskip("fastapi")
+pytest.importorskip("multipart")
+testclient = pytest.importorskip("starlette.testclient")
+
+from mien.serve import app as serving  # noqa: E402 - needs fastapi
+
+PICTURE = encoded(noise(100, 200, 3))
+
+
+@pytest.fixture(scope="module")
+def client():
+    return testclient.TestClient(serving.create_app(found(20, 120)))
+
+
+def test_a_picture_sent_as_a_form_or_as_the_body_gets_the_report_of_mien_analyze():
+    client = testclient.TestClient(serving.create_app())
+    wanted = Pipeline()(read_image(ASTRONAUT)).to_dict()
+    form = client.post("/analyze", files={"picture": ("me.png", ASTRONAUT.read_bytes())}).json()
+    body = client.post("/analyze", content=ASTRONAUT.read_bytes()).json()
+    assert (form["input"], body["input"], form["error"]) == ("me.png", "picture", None)
+    for answer in (form, body):
+        assert {name: answer[name] for name in wanted} == json.loads(json.dumps(wanted))
+
+
+@pytest.mark.parametrize("route", ["/analyze", "/report"])
+def test_what_is_no_picture_is_answered_with_the_reason(client, route):
+    answer = client.post(route, files={"picture": ("<b>.txt", b"hello")})
+    assert "not a picture" in answer.text
+    assert "the bytes given" not in answer.text
+    if route == "/analyze":
+        assert answer.status_code == 400
+        assert (answer.json()["status"], answer.json()["faces"]) == ("unreadable", [])
+    else:
+        assert "<b>" not in answer.text
+
+
+def test_the_report_is_the_same_page_as_of_the_command_line(client):
+    answer = client.post("/report", files={"picture": ("a.png", PICTURE)})
+    assert answer.headers["content-type"].startswith("text/html")
+    assert answer.text.count('<article class="card') == 2
+    assert "Content-Security-Policy" in answer.text
+
+
+def test_a_form_without_a_file_and_a_request_that_is_too_large_are_refused(client, monkeypatch):
+    assert client.post("/analyze", data={"a": "b"}, files=None).status_code in (400,)
+    assert client.post("/analyze", files={"other": ("", b"")}).status_code == 400
+    monkeypatch.setattr(serving, "LARGEST", 1000)
+    for sent in ({"content": PICTURE}, {"files": {"picture": ("a.png", PICTURE)}}):
+        answer = client.post("/analyze", **sent)
+        assert answer.status_code == 413
+
+
+def test_nothing_is_fetched_from_elsewhere_by_the_page(client):
+    page = client.get("/")
+    assert page.headers["content-type"].startswith("text/html")
+    assert "default-src 'none'" in page.headers["content-security-policy"]
+    linked = re.findall(r'(?:src|href|action)="([^"]+)"', page.text)
+    assert set(linked) == {"data:,", "style.css", "app.js", "report"}
+    for name, kind in (("style.css", "text/css"), ("app.js", "text/javascript")):
+        answer = client.get(f"/{name}")
+        assert answer.headers["content-type"].startswith(kind)
+        assert "//" not in re.sub(r"// .*", "", answer.text)
+        assert "@import" not in answer.text
+
+
+def test_the_page_sends_its_form_to_the_report_inside_it(client):
+    page = client.get("/").text
+    assert re.search(r'<form [^>]*action="report" method="post" enctype="multipart/form-data" target="report"', page)
+    assert re.search(r'<iframe [^>]*name="report"', page)
+    assert re.search(r'<input [^>]*name="picture" type="file"', page)
+
+
+def test_the_openai_routes_are_there_only_when_asked_for(client):
+    assert client.get("/v1/models").status_code == 404
+    assert client.get("/docs").status_code == 404
+    assert {"/analyze", "/report"} == set(client.get("/openapi.json").json()["paths"])
