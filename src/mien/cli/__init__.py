@@ -13,6 +13,7 @@ COMMANDS = {
     "analyze": "Read the faces in pictures.",
     "attention": "Measure where a trained network looks, and whether that decides its answer.",
     "compare": "Say which differences between results are separable.",
+    "cot": "Write a chain of thought for each labelled face.",
     "evaluate": "Measure a model on labelled faces.",
     "export": "Turn a finished training run into an ONNX file.",
     "pseudo-label": "Label faces with a teacher: landmarks, action units, head pose.",
