@@ -12,6 +12,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from importlib.metadata import distribution
 from pathlib import Path
 from typing import Any
@@ -23,7 +24,9 @@ import mien
 from mien.align import align, to_crop_frame
 from mien.detect import YuNet
 from mien.reader import BATCH, Reader
+from mien.session import Classifier
 from mien.visibility import COVERED, hidden
+from mien.zoo import MODELS, load
 from publish import publish
 
 PHOTO = Path(__file__).parents[1] / "examples" / "astronaut.png"
@@ -65,12 +68,14 @@ def stages(threads: int) -> dict[str, Any]:
     frames, points, pose = [to_crop_frame(face) for face in faces], report.landmarks, report.pose
     crops = align(image, frames, read.size)
     batch = np.repeat(crops, BATCH, axis=0)
+    networks = {name: Classifier(load(name), threads=threads) for name, entry in MODELS.items() if entry.reads}
     return {
         "decode JPEG": timed(lambda: mien.read_image(jpeg)),
         "detect": timed(lambda: detect(image)),
         "align": timed(lambda: align(image, frames, read.size)),
         "read one face": timed(lambda: read(crops)),
         f"read, a face of {BATCH}": timed(lambda: read(batch), parts=BATCH),
+        **{f"{n} alone, a face of {BATCH}": timed(partial(one.logits, batch), BATCH) for n, one in networks.items()},
         "what is hidden": timed(lambda: list(hidden(crops[0], points, pose, image.shape[:2], halves))),
         "array to report": timed(lambda: pipeline(image)),
         "JPEG bytes to report": timed(lambda: pipeline(jpeg)),
