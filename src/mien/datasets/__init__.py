@@ -5,8 +5,13 @@ from mien.datasets.ckplus import CkPlus
 from mien.datasets.fer2013 import Fer2013
 from mien.datasets.ferplus import FerPlus
 from mien.datasets.folder import Folder
+from mien.datasets.halves import Half, Worn
 from mien.datasets.hybrid import Hybrid
 from mien.datasets.rafdb import RafDb
 from mien.datasets.sample import Sample
+from mien.datasets.synthetic import Mixed, Synthetic
 
-__all__ = ["AffectNet", "CkPlus", "Fer2013", "FerPlus", "Folder", "Hybrid", "RafDb", "Sample"]
+__all__ = [
+    "AffectNet", "CkPlus", "Fer2013", "FerPlus", "Folder", "Half", "Hybrid", "Mixed", "RafDb", "Sample", "Synthetic",
+    "Worn",
+]  # fmt: skip

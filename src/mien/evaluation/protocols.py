@@ -19,6 +19,8 @@ from mien.vocabulary import Expression
 CLASSES = len(Expression)
 UNKNOWN, NOT_A_FACE = CLASSES, CLASSES + 1
 _CANNOT_BE_READ = ("unreadable", "missing", "too_large")
+# A soft label counts as the votes of so many people, so that the rules need not know of it.
+_CROWD = 1_000_000
 
 
 class Targets(NamedTuple):
@@ -115,7 +117,7 @@ def select(
     duplicates: bool = True,
     prepare: Callable[[NDArray[np.uint8]], NDArray[np.uint8]] = lambda image: image,
 ) -> Selection:
-    """Apply a vote rule of RULES to every sample; one without votes keeps its own single label.
+    """Apply a vote rule of RULES to every sample; one without votes or a soft label keeps its own single label.
 
     duplicates: False leaves out, uncounted, samples whose pixels also occur in another split.
     prepare: what to keep of each picture, such as its crop, so that large pictures need not stay in memory.
@@ -137,10 +139,10 @@ def select(
             continue
         if sample.duplicate and not duplicates:
             continue
-        voted |= sample.votes is not None
+        voted |= sample.votes is not None or sample.soft is not None
         targets = RULES[protocol](_votes(sample)[None])
         if targets.reason[0]:
-            labelled = sample.votes is not None or sample.expression is not None
+            labelled = any(given is not None for given in (sample.votes, sample.soft, sample.expression))
             dropped[targets.reason[0] if labelled else "no label"] += 1
         else:
             samples.append(replace(sample, image=prepare(sample.image)))
@@ -168,11 +170,14 @@ def folds(subjects: Sequence[str | None], count: int, seed: int = 0) -> list[tup
     return [(np.flatnonzero(fold != k), np.flatnonzero(fold == k)) for k in range(count)]
 
 
-def _votes(sample: Sample) -> NDArray[np.uint8]:
-    """The sample's votes, or ten for its one label; none where it has neither."""
+def _votes(sample: Sample) -> NDArray[np.integer]:
+    """The sample's votes, those that its soft label stands for, or ten for its one label; none where it has neither."""
     if sample.votes is not None:
         return sample.votes
-    votes = np.zeros(CLASSES + 2, np.uint8)
+    votes = np.zeros(CLASSES + 2, np.int64)
+    if sample.soft is not None:
+        votes[:CLASSES] = np.round(_CROWD * sample.soft.astype(np.float64))
+        return votes
     if sample.expression is not None:
         votes[sample.expression] = 10
     return votes

@@ -1,0 +1,58 @@
+import hashlib
+
+import numpy as np
+import pytest
+
+from mien.cli.data import open_data
+from mien.datasets import Half, Sample, Worn
+from mien.datasets.halves import in_first_half, worn
+from mien.vocabulary import Expression
+from tests.helpers import drawn_face, encoded
+
+
+def faces(count: int) -> list[Sample]:
+    return [Sample(np.full((8, 8, 3), i % 256, np.uint8), source=f"faces:{i}") for i in range(count)]
+
+
+def sources(data) -> set[str]:
+    return {sample.source for sample in data}
+
+
+def test_the_halves_share_no_face_and_together_are_all():
+    a, b = Half(faces(400), first=True), Half(faces(400), first=False)
+    assert sources(a) | sources(b) == sources(faces(400))
+    assert not sources(a) & sources(b)
+    assert 160 < len(a) < 240
+
+
+def test_which_half_a_face_is_in_depends_on_its_source_alone():
+    few, many = (Half(faces(count)[::-1], first=True) for count in (50, 200))
+    assert sources(few) == {source for source in sources(many) if int(source.split(":")[1]) < 50}
+    assert in_first_half("faces:0") == (hashlib.sha256(b"faces:0").digest()[0] < 128)
+
+
+def test_halves_are_named_on_the_command_line(tmp_path):
+    for i in range(8):
+        (tmp_path / "happiness").mkdir(exist_ok=True)
+        (tmp_path / "happiness" / f"{i}.png").write_bytes(encoded(drawn_face(True, i)))
+    a, b = open_data(f"half-a:folder:{tmp_path}"), open_data(f"worn:half-b:folder:{tmp_path}")
+    assert len(a) + len(b) / 2 == 8
+    assert a.expressions == tuple(Expression)
+
+
+def test_every_face_comes_twice_first_as_it_is_and_then_worn():
+    clean = [Sample(np.stack([drawn_face(True, i)] * 3, axis=-1), source=str(i)) for i in range(3)]
+    both = Worn(clean)
+    assert [sample.source for sample in both] == ["0", "1", "2"] * 2
+    assert all(np.array_equal(both[i].image, clean[i].image) for i in range(3))
+    assert not any(np.array_equal(both[i + 3].image, clean[i].image) for i in range(3))
+    assert np.array_equal(both[4].image, Worn(clean)[4].image)
+    with pytest.raises(IndexError):
+        both[6]
+
+
+def test_worn_faces_are_gray_where_they_were_and_no_rougher_than_the_limit():
+    flat = np.full((48, 48, 3), 128, np.uint8)
+    roughness = [worn(flat, seed).astype(float).std() for seed in range(50)]
+    assert 0.1 * 255 < max(roughness) <= 0.16 * 255
+    assert all(np.ptp(worn(flat, seed), axis=2).max() == 0 for seed in range(3))
