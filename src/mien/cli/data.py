@@ -7,6 +7,7 @@ import click
 
 from mien import datasets
 from mien.datasets import Sample
+from mien.methods.synfer.pairs import Pairs
 
 SINGLE: dict[str, Callable[[str, str | None], Sequence[Sample]]] = {
     "ferplus": datasets.FerPlus,
@@ -15,18 +16,29 @@ SINGLE: dict[str, Callable[[str, str | None], Sequence[Sample]]] = {
     "affectnet": datasets.AffectNet,
     "affectnet7": partial(datasets.AffectNet, classes=7),
     "ckplus": datasets.CkPlus,
+    "captions": lambda path, split: Pairs(path),
     "folder": datasets.Folder,
+    "synthetic": datasets.Synthetic,
+}
+# What is made of another KIND:PATH.
+MADE_OF: dict[str, Callable[[Sequence[Sample]], Sequence[Sample]]] = {
+    "half-a": partial(datasets.Half, first=True),
+    "half-b": partial(datasets.Half, first=False),
+    "worn": datasets.Worn,
 }
 KINDS = SINGLE | {"hybrid": partial(datasets.Hybrid.from_text, kinds=SINGLE)}
 DATA_HELP = (
     f"KIND:PATH, where KIND is one of {', '.join(SINGLE)}; for example ferplus:ferplus_valid.parquet. Several at once: "
-    "hybrid:KIND=PATH,KIND=PATH."
+    "hybrid:KIND=PATH,KIND=PATH. Two halves that share no face: half-a:KIND:PATH and half-b:KIND:PATH; with a blurred "
+    "and noisy copy of each face: worn:KIND:PATH."
 )
 
 
 def open_data(text: str, split: str | None = None) -> Sequence[Sample]:
     """The data set that KIND:PATH names; a usage error for an unknown kind."""
     kind, colon, path = text.partition(":")
+    if colon and path and kind in MADE_OF:
+        return MADE_OF[kind](open_data(path, split))
     if not colon or not path or kind not in KINDS:
         raise click.UsageError(f"{text!r} names no data set; expected {DATA_HELP}")
     return KINDS[kind](path, split)

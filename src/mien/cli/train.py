@@ -1,5 +1,6 @@
 """mien train METHOD: each field of the method's Settings is a flag."""
 
+import json
 import logging
 import typing
 from collections.abc import Callable, Mapping
@@ -14,21 +15,36 @@ import click
 from click.core import ParameterSource
 
 from mien.cli.data import DATA_HELP, open_data
+from mien.datasets import Mixed, Synthetic
 from mien.datasets.pseudo_labels import read
 from mien.extras import optional
 
-METHODS = {"au-cues": "mien.methods.au_cues", "se-swin": "mien.methods.se_swin", "vtff": "mien.methods.vtff"}
+METHODS = {
+    "au-cues": "mien.methods.au_cues",
+    "feranno": "mien.methods.synfer.annotator",
+    "se-swin": "mien.methods.se_swin",
+    "synfer": "mien.methods.synfer.generator",
+    "synfer-full": "mien.methods.synfer.full",
+    "vtff": "mien.methods.vtff",
+}
 METHODS_HELP = {
     "au-cues": "The expression reader; its attention can be taught to match action units.",
+    "feranno": "The labeler of faces that reads what a trained generator sees in them.",
     "se-swin": "A Swin transformer with squeeze-and-excitation and sharpness-aware minimization.",
+    "synfer": "The generator of faces from expressions, words and action units.",
+    "synfer-full": "Stable Diffusion, tuned on faces with captions and told action units.",
     "vtff": "A face and its local binary patterns, fused by attention, and a transformer.",
 }
+# A file of a run that says what data it was trained on.
+DATA = "data.json"
 
 
 def method(name: str) -> ModuleType:
     """The package of a method; MissingExtra when the training libraries are not there."""
     for library in ("torch", "timm", "lightning", "safetensors"):
         optional(library, "train")
+    for library in ("diffusers", "transformers", "peft") if name == "synfer-full" else ():
+        optional(library, "generate")
     return import_module(METHODS[name])
 
 
@@ -57,6 +73,11 @@ def _command(name: str) -> click.Command:
     @click.command(name, help=METHODS_HELP[name])
     @click.option("--data", required=True, metavar="KIND:PATH", help=f"Faces to train on. {DATA_HELP}")
     @click.option("--split", help="Split of --data, where one file or folder holds several.")
+    @click.option(
+        "--synthetic",
+        type=click.Path(path_type=Path, exists=True, file_okay=False),
+        help="Also train on the faces in this folder, written by mien generate, best with labels of mien annotate.",
+    )
     @click.option("--valid", metavar="KIND:PATH", help="Faces whose accuracy the log gives; nothing is chosen by it.")
     @click.option(
         "-o", "--output", type=click.Path(path_type=Path, file_okay=False), required=True, help="Folder of the run."
@@ -65,6 +86,7 @@ def _command(name: str) -> click.Command:
     def command(
         data: str,
         split: str | None,
+        synthetic: Path | None,
         valid: str | None,
         output: Path,
         resume: bool,
@@ -73,22 +95,28 @@ def _command(name: str) -> click.Command:
         **given: Any,
     ) -> None:
         logging.basicConfig(level=logging.INFO, format="%(message)s")
-        lessons = {} if pseudo_labels is None else {"labels": read(pseudo_labels)}
+        lessons: dict[str, Any] = {} if pseudo_labels is None else {"labels": read(pseudo_labels)}
+        faces = open_data(data, split)
         module.train(
-            open_data(data, split),
+            faces if synthetic is None else Mixed(faces, Synthetic(synthetic)),
             chosen(module.PRESETS, preset, given, module.Settings()),
             output,
             valid=None if valid is None else open_data(valid),
             resume=resume,
             **lessons,
         )
+        said = {"data": data, "split": split, "synthetic": None if synthetic is None else str(synthetic)}
+        (output / DATA).write_text(json.dumps(said) + "\n", encoding="utf-8")
+        if not hasattr(module, "export"):
+            click.echo(f"wrote {output}", err=True)
+            return
         click.echo(f"wrote {output / 'model.safetensors'}; next: mien export {name} {output} -o model.onnx", err=True)
 
     if "labels" in signature(module.train).parameters:
         command = click.option(
             "--pseudo-labels",
             type=click.Path(path_type=Path, dir_okay=False),
-            help="A teacher's labels of --data, written by mien pseudo-label; needed for an attention weight above 0.",
+            help="A teacher's labels of --data, written by mien pseudo-label, to learn action units or attention from.",
         )(command)
     return with_settings(module.PRESETS, module.Settings())(command)
 

@@ -1,0 +1,164 @@
+"""mien annotate: soft labels for faces, by a vote, and which labels to keep."""
+
+import json
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import click
+import numpy as np
+from numpy.typing import NDArray
+from rich.console import Console
+from rich.progress import track
+from rich.table import Table
+
+from mien.align import align, to_crop_frame
+from mien.datasets.folder import pictures
+from mien.datasets.synthetic import LABELED, MADE, read_lines
+from mien.detect import Detector, YuNet, whole_picture
+from mien.errors import InputError
+from mien.images import read_image
+from mien.methods.synfer import feranno
+from mien.vocabulary import Expression, expression
+
+# Faces labelled together.
+BATCH = 32
+
+
+def labeler(command: Callable[..., None]) -> Callable[..., None]:
+    """The options that name the three models of FERAnno."""
+    for name, usual, said in (
+        ("--units", "reader", "Which estimates action units for it."),
+        ("--generator", "synfer", "Of which it reads the features."),
+        ("--head", "feranno", "FERAnno's head."),
+    ):
+        command = click.option(name, default=usual, show_default=True, metavar="NAME|FILE.onnx", help=said)(command)
+    return command
+
+
+class Picture(NamedTuple):
+    """A face to label: its name in the folder, and the label that it was made for or is filed under, if any."""
+
+    file: str
+    requested: Expression | None
+
+
+@click.command()
+@click.argument("folder", type=click.Path(path_type=Path, exists=True, file_okay=False))
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help=f"JSON lines to write. Left out, {LABELED} in the folder, where training looks for it.",
+)
+@labeler
+@click.option(
+    "--expert",
+    "experts",
+    multiple=True,
+    metavar="NAME|FILE.onnx",
+    help="A classifier that votes too; may be given again. Left out, all that come with mien. None of them may have "
+    "guided the faces or judge them.",
+)
+@click.option("--detect", is_flag=True, help="Find the face in each picture first; else it is one face already.")
+@click.option("--threads", type=click.IntRange(min=1), default=2, show_default=True)
+@click.pass_context
+def annotate(
+    context: click.Context,
+    folder: Path,
+    output: Path | None,
+    head: str,
+    generator: str,
+    units: str,
+    experts: tuple[str, ...],
+    detect: bool,
+    threads: int,
+) -> None:
+    """Label the faces in a folder by the vote of FERAnno and other classifiers.
+
+    A face that was generated for an expression, or lies in a folder named after one, keeps that label where the vote
+    agrees; else it is relabelled where the vote is sure, and dropped where it is not. Exit code 1 when a picture could
+    not be read or had no face.
+    """
+    alone = feranno.FerAnno(feranno.Seer(generator, units, threads), head, threads)
+    jury = feranno.Jury(alone, experts or feranno.experts(), threads)
+    found = listed(folder)
+    finder = YuNet(threads=threads) if detect else whole_picture
+    rows, failed = [], 0
+    place = output or folder / LABELED
+    with place.open("w", encoding="utf-8") as file:
+        for some in _shown([found[i : i + BATCH] for i in range(0, len(found), BATCH)]):
+            for row in labelled(folder, some, jury, alone.size, finder):
+                file.write(feranno.to_line(row))
+                if "status" in row:
+                    failed += 1
+                else:
+                    rows.append(row)
+    if not sys.stdout.isatty():
+        click.echo(json.dumps(feranno.counts(rows)))
+    Console(stderr=not sys.stdout.isatty()).print(summary(rows))
+    click.echo(f"wrote {place}: {len(rows)} labels" + (f", {failed} pictures without" if failed else ""), err=True)
+    if failed:
+        context.exit(1)
+
+
+def listed(folder: Path) -> list[Picture]:
+    """The faces that a folder says were generated, or else all pictures in it and below; InputError when none."""
+    if (folder / MADE).is_file():
+        rows = read_lines(folder / MADE)
+        return [Picture(r["file"], None if r["requested"] is None else expression(r["requested"])) for r in rows]
+    found = [Picture(str(file.relative_to(folder)), _filed(file)) for file in pictures(folder)]
+    if not found:
+        raise InputError(f"{folder}: no pictures in this folder")
+    return found
+
+
+def _filed(file: Path) -> Expression | None:
+    try:
+        return expression(file.parent.name)
+    except InputError:
+        return None
+
+
+def labelled(
+    folder: Path, some: Sequence[Picture], jury: feranno.Jury, size: int, detect: Detector
+) -> Iterator[dict[str, object]]:
+    """A row for each picture, in order; one that cannot be labelled has a status and an error instead of a label."""
+    crops: dict[str, NDArray[np.uint8]] = {}
+    failures: dict[str, dict[str, object]] = {}
+    for picture in some:
+        try:
+            image = read_image(folder / picture.file)
+            faces = detect(image)[:1]
+            if not faces:
+                raise InputError("no face was found in it", "no_face")
+            crops[picture.file] = align(image, [to_crop_frame(faces[0])], size)[0]
+        except InputError as error:
+            failures[picture.file] = {"file": picture.file, "status": error.status, "error": str(error)}
+    there = [picture for picture in some if picture.file in crops]
+    verdicts = jury(np.stack([*crops.values()]), [picture.requested for picture in there]) if there else []
+    rows = {p.file: feranno.row(p.file, p.requested, v) for p, v in zip(there, verdicts, strict=True)}
+    yield from ((rows | failures)[picture.file] for picture in some)
+
+
+def summary(rows: Sequence[dict[str, object]]) -> Table:
+    """What became of the labels, a row for each that was asked for, and how far the voters agreed."""
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for column in ("asked for", "faces", "keep %", "relabel %", "drop %"):
+        table.add_column(column, justify="left" if column == "asked for" else "right")
+    for name, count in feranno.counts(rows).items():
+        total = sum(count.values())
+        if name == "all":
+            table.add_section()
+        table.add_row(name, str(total), *(f"{100 * n / total:.1f}" if total else "-" for n in count.values()))
+    if rows:
+        agreement = np.mean([float(str(row["agreement"])) for row in rows])
+        table.caption = f"the voters' own answers agree with the vote in {100 * agreement:.1f} % of cases"
+        table.caption_justify = "left"
+    return table
+
+
+def _shown(parts: Sequence[list[Picture]]) -> Iterator[list[Picture]]:
+    console = Console(stderr=True)
+    yield from track(parts, "Labelling", console=console, disable=not sys.stderr.isatty(), transient=True)

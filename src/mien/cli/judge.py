@@ -1,0 +1,108 @@
+"""mien judge: generated faces measured by networks that did not guide them, a row a folder."""
+
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.table import Table
+
+from mien.cli.data import DATA_HELP, open_data
+from mien.cli.result import check, interval, measured, publish, to_file
+from mien.cli.runs import RUN_HELP, open_run
+from mien.cli.train import method
+from mien.datasets import Synthetic
+from mien.datasets.pseudo_labels import read
+from mien.datasets.synthetic import LABELED, read_lines
+from mien.methods.synfer import feranno
+from mien.methods.synfer.requests import NAMES
+
+
+@click.command()
+@click.argument("folders", nargs=-1, required=True, type=click.Path(path_type=Path, exists=True, file_okay=False))
+@click.option("--judge", "by", required=True, metavar="METHOD:RUN", help=f"Of expressions. {RUN_HELP}")
+@click.option("--au-judge", required=True, metavar="METHOD:RUN", help="Of action units: a run with heads.")
+@click.option("--guide", metavar="METHOD:RUN", help="Also say what the guide thinks of the faces that it guided.")
+@click.option("--train", "training", required=True, metavar="KIND:PATH", help=f"What the generator saw. {DATA_HELP}")
+@click.option("--real", required=True, metavar="KIND:PATH", help="Photographs that it did not see.")
+@click.option(
+    "--real-labels",
+    type=click.Path(path_type=Path, dir_okay=False),
+    required=True,
+    help="A teacher's labels of --real, written by mien pseudo-label: they say which action units the judge can judge.",
+)
+@click.option("--size", default=48, show_default=True, help="Side of the faces in pixels, as the judges read them.")
+@to_file
+def judge(
+    folders: tuple[Path, ...],
+    by: str,
+    au_judge: str,
+    guide: str | None,
+    training: str,
+    real: str,
+    real_labels: Path,
+    size: int,
+    output: Path | None,
+) -> None:
+    """Measure folders of generated faces: whether they show what was asked for, how well action units follow, how far
+    they are from photographs, and how many copy a training face.
+
+    Refused when a judge shares weights, architecture, seed or training faces with a network that guided the faces.
+    """
+    check(output, False)
+    method("synfer")  # says which library is missing before anything is read
+    from mien.methods.synfer import judging
+
+    (expressions, first), (units, second) = open_run(by), open_run(au_judge)
+    albums = {str(folder): Synthetic(folder, annotated=False) for folder in folders}
+    judging.refuse_guides(albums.values(), [first, second])
+    judges = judging.Judges(expressions, units)
+    against = judging.photographs(open_data(training), open_data(real), read(real_labels), judges, size)
+    guiding = None if guide is None else open_run(guide)[0]
+    rows = []
+    for name, album in albums.items():
+        rows.append({"folder": name} | judging.measured(album, judges, against, size, guiding))
+        if (Path(name) / LABELED).is_file():
+            rows.append({"folder": f"{name}, labelled"})
+            rows[-1] |= judging.measured(Synthetic(name), judges, against, size, guiding)
+            decided = [row for row in read_lines(Path(name) / LABELED) if "decision" in row]
+            rows[-1]["decisions"] = feranno.counts(decided)
+    unit_r = {n: None if r != r else round(float(r), 4) for n, r in zip(NAMES, against.unit_r, strict=True)}
+    found: dict[str, Any] = {
+        "judges": {"expression": first.to_json(), "units": second.to_json()},
+        "unit_r_of_judge": unit_r,
+    }
+    found |= {"train": training, "real": real, "real_distance": against.distance, "rows": rows}
+    result = measured(found)
+    publish(result, summary(result), output, width=100)
+
+
+def summary(result: dict[str, Any]) -> Table:
+    """The folders on a terminal, a row each."""
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    table.add_column("folder", overflow="fold")
+    controlled = list(result["rows"][0]["control"])
+    for column in ("n", "judge %", "AU r", *controlled, "distance", "copied %"):
+        table.add_column(column, justify="right")
+    for row in result["rows"]:
+        ranks = [_number(row["control"][name]["value"]) for name in controlled]
+        ratio = "" if row["distance_ratio"] is None else f" ({row['distance_ratio']:.1f}x)"
+        table.add_row(
+            row["folder"],
+            str(row["n"]),
+            interval(row["accuracy"]),
+            _number(row["unit_r"]),
+            *ranks,
+            f"{row['distance']:.3g}{ratio}",
+            interval(row["memorised"]),
+        )
+    over = [row["folder"] for row in result["rows"] if row.get("over_guided")]
+    table.caption = "columns of action units: Spearman's rank correlation of asked for and judged; distance: of the "
+    table.caption += "judge's features to photographs, and times that of the training photographs"
+    if over:
+        table.caption += f"; followed the guide too far: {', '.join(over)}"
+    table.caption_justify = "left"
+    return table
+
+
+def _number(value: float | None) -> str:
+    return "-" if value is None else f"{value:.2f}"

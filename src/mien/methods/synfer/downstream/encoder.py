@@ -1,0 +1,198 @@
+"""What the four ways of learning have in common: a small residual network, sets of faces, and results in folders.
+
+Letters: B and N faces, S the side of a face, F features.
+"""
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from mien.datasets import Sample, Synthetic
+from mien.errors import InputError
+from mien.evaluation.compare import METRICS, answers_of, contrast, kept, without_answer
+from mien.evaluation.evaluate import scores
+from mien.evaluation.machine import conditions
+from mien.evaluation.protocols import Selection, select
+from mien.export.runs import settings_of
+from mien.session import softmax
+from mien.training.backbones import Residual
+from mien.training.faces import FaceSettings, crop, faces_of, normalize
+
+RESULT, TABLE = "result.json", "table.json"
+# Faces that went through the network together when features are taken.
+_BATCH = 256
+SettingsT = TypeVar("SettingsT", bound=FaceSettings)
+
+
+@dataclass(frozen=True)
+class Settings(FaceSettings):
+    """Everything that a run depends on, besides the data.
+
+    epochs: over as many faces as there are photographs; a larger or smaller set is seen as many times fewer or more, so
+    that all arms take the same number of steps.   widths: channels of the four stages, one block each (ResNet-10).
+    """
+
+    learning_rate: float = 1e-3
+    widths: tuple[int, ...] = (32, 64, 128, 256)
+
+
+class Encoder(nn.Module):
+    """ResNet-10 with a gray stem, without its classifier."""
+
+    def __init__(self, widths: Sequence[int]) -> None:
+        super().__init__()
+        strides = (1, *[2] * (len(widths) - 1))
+        self.backbone, self.features = Residual(widths, [1] * len(widths), strides, squeeze=False), widths[-1]
+
+    def forward(self, faces: Tensor) -> Tensor:
+        """(B, 1, S, S), normalized -> (B, F)."""
+        return self.backbone(faces)[-1].mean(dim=(2, 3))  # type: ignore[no-any-return]
+
+
+def encoder_of(run: Path) -> tuple[Encoder, int]:
+    """The encoder of a finished run of any of the four, in evaluation mode, and the side of its faces."""
+    settings = settings_of(run)
+    weights = {
+        name.removeprefix("encoder."): value
+        for name, value in load_file(run / "model.safetensors").items()
+        if name.startswith("encoder.")
+    }
+    if not weights:
+        raise InputError(f"{run} holds no encoder; give a run that `mien downstream` made")
+    encoder = Encoder(settings["widths"])
+    encoder.load_state_dict(weights)
+    return encoder.eval(), int(settings["size"])
+
+
+@torch.no_grad()
+def features(encoder: nn.Module, crops: Tensor) -> Tensor:
+    """(N, 1, S, S) uint8 faces -> (N, F)."""
+    encoder.eval()
+    return torch.cat([encoder(normalize(part)) for part in torch.split(crops, _BATCH)])
+
+
+@dataclass(frozen=True, eq=False)
+class Faces:
+    """What the arms draw on, cropped.
+
+    photographs: with their votes.   voted, asked: the generated ones with the labels of the vote, and with those that
+    were asked for; None where there is no folder.   valid: photographs to measure on, strict majority, no duplicates.
+    """
+
+    photographs: Selection
+    voted: Selection | None
+    asked: Selection | None
+    valid: Selection
+
+
+def gather(
+    real: Sequence[Sample], synthetic: Path | None, valid: Sequence[Sample], size: int, count: int | None = None
+) -> Faces:
+    """The faces of the data sets and of a folder that `mien generate` wrote; InputError when one has none left.
+
+    count: draw so many of the photographs, see `stratified`; None for all.
+    """
+    checks = select(valid, duplicates=False, prepare=lambda image: crop(image, size))
+    if not checks.samples:
+        raise InputError(f"no face is left to measure on; dropped: {checks.dropped}")
+    voted = asked = None
+    if synthetic is not None:
+        voted, asked = (faces_of(Synthetic(synthetic, annotated=a), size) for a in (True, False))
+    photographs = faces_of(real, size)
+    return Faces(photographs if count is None else stratified(photographs, count), voted, asked, checks)
+
+
+def stratified(faces: Selection, count: int, seed: int = 0) -> Selection:
+    """So many of the faces, drawn within each class, so that each keeps its share to one face.
+
+    InputError when there are fewer.
+    """
+    total = len(faces.samples)
+    if not 0 < count <= total:
+        raise InputError(f"{count} photographs cannot be drawn from {total}")
+    shuffled = np.random.default_rng(seed).permutation(total)
+    by_class = shuffled[np.argsort(faces.labels[shuffled], kind="stable")]
+    # Every so many of the faces in order of their class.
+    return _rows(faces, np.sort(by_class[np.arange(count) * total // count]))
+
+
+def _rows(faces: Selection, rows: NDArray[np.integer]) -> Selection:
+    return replace(faces, samples=[faces.samples[i] for i in rows], targets=faces.targets[rows])
+
+
+def first(faces: Selection, count: int) -> Selection:
+    """The first so many faces; InputError when there are fewer."""
+    if len(faces.samples) < count:
+        raise InputError(f"{count} generated faces are needed, but {len(faces.samples)} are left; generate more")
+    return _rows(faces, np.arange(count))
+
+
+def together(*parts: Selection) -> Selection:
+    """The faces of several selections as one."""
+    samples = [sample for part in parts for sample in part.samples]
+    return replace(parts[0], samples=samples, targets=np.concatenate([part.targets for part in parts]))
+
+
+def same_steps(settings: SettingsT, faces: int, photographs: int) -> SettingsT:
+    """The settings with the epochs over so many faces that take the steps of settings.epochs over the photographs."""
+    return replace(settings, epochs=max(1, round(settings.epochs * photographs / faces)))
+
+
+def answered(valid: Selection, logits: NDArray[np.floating]) -> dict[str, Any]:
+    """Metrics of (N, 8) logits of the faces to measure on, and the answers themselves, as `mien evaluate` has them."""
+    sources = [sample.source for sample in valid.samples]
+    found = scores(valid.labels, softmax(logits)[None])
+    return found | {"answers": kept(sources, valid.labels, logits.argmax(axis=1))}
+
+
+def run_arms(
+    arms: Mapping[str, str],
+    chosen: Sequence[str],
+    seeds: Sequence[int],
+    folder: Path,
+    measure: Callable[[str, int, Path], dict[str, Any]],
+) -> dict[str, Any]:
+    """Measure each arm with each seed, in folder/ARM-sSEED, but for those that are finished; then compare them.
+
+    arms: what there is, and what it is for.   measure: an arm, a seed and its folder to a result with answers.
+    """
+    unknown = [name for name in chosen if name not in arms]
+    if unknown:
+        raise InputError(f"there is no arm {unknown[0]!r}; the arms are {', '.join(arms)}")
+    for seed in seeds:
+        for arm in chosen:
+            place = folder / f"{arm}-s{seed}"
+            if not (place / RESULT).is_file():
+                result = {"model": arm, "purpose": arms[arm], "seed": seed} | measure(arm, seed, place)
+                place.mkdir(parents=True, exist_ok=True)
+                text = json.dumps(result | conditions(), indent=1, allow_nan=False)
+                (place / RESULT).write_text(text + "\n", encoding="utf-8")
+    return table(arms, folder)
+
+
+def table(arms: Mapping[str, str], folder: Path) -> dict[str, Any]:
+    """The finished arms of a folder, mean over their seeds, and how far each is from the first, all with intervals."""
+    results = {
+        arm: [json.loads(p.read_text(encoding="utf-8")) for p in sorted(folder.glob(f"{arm}-s[0-9]*/{RESULT}"))]
+        for arm in arms
+    }
+    answers = {arm: [answers_of(result) for result in some] for arm, some in results.items() if some}
+    rows = []
+    for arm, said in answers.items():
+        row: dict[str, Any] = {"arm": arm, "purpose": arms[arm], "seeds": [r["seed"] for r in results[arm]]}
+        for metric in METRICS:
+            row[metric] = without_answer(contrast({arm: said}, {arm: 1.0}, metric))
+        base = next(iter(answers))
+        if arm != base:
+            row["against"] = base
+            row["difference"] = contrast({arm: said, base: answers[base]}, {arm: 1.0, base: -1.0})
+        rows.append(row)
+    return {"n": results[next(iter(answers))][0]["n"], "arms": rows}

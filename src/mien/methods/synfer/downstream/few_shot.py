@@ -1,0 +1,65 @@
+"""Learning from a few examples: episodes of five expressions, each told by one or five faces (prototypical networks).
+
+Snell et al., NeurIPS 2017, https://arxiv.org/abs/1703.05175; the encoder is not trained any further.
+
+Letters: N faces, F features, E episodes.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mien.errors import InputError
+from mien.vocabulary import Expression
+
+# Always in an episode; two others are drawn for each.
+RARE = (Expression.CONTEMPT, Expression.DISGUST, Expression.FEAR)
+OTHERS = 2
+
+
+def episodes(
+    features: NDArray[np.floating],
+    labels: NDArray[np.integer],
+    *,
+    shots: int,
+    count: int = 600,
+    queries: int = 5,
+    seed: int = 0,
+) -> dict[str, Any]:
+    """The mean accuracy of episodes over (N, F) features, with its 95 % interval over episodes.
+
+    In each, `shots` faces of each of five expressions make its prototype, their mean, and `queries` others of each are
+    sorted to the nearest. InputError when an expression of RARE, or all but one of the others, has too few faces.
+    """
+    rng = np.random.default_rng(seed)
+    need = shots + queries
+    enough = [e for e in Expression if (labels == e).sum() >= need]
+    common = [e for e in enough if e not in RARE]
+    if any(e not in enough for e in RARE) or len(common) < OTHERS:
+        raise InputError(
+            f"an episode needs {need} faces of each of {', '.join(e.label for e in RARE)} and two others; enough are "
+            f"there of {', '.join(e.label for e in enough) or 'none'}"
+        )
+    right = np.array([_episode(features, labels, common, shots, need, rng) for _ in range(count)])
+    half = 1.96 * right.std(ddof=1) / np.sqrt(count)
+    value = float(right.mean())
+    return {"value": value, "low": float(value - half), "high": float(value + half), "episodes": count, "shots": shots}
+
+
+def _episode(
+    features: NDArray[np.floating],
+    labels: NDArray[np.integer],
+    common: Sequence[Expression],
+    shots: int,
+    need: int,
+    rng: np.random.Generator,
+) -> float:
+    drawn = rng.choice(len(common), OTHERS, replace=False)
+    classes = [*RARE, *(common[i] for i in drawn)]
+    rows = np.stack([rng.choice(np.flatnonzero(labels == e), need, replace=False) for e in classes])
+    prototypes = features[rows[:, :shots]].mean(axis=1)  # (5, F)
+    asked = features[rows[:, shots:]]  # (5, queries, F)
+    off = ((asked[:, :, None] - prototypes) ** 2).sum(axis=-1)  # (5, queries, 5)
+    return float((off.argmin(axis=2) == np.arange(len(classes))[:, None]).mean())

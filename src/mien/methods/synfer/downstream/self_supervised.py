@@ -1,0 +1,147 @@
+"""Learning without labels: SimSiam on photographs, generated faces or both, then one layer on labelled photographs.
+
+Chen and He, CVPR 2021, https://arxiv.org/abs/2011.10566.
+
+Letters: B faces of a batch, N faces of the data, S the side of a face, F features.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.utils.data import DataLoader, TensorDataset
+
+from mien.errors import InputError
+from mien.evaluation.protocols import Selection
+from mien.methods.synfer.downstream.encoder import (
+    Encoder,
+    Faces,
+    Settings,
+    answered,
+    features,
+    run_arms,
+    same_steps,
+    together,
+)
+from mien.training.faces import augmented, tensor
+from mien.training.loop import Batch, fit
+
+ARMS = {
+    "real": "photographs, without labels",
+    "synthetic": "generated faces, without labels",
+    "both": "photographs and generated faces, without labels",
+    "none": "an encoder that was not trained",
+}
+
+
+@dataclass(frozen=True)
+class SimSiamSettings(Settings):
+    """Faces are moved, lit and erased more than with labels; nothing is blended.
+
+    hidden: width of the projection, and four times that of the predictor.
+    """
+
+    epochs: int = 40
+    degrees: float = 20.0
+    scale: float = 0.25
+    contrast: float = 0.5
+    brightness: float = 0.25
+    soften_share: float = 0.3
+    mixup_share: float = 0.0
+    hidden: int = 256
+
+
+class SimSiam(nn.Module):
+    """Two views of a face, each predicted from the other."""
+
+    def __init__(self, settings: SimSiamSettings) -> None:
+        super().__init__()
+        self.encoder = Encoder(settings.widths)
+        wide, narrow = settings.hidden, settings.hidden // 4
+        self.project = nn.Sequential(
+            nn.Linear(self.encoder.features, wide, bias=False),
+            nn.BatchNorm1d(wide),
+            nn.ReLU(),
+            nn.Linear(wide, wide, bias=False),
+            nn.BatchNorm1d(wide, affine=False),
+        )
+        self.predict = nn.Sequential(
+            nn.Linear(wide, narrow, bias=False), nn.BatchNorm1d(narrow), nn.ReLU(), nn.Linear(narrow, wide)
+        )
+
+    def forward(self, one: Tensor, other: Tensor) -> Tensor:
+        """Two views, (B, 1, S, S) each, normalized -> the loss, -1 at its best."""
+        projected = [self.project(self.encoder(view)) for view in (one, other)]
+        predicted = [self.predict(z) for z in projected]
+        # Without the stop of the gradient all faces would be one point.
+        pairs = zip(predicted, (z.detach() for z in reversed(projected)), strict=True)
+        return -torch.stack([F.cosine_similarity(p, z).mean() for p, z in pairs]).mean()
+
+
+def pretrain(faces: Selection, settings: SimSiamSettings, folder: Path) -> Encoder:
+    """An encoder that learned from the faces without their labels; it is also left in the folder."""
+    data = TensorDataset(tensor(faces))
+    batches = DataLoader(data, settings.batch_size, shuffle=True, drop_last=len(data) > settings.batch_size)
+
+    def loss(network: nn.Module, batch: Batch) -> Tensor:
+        nothing = torch.zeros(len(batch[0]), 8)
+        one, other = (augmented(batch[0], nothing, settings).images for _ in range(2))
+        return network(one, other)  # type: ignore[no-any-return]
+
+    torch.manual_seed(settings.seed)
+    trained = fit(SimSiam(settings), batches, loss, settings, folder, resume=True)
+    assert isinstance(trained, SimSiam)
+    return trained.encoder
+
+
+def probe(learn: Tensor, targets: Tensor, measure: Tensor, decay: float = 1e-4) -> NDArray[np.float32]:
+    """(M, 8) logits of one layer that learned (N, 8) soft targets from (N, F) features, for (M, F) features."""
+    mean, std = learn.mean(dim=0), learn.std(dim=0).clamp(min=1e-6)
+    learn, measure = (learn - mean) / std, (measure - mean) / std
+    weights = torch.zeros(learn.shape[1] + 1, targets.shape[1], requires_grad=True)
+    optimizer = torch.optim.LBFGS([weights], max_iter=200, line_search_fn="strong_wolfe")
+
+    def closure() -> Tensor:
+        optimizer.zero_grad()
+        loss = F.cross_entropy(learn @ weights[:-1] + weights[-1], targets) + decay * weights[:-1].square().sum()
+        loss.backward()  # type: ignore[no-untyped-call]
+        return loss
+
+    optimizer.step(closure)  # type: ignore[no-untyped-call]
+    return (measure @ weights[:-1] + weights[-1]).detach().numpy()
+
+
+def chosen_faces(faces: Faces, arm: str) -> Selection:
+    """The faces of an arm that learns; generated ones count whatever the vote says of them."""
+    if arm == "real":
+        return faces.photographs
+    if faces.asked is None:
+        raise InputError("this arm learns from generated faces; give --synthetic")
+    return faces.asked if arm == "synthetic" else together(faces.photographs, faces.asked)
+
+
+def run(
+    faces: Faces, settings: SimSiamSettings, folder: Path, arms: Sequence[str], seeds: Sequence[int]
+) -> dict[str, Any]:
+    """Learn from each arm with each seed without labels, then one layer on the photographs' votes."""
+    learn, targets = tensor(faces.photographs), torch.from_numpy(faces.photographs.targets)
+
+    def measure(arm: str, seed: int, place: Path) -> dict[str, Any]:
+        own = replace(settings, seed=seed)
+        torch.manual_seed(seed)
+        if arm == "none":
+            encoder, count = Encoder(own.widths), 0
+        else:
+            chosen = chosen_faces(faces, arm)
+            count = len(chosen.samples)
+            encoder = pretrain(chosen, same_steps(own, count, len(learn)), place)
+        said = probe(features(encoder, learn), targets, features(encoder, tensor(faces.valid)))
+        return {"faces": count} | answered(faces.valid, said)
+
+    return run_arms(ARMS, arms, seeds, folder, measure)

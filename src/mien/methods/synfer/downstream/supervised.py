@@ -1,0 +1,107 @@
+"""Learning with labels: photographs, generated faces in several amounts, both; with and without the labels of the vote.
+
+Letters: B faces of a batch, N faces of the data, S the side of a face.
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from mien.errors import InputError
+from mien.evaluation.protocols import Selection
+from mien.methods.synfer.downstream.encoder import (
+    Encoder,
+    Faces,
+    Settings,
+    answered,
+    first,
+    run_arms,
+    same_steps,
+    stratified,
+    together,
+)
+from mien.training.faces import fit_faces, logits
+from mien.vocabulary import Expression
+
+
+class Mixture(NamedTuple):
+    """An arm: its share of the photographs, how many times as many generated faces, and whose labels these have."""
+
+    photographs: float
+    generated: int
+    voted: bool = True
+
+
+MIXTURES = {
+    "real": Mixture(1, 0),
+    "syn-1x": Mixture(0, 1),
+    "syn-3x": Mixture(0, 3),
+    "syn-5x": Mixture(0, 5),
+    "real-syn-1x": Mixture(1, 1),
+    "asked-1x": Mixture(0, 1, voted=False),
+    "real-asked-1x": Mixture(1, 1, voted=False),
+    "tenth": Mixture(0.1, 0),
+    "tenth-syn-1x": Mixture(0.1, 1),
+}
+ARMS = {
+    "real": "photographs",
+    "syn-1x": "as many generated faces, labels of the vote",
+    "syn-3x": "three times as many",
+    "syn-5x": "five times as many",
+    "real-syn-1x": "photographs and as many generated faces",
+    "asked-1x": "as syn-1x, labels as asked for",
+    "real-asked-1x": "as real-syn-1x, labels as asked for",
+    "tenth": "a tenth of the photographs",
+    "tenth-syn-1x": "a tenth of the photographs and as many generated faces as there are photographs in all",
+}
+
+
+class Answers(NamedTuple):
+    """logits: (B, 8) in Expression order."""
+
+    logits: Tensor
+
+
+class Classifier(nn.Module):
+    """The encoder and one layer."""
+
+    def __init__(self, settings: Settings) -> None:
+        super().__init__()
+        self.encoder = Encoder(settings.widths)
+        self.expression = nn.Linear(self.encoder.features, len(Expression))
+
+    def forward(self, faces: Tensor) -> Answers:
+        """(B, 1, S, S), normalized -> Answers."""
+        return Answers(self.expression(self.encoder(faces)))
+
+
+def mixed(faces: Faces, mixture: Mixture) -> Selection:
+    """The faces of an arm; InputError when there are too few generated ones."""
+    count = len(faces.photographs.samples)
+    parts = []
+    if mixture.photographs:
+        parts.append(stratified(faces.photographs, max(1, round(mixture.photographs * count))))
+    if mixture.generated:
+        generated = faces.voted if mixture.voted else faces.asked
+        if generated is None:
+            raise InputError("this arm learns from generated faces; give --synthetic")
+        parts.append(first(generated, mixture.generated * count))
+    return together(*parts)
+
+
+def run(faces: Faces, settings: Settings, folder: Path, arms: Sequence[str], seeds: Sequence[int]) -> dict[str, Any]:
+    """Train a classifier on each arm with each seed and measure it on photographs."""
+
+    def measure(arm: str, seed: int, place: Path) -> dict[str, Any]:
+        chosen = mixed(faces, MIXTURES[arm])
+        own = same_steps(replace(settings, seed=seed), len(chosen.samples), len(faces.photographs.samples))
+        torch.manual_seed(seed)
+        network = fit_faces(Classifier(own), chosen, own, place, resume=True)
+        about = {"faces": len(chosen.samples), "epochs": own.epochs}
+        return about | answered(faces.valid, logits(network, faces.valid))
+
+    return run_arms(ARMS, arms, seeds, folder, measure)

@@ -1,0 +1,194 @@
+"""Learning from captions alone: faces and captions in one space, and photographs sorted by captions of the expressions.
+
+As in CLIP (Radford et al., ICML 2021), from pairs of photographs and their captions, or of generated faces and theirs.
+
+Letters: B pairs, S the side of a face, W words, F features, D the width of the common space.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.utils.data import DataLoader, TensorDataset
+
+from mien.datasets import Synthetic
+from mien.datasets.pseudo_labels import PseudoLabels
+from mien.errors import InputError
+from mien.evaluation.protocols import Selection
+from mien.methods.expllm.wording import LOOKS
+from mien.methods.synfer import captions
+from mien.methods.synfer import train as generator
+from mien.methods.synfer.downstream.encoder import (
+    Encoder,
+    Faces,
+    Settings,
+    answered,
+    features,
+    run_arms,
+    same_steps,
+)
+from mien.methods.synfer.model import Layer
+from mien.training import augment
+from mien.training.faces import augmented, tensor
+from mien.training.loop import Batch, fit
+from mien.vocabulary import Expression
+
+ARMS = {"real": "photographs and their captions", "synthetic": "generated faces and their captions"}
+
+
+@dataclass(frozen=True)
+class PairSettings(Settings):
+    """A face that is flipped changes the sides in its caption too; nothing is blended.
+
+    width, heads, depth: of the caption encoder.   captions: how many are written of each photograph.
+    """
+
+    mixup_share: float = 0.0
+    width: int = 128
+    heads: int = 4
+    depth: int = 2
+    captions: int = 3
+
+
+class Pairs(NamedTuple):
+    """Faces and captions of them.
+
+    faces: (N, 1, S, S) uint8.   words: (N, V, W), some captions of each.   known: the words, in the order of numbers.
+    """
+
+    faces: Tensor
+    words: Tensor
+    known: tuple[str, ...]
+
+
+class Contrast(nn.Module):
+    """Two encoders into one space, in which a face lies near its captions."""
+
+    def __init__(self, words: int, settings: PairSettings) -> None:
+        super().__init__()
+        width = settings.width
+        self.encoder = Encoder(settings.widths)
+        self.project = nn.Linear(self.encoder.features, width)
+        self.words = nn.Embedding(words + 1, width, padding_idx=captions.PADDING)
+        self.position = nn.Parameter(torch.randn(1 + captions.LONGEST, width) * 0.02)
+        self.reading = nn.ModuleList(Layer(width, settings.heads) for _ in range(settings.depth))
+        self.norm = nn.LayerNorm(width)
+        # The inverse of the temperature of .07, as published.
+        self.sharpness = nn.Parameter(torch.tensor(2.659))
+
+    def forward(self, faces: Tensor, words: Tensor) -> Tensor:
+        """(B, 1, S, S), normalized, and (B, W) -> (B, B) how near each face is to each caption, as logits."""
+        return self.sharpness.clamp(max=4.6).exp() * self.see(faces) @ self.read(words).T
+
+    def see(self, faces: Tensor) -> Tensor:
+        """(B, 1, S, S), normalized -> (B, D) of length 1."""
+        return F.normalize(self.project(self.encoder(faces)), dim=1)
+
+    def read(self, words: Tensor) -> Tensor:
+        """(B, W) -> (B, D) of length 1, from a token before the words."""
+        tokens = torch.cat([torch.zeros_like(self.words(words[:, :1])), self.words(words)], dim=1) + self.position
+        there = torch.cat([torch.ones_like(words[:, :1]), words], dim=1) != captions.PADDING
+        for layer in self.reading:
+            tokens = layer(tokens, there)
+        return F.normalize(self.norm(tokens[:, 0]), dim=1)
+
+
+def loss(network: nn.Module, batch: Batch, settings: PairSettings, flip: Tensor) -> Tensor:
+    """Each face among the captions of the batch, and each caption among its faces."""
+    faces, words = batch
+    rows = torch.arange(len(faces))
+    words = words[rows, torch.randint(words.shape[1], (len(faces),))].long()
+    seen = augmented(faces, torch.zeros(len(faces), 8), settings)
+    near = network(seen.images, torch.where(augment.flipped(seen.matrix)[:, None], flip[words], words))
+    return (F.cross_entropy(near, rows) + F.cross_entropy(near.T, rows)) / 2
+
+
+def of_photographs(faces: Selection, labels: PseudoLabels, settings: PairSettings) -> Pairs:
+    """Photographs of which a teacher found the action units, with captions written from these and the votes."""
+    own = replace(generator.Settings(), size=settings.size, captions=settings.captions, seed=settings.seed)
+    shown, about = generator.prepared(faces, labels, own)
+    return Pairs(shown.faces[shown.known], shown.words[shown.known], about.words)
+
+
+def of_generated(folder: Path, faces: Selection) -> Pairs:
+    """Generated faces with the captions that they were made for; InputError when they have none."""
+    said = {f"{folder.name}/{row['file']}": row["caption"] for row in Synthetic(folder, annotated=False).rows}
+    texts = [said[sample.source] for sample in faces.samples]
+    rows = [i for i, text in enumerate(texts) if text]
+    if not rows:
+        raise InputError(
+            f"{folder}: no face was made for a caption; `mien generate --write-captions short` writes them"
+        )
+    known = captions.word_list(texts)
+    words = np.stack([captions.encode(texts[i], known) for i in rows])
+    return Pairs(tensor(faces)[rows], torch.from_numpy(words)[:, None], known)
+
+
+def fit_pairs(pairs: Pairs, settings: PairSettings, folder: Path) -> Contrast:
+    """Two encoders that learned from pairs; they are also left in the folder."""
+    data = TensorDataset(pairs.faces, pairs.words)
+    batches = DataLoader(data, settings.batch_size, shuffle=True, drop_last=len(data) > settings.batch_size)
+    flip = torch.from_numpy(captions.mirrored(pairs.known))
+    torch.manual_seed(settings.seed)
+    trained = fit(
+        Contrast(len(pairs.known), settings),
+        batches,
+        lambda network, batch: loss(network, batch, settings, flip),
+        settings,
+        folder,
+        resume=True,
+    )
+    assert isinstance(trained, Contrast)
+    return trained
+
+
+@torch.no_grad()
+def sorted_by_captions(network: Contrast, known: Sequence[str], crops: Tensor) -> NDArray[np.float32]:
+    """(N, 8) logits of (N, 1, S, S) uint8 faces: how near each is to the mean of an expression's captions."""
+    network.eval()
+    there, means = set(known), []
+    for e in Expression:
+        texts = [" ".join(w for w in captions.split(text) if w in there) for text in LOOKS[e]]
+        words = torch.from_numpy(np.stack([captions.encode(text, known) for text in texts]))
+        means.append(F.normalize(network.read(words).mean(dim=0), dim=0))
+    seen = F.normalize(network.project(features(network.encoder, crops)), dim=1)
+    return (network.sharpness.exp() * seen @ torch.stack(means).T).numpy()
+
+
+def run(
+    faces: Faces,
+    settings: PairSettings,
+    folder: Path,
+    arms: Sequence[str],
+    seeds: Sequence[int],
+    *,
+    labels: PseudoLabels | None = None,
+    synthetic: Path | None = None,
+) -> dict[str, Any]:
+    """Learn from the pairs of each arm with each seed, and sort photographs by captions.
+
+    labels: a teacher's labels of the photographs, for the arm "real".   synthetic: the folder, for "synthetic".
+    """
+
+    def measure(arm: str, seed: int, place: Path) -> dict[str, Any]:
+        own = replace(settings, seed=seed)
+        if arm == "real":
+            if labels is None:
+                raise InputError("captions of photographs are written from a teacher's labels; give --pseudo-labels")
+            pairs = of_photographs(faces.photographs, labels, own)
+        else:
+            if synthetic is None or faces.asked is None:
+                raise InputError("this arm learns from generated faces; give --synthetic")
+            pairs = of_generated(synthetic, faces.asked)
+        own = same_steps(own, len(pairs.faces), len(faces.photographs.samples))
+        network = fit_pairs(pairs, own, place)
+        said = sorted_by_captions(network, pairs.known, tensor(faces.valid))
+        return {"faces": len(pairs.faces)} | answered(faces.valid, said)
+
+    return run_arms(ARMS, arms, seeds, folder, measure)

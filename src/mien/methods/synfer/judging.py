@@ -1,0 +1,119 @@
+"""Folders of generated faces before judges: networks that did not guide them, and photographs to compare with.
+
+Letters: N generated faces, S the side of a face, F features of a judge.
+"""
+
+from collections.abc import Iterable, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import nn
+
+from mien.datasets import Sample, Synthetic
+from mien.datasets.pseudo_labels import PseudoLabels
+from mien.errors import InputError
+from mien.evaluation.protocols import select
+from mien.methods.synfer import measure
+from mien.methods.synfer.networks import Identity, judged, refuse_shared
+from mien.methods.synfer.requests import NAMES
+from mien.training.faces import crop
+from mien.vocabulary import Expression, expression
+
+# A guide that scores the faces it guided this much higher than the judge does was followed too far.
+GAP = 0.15
+
+
+class Judges(NamedTuple):
+    """Networks of normalized faces: one answers logits, one action_units."""
+
+    expression: nn.Module
+    units: nn.Module
+
+
+class Photographs(NamedTuple):
+    """What the judges see in photographs.
+
+    trained_on, others: (M, F) features of those that the generator learned from, and of others.
+    distance: from one to the other, see measure.frechet.   unit_r: (24,) how far the judge of action units agrees with
+    a teacher on the others.
+    """
+
+    trained_on: NDArray[np.float32]
+    others: NDArray[np.float32]
+    distance: float
+    unit_r: NDArray[np.float64]
+
+
+def refuse_guides(albums: Iterable[Synthetic], judges: Sequence[Identity]) -> None:
+    """InputError when one of the judges has something in common with a network that guided one of the folders."""
+    for said in [row.get("guidance") for album in albums for row in album.rows[:1]]:
+        for guide in (said or {"guides": {}})["guides"].values():
+            for judge in judges:
+                refuse_shared(judge, Identity(**guide))
+
+
+def photographs(
+    trained_on: Sequence[Sample], others: Sequence[Sample], labels: PseudoLabels, judges: Judges, size: int
+) -> Photographs:
+    """Photographs before the judges.
+
+    labels: a teacher's action units of the others.   InputError when they do not go together.
+    """
+    (first, _), (second, sources) = _crops(trained_on, size), _crops(others, size)
+    one, other = (judged(judges.expression, crops).features for crops in (first, second))
+    row = {source: i for i, source in enumerate(labels.source)}
+    there = [(i, row[source]) for i, source in enumerate(sources) if source in row and labels.found[row[source]]]
+    if not there:
+        raise InputError("the teacher's labels have none of the photographs that the generator did not see")
+    seen = judged(judges.units, second[[i for i, _ in there]]).units
+    if seen is None:
+        raise InputError("the judge of action units has no answer for them; it is to be trained with --heads")
+    unit_r = measure.correlations(labels.action_units[[i for _, i in there]], seen)
+    return Photographs(one, other, measure.frechet(one, other), unit_r)
+
+
+def _crops(data: Sequence[Sample], size: int) -> tuple[NDArray[np.uint8], list[str]]:
+    kept = select(data, "soft-votes", duplicates=False, prepare=lambda image: crop(image, size)).samples
+    if not kept:
+        raise InputError("a data set that generated faces are measured against has no labelled faces")
+    return np.stack([sample.image for sample in kept]), [sample.source for sample in kept]
+
+
+def measured(
+    album: Synthetic, judges: Judges, against: Photographs, size: int, guide: nn.Module | None = None
+) -> dict[str, Any]:
+    """The numbers of a folder.
+
+    accuracy: how often the judge sees the folder's labels, requested: what was asked for.   unit_r: the mean
+    correlation of action units asked for and judged, over those that the judge can judge (measure.TRUSTED).
+    control, memorised: see measure.   distance: to the photographs not trained on; distance_ratio: as a multiple of
+    that of the photographs trained on.   guide: adds what it says itself, and whether it was followed too far (GAP).
+    """
+    if not len(album):
+        raise InputError("a folder of generated faces has none that is left")
+    crops = np.stack([crop(album[i].image, size) for i in range(len(album))])
+    said, units = judged(judges.expression, crops), judged(judges.units, crops).units
+    assert units is not None, "checked on the photographs"
+    wanted = np.array([[row["au_requested"].get(name, np.nan) for name in NAMES] for row in album.rows], float)
+    r = measure.correlations(wanted, units)[np.nan_to_num(against.unit_r) >= measure.TRUSTED]
+    distance = measure.frechet(said.features, against.others)
+    found: dict[str, Any] = {
+        "n": len(album),
+        "accuracy": measure.agreement(album.labels, said.probabilities),
+        "requested": measure.agreement(_requested(album), said.probabilities),
+        "unit_r": float(np.nanmean(r)) if np.isfinite(r).any() else None,
+        "control": measure.control(wanted, units),
+        "distance": distance,
+        "distance_ratio": distance / against.distance if against.distance else None,
+        "memorised": measure.memorised(said.features, against.trained_on, against.others),
+    }
+    if guide is not None:
+        own = measure.agreement(album.labels, judged(guide, crops).probabilities)
+        ahead = (own["value"] or 0) - (found["accuracy"]["value"] or 0)
+        found |= {"guide_accuracy": own, "over_guided": bool(album.rows[0].get("guidance")) and ahead > GAP}
+    return found
+
+
+def _requested(album: Synthetic) -> list[Expression | None]:
+    return [None if row["requested"] is None else expression(row["requested"]) for row in album.rows]

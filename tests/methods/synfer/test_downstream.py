@@ -1,0 +1,221 @@
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from mien.errors import InputError
+from mien.evaluation.protocols import select
+from mien.methods.synfer.downstream import few_shot, self_supervised, supervised, zero_shot
+from mien.methods.synfer.downstream.encoder import (
+    Encoder,
+    Settings,
+    encoder_of,
+    features,
+    first,
+    gather,
+    same_steps,
+    stratified,
+    together,
+)
+from mien.training.faces import crop, tensor
+from mien.vocabulary import Expression
+from tests.helpers import drawn_face
+from tests.methods.synfer.runs import HAPPY, SAD, faces, labels
+
+PLAIN = {
+    "epochs": 4, "batch_size": 8, "size": 24, "widths": (4, 8), "precision": "32-true", "average": 0.5, "degrees": 0.0,
+    "scale": 0.0, "shift": 0.0, "erase_share": 0.0, "mixup_share": 0.0, "learning_rate": 1e-2,
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def album(tmp_path_factory):
+    """Thirty-two generated faces with captions, half of which the vote relabelled to disgust and a few dropped."""
+    folder = tmp_path_factory.mktemp("made")
+    (folder / "faces").mkdir()
+    made, said = [], []
+    for i in range(32):
+        Image.fromarray(drawn_face(i % 2 == 0, 100 + i)).save(folder / "faces" / f"{i}.png")
+        name = ("happiness", "sadness")[i % 2]
+        caption = ("a happy look, lip corners pulled up", "a sad look, lip corners pulled down")[i % 2]
+        made.append({"file": f"faces/{i}.png", "requested": name, "caption": caption})
+        soft = np.eye(8)[(HAPPY, SAD)[i % 2]].tolist()
+        said.append({"file": f"faces/{i}.png", "decision": "drop" if i < 4 else "keep", "label_soft": soft})
+    for name, rows in (("meta.jsonl", made), ("labels.jsonl", said)):
+        (folder / name).write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def given(album):
+    return gather(faces(16), album, faces(40)[16:], 24)
+
+
+def test_generated_faces_come_with_the_labels_of_the_vote_and_with_those_asked_for(given):
+    assert len(given.voted.samples) == 28
+    assert len(given.asked.samples) == 32
+    assert len(given.valid.samples) == 24
+
+
+def test_an_arm_has_the_faces_that_it_says(given):
+    counts = {arm: len(supervised.mixed(given, supervised.MIXTURES[arm]).samples) for arm in ("real", "syn-1x")}
+    assert counts == {"real": 16, "syn-1x": 16}
+    both = supervised.mixed(given, supervised.MIXTURES["real-syn-1x"])
+    assert [s.source.split(":")[0][:5] for s in both.samples[::16]] == ["drawn", "made0"]
+    asked = supervised.mixed(given, supervised.MIXTURES["asked-1x"])
+    assert asked.samples[0].source.endswith("faces/0.png")
+    with pytest.raises(InputError, match="48 generated faces are needed, but 28 are left"):
+        supervised.mixed(given, supervised.MIXTURES["syn-3x"])
+
+
+def test_photographs_are_drawn_with_the_share_of_each_class():
+    some = select(faces(30) + faces(40)[::2], prepare=lambda image: crop(image, 24))  # 35 smiles, 15 frowns
+    drawn = stratified(some, 20)
+    assert np.bincount(drawn.labels)[[HAPPY, SAD]].tolist() == [14, 6]
+    assert [s.source for s in drawn.samples] == [s.source for s in stratified(some, 20).samples]
+    assert [s.source for s in stratified(some, 50).samples] == [s.source for s in some.samples]
+    with pytest.raises(InputError, match="51 photographs cannot be drawn from 50"):
+        stratified(some, 51)
+
+
+def test_few_photographs_are_learned_from_alone_and_with_as_many_generated_faces_as_there_are_photographs(given):
+    few, more = (supervised.mixed(given, supervised.MIXTURES[arm]) for arm in ("tenth", "tenth-syn-1x"))
+    assert len(few.samples) == 2
+    assert [s.source for s in more.samples[:2]] == [s.source for s in few.samples]
+    assert len(more.samples) == 2 + 16
+
+
+def test_all_arms_take_the_same_steps(given):
+    assert same_steps(Settings(epochs=20), faces=1000, photographs=200).epochs == 4
+    assert same_steps(Settings(epochs=20), faces=200, photographs=200).epochs == 20
+    assert same_steps(Settings(epochs=2), faces=10_000, photographs=200).epochs == 1
+    assert len(together(first(given.voted, 3), given.photographs).samples) == 19
+
+
+def test_arms_are_compared_with_photographs_and_go_on_where_they_were_stopped(given, tmp_path):
+    settings = Settings(**PLAIN)
+    table = supervised.run(given, settings, tmp_path, ["real", "real-syn-1x"], [0])
+    assert [row["arm"] for row in table["arms"]] == ["real", "real-syn-1x"]
+    assert {"value", "low", "high"} <= set(table["arms"][1]["difference"])
+    assert table["n"] == 24
+    kept = (tmp_path / "real-s0" / "result.json").stat().st_mtime_ns
+    again = supervised.run(given, settings, tmp_path, ["real"], [0])
+    assert (tmp_path / "real-s0" / "result.json").stat().st_mtime_ns == kept
+    assert len(again["arms"]) == 2
+    with pytest.raises(InputError, match="no arm 'fake'"):
+        supervised.run(given, settings, tmp_path, ["fake"], [0])
+    encoder, size = encoder_of(tmp_path / "real-s0")
+    assert size == 24
+    assert features(encoder, tensor(given.valid)).shape == (24, 8)
+
+
+def test_simsiam_is_at_its_best_where_both_views_are_predicted():
+    torch.manual_seed(0)
+    settings = self_supervised.SimSiamSettings(widths=(4, 8), hidden=16)
+    network = self_supervised.SimSiam(settings)
+    views = torch.randn(6, 1, 24, 24), torch.randn(6, 1, 24, 24)
+    assert -1 <= network(*views).item() <= 1
+    network.predict = torch.nn.Identity()
+    assert network(views[0], views[0]).item() == pytest.approx(-1, abs=1e-5)
+
+
+def test_the_gradient_stops_at_what_is_predicted():
+    torch.manual_seed(0)
+    network = self_supervised.SimSiam(self_supervised.SimSiamSettings(widths=(4, 8), hidden=16))
+    for parameter in network.predict.parameters():
+        torch.nn.init.zeros_(parameter)
+    network(torch.randn(4, 1, 24, 24), torch.randn(4, 1, 24, 24)).backward()
+    assert all(p.grad is None or not p.grad.any() for p in network.encoder.parameters())
+
+
+def test_a_probe_of_one_layer_finds_classes_that_a_line_separates():
+    torch.manual_seed(0)
+    points = torch.randn(200, 3)
+    targets = torch.eye(8)[(points[:, 1] > 0.2).long()]
+    unseen = torch.randn(100, 3)
+    said = self_supervised.probe(points, targets, unseen).argmax(axis=1)
+    assert (said == (unseen[:, 1] > 0.2).long().numpy()).mean() > 0.95
+
+
+def test_learning_without_labels_is_measured_by_a_probe_beside_an_untrained_encoder(given, tmp_path):
+    settings = replace(self_supervised.SimSiamSettings(**PLAIN, hidden=16), epochs=1)
+    table = self_supervised.run(given, settings, tmp_path, ["synthetic", "none"], [0])
+    assert [row["arm"] for row in table["arms"]] == ["synthetic", "none"]
+    assert json.loads((tmp_path / "synthetic-s0" / "result.json").read_text())["faces"] == 32
+    both = self_supervised.chosen_faces(given, "both")
+    assert len(both.samples) == 48
+
+
+def test_photographs_are_sorted_by_captions_after_learning_from_pairs(given, album, tmp_path):
+    plain = zero_shot.PairSettings(**PLAIN, width=16, heads=2, depth=1)
+    settings = replace(plain, epochs=20, widths=(8, 16, 16))
+    pairs = zero_shot.of_generated(album, given.asked)
+    network = zero_shot.fit_pairs(pairs, settings, tmp_path)
+    said = zero_shot.sorted_by_captions(network, pairs.known, tensor(given.valid))
+    assert said.shape == (24, 8)
+    # The captions learned tell only these two apart.
+    right = (said[:, HAPPY] > said[:, SAD]) == (given.valid.labels == HAPPY)
+    assert right.mean() > 0.8
+
+
+def test_pairs_are_compared_as_the_other_arms_are(given, album, tmp_path):
+    settings = replace(zero_shot.PairSettings(**PLAIN, width=16, heads=2, depth=1), epochs=1)
+    table = zero_shot.run(given, settings, tmp_path, ["synthetic"], [0], synthetic=album)
+    assert table["arms"][0]["seeds"] == [0]
+    with pytest.raises(InputError, match="give --pseudo-labels"):
+        zero_shot.run(given, settings, tmp_path, ["real"], [0])
+
+
+def test_pairs_of_photographs_have_captions_written_from_what_a_teacher_measured(given):
+    pairs = zero_shot.of_photographs(given.photographs, labels(16, missed=(2,)), zero_shot.PairSettings(size=24))
+    assert len(pairs.faces) == len(pairs.words) == 15
+    assert (pairs.words > 0).any(dim=2).all()
+
+
+def test_generated_faces_without_captions_make_no_pairs(tmp_path):
+    (tmp_path / "faces").mkdir()
+    Image.fromarray(drawn_face(True)).save(tmp_path / "faces" / "0.png")
+    row = {"file": "faces/0.png", "requested": "happiness", "caption": ""}
+    (tmp_path / "meta.jsonl").write_text(json.dumps(row) + "\n")
+    chosen = gather(faces(2), tmp_path, faces(2), 24)
+    with pytest.raises(InputError, match="--write-captions short"):
+        zero_shot.of_generated(tmp_path, chosen.asked)
+
+
+def test_the_nearest_prototype_is_always_right_where_classes_are_points():
+    labels_ = np.repeat(np.arange(8), 10)
+    points = np.eye(8)[labels_]
+    found = few_shot.episodes(points, labels_, shots=5, count=20)
+    assert (found["value"], found["low"], found["high"]) == (1, 1, 1)
+    assert found["episodes"] == 20
+
+
+def test_an_episode_of_noise_is_right_one_time_in_five():
+    rng = np.random.default_rng(0)
+    labels_ = np.repeat(np.arange(8), 30)
+    found = few_shot.episodes(rng.standard_normal((240, 4)), labels_, shots=1, count=300)
+    assert found["low"] - 0.02 < 0.2 < found["high"] + 0.02
+
+
+def test_too_few_faces_for_an_episode_are_counted():
+    labels_ = np.repeat(np.arange(8), 6)
+    labels_[labels_ == Expression.CONTEMPT] = Expression.ANGER
+    with pytest.raises(InputError, match="6 faces of each of contempt, disgust, fear and two others"):
+        few_shot.episodes(np.zeros((48, 2)), labels_, shots=1)
+
+
+def test_a_run_that_has_no_encoder_is_refused(tmp_path):
+    from safetensors.torch import save_file
+
+    save_file({"other": torch.zeros(1)}, tmp_path / "model.safetensors")
+    (tmp_path / "settings.json").write_text(json.dumps({"widths": [4], "size": 24}))
+    with pytest.raises(InputError, match="holds no encoder"):
+        encoder_of(tmp_path)
+
+
+def test_an_encoder_has_a_row_of_features_for_each_face():
+    shown = select(faces(3), prepare=lambda image: crop(image, 24))
+    assert features(Encoder((4, 8)), tensor(shown)).shape == (3, 8)

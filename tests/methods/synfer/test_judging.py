@@ -1,0 +1,83 @@
+import json
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torch import nn
+
+from mien.datasets import Synthetic
+from mien.errors import InputError
+from mien.facs import VECTOR
+from mien.methods.synfer.judging import Judges, Photographs, measured
+from mien.vocabulary import Expression
+from tests.helpers import noise
+
+
+class Says(nn.Module):
+    """A network that answers one expression to every face, and its lightness as every action unit."""
+
+    def __init__(self, answer: Expression) -> None:
+        super().__init__()
+        self.last = nn.Linear(1, 8)
+        with torch.no_grad():
+            self.last.weight.zero_()
+            self.last.bias.copy_(9 * torch.eye(8)[answer])
+
+    def forward(self, faces):
+        lightness = faces.mean(dim=(1, 2, 3))[:, None]
+        return SimpleNamespace(logits=self.last(lightness), action_units=lightness.expand(-1, VECTOR))
+
+
+HAPPY, SAD = Says(Expression.HAPPINESS), Says(Expression.SADNESS)
+
+
+def album(folder, guidance=None, count=6):
+    """Generated faces that are asked to be happy, each lighter than the one before and with more of AU12."""
+    (folder / "faces").mkdir(parents=True)
+    rows = []
+    for i in range(count):
+        Image.fromarray(noise(24, 24) // 4 + np.uint8(30 * i)).save(folder / "faces" / f"{i}.png")
+        said = {"requested": "happiness", "au_requested": {"AU12": i / 5, "AU04": 1 - i / 5}, "guidance": guidance}
+        rows.append({"file": f"faces/{i}.png"} | said)
+    (folder / "meta.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return Synthetic(folder)
+
+
+def against(**unit_r):
+    """Photographs of many shades; of some action units the judge agrees with the teacher."""
+    shades, trusted = np.linspace(-2, 2, 50, dtype=np.float32)[:, None], np.zeros(VECTOR)
+    for place, value in unit_r.items():
+        trusted[int(place[1:])] = value
+    return Photographs(shades, shades + np.float32(0.01), 0.5, trusted)
+
+
+def test_a_guide_that_was_followed_too_far_is_said_to_be(tmp_path):
+    judges = Judges(SAD, SAD)
+    guided, unguided = album(tmp_path / "guided", {"guides": {}}), album(tmp_path / "unguided")
+    assert measured(guided, judges, against(), 24, HAPPY)["over_guided"]
+    # Faces that it did not guide may please it for other reasons.
+    assert not measured(unguided, judges, against(), 24, HAPPY)["over_guided"]
+    assert not measured(guided, Judges(HAPPY, SAD), against(), 24, HAPPY)["over_guided"]
+
+
+def test_action_units_that_the_judge_cannot_judge_do_not_count(tmp_path):
+    faces, judges = album(tmp_path / "faces"), Judges(HAPPY, HAPPY)
+    assert measured(faces, judges, against(), 24)["unit_r"] is None
+    # AU12 rises with lightness and AU4 falls.
+    assert measured(faces, judges, against(k8=0.8), 24)["unit_r"] == pytest.approx(1, abs=0.01)
+    assert measured(faces, judges, against(k8=0.8, k2=0.8), 24)["unit_r"] == pytest.approx(0, abs=0.01)
+
+
+def test_the_distance_is_also_said_as_a_multiple_of_that_of_the_training_photographs(tmp_path):
+    found = measured(album(tmp_path / "faces"), Judges(HAPPY, HAPPY), against(), 24)
+    assert found["distance_ratio"] == pytest.approx(found["distance"] / 0.5)
+    assert found["accuracy"]["value"] == 1
+
+
+def test_a_folder_of_which_the_vote_left_nothing_is_refused(tmp_path):
+    album(tmp_path, count=1)
+    (tmp_path / "labels.jsonl").write_text(json.dumps({"file": "faces/0.png", "decision": "drop"}) + "\n")
+    with pytest.raises(InputError, match="has none that is left"):
+        measured(Synthetic(tmp_path), Judges(HAPPY, HAPPY), against(), 24)
