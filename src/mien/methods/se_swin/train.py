@@ -83,6 +83,8 @@ def build(settings: Settings) -> SeSwin:
             num_heads=settings.heads,
             window_size=settings.window,
             drop_path_rate=settings.drop_path,
+            # timm's usual start, 0.02 for every layer whatever its width, is made for wider networks.
+            weight_init="jax",
         )
     return SeSwin(swin, settings.se, settings.reduction)
 
