@@ -26,7 +26,7 @@ def main() -> None:
     arguments.add_argument("--cross-fit", type=int, default=20)
     arguments.add_argument("-o", "--output", type=Path)
     given = arguments.parse_args()
-    dataset, name = open_data(given.data), Path(given.data).stem.replace("_", "-")
+    dataset, name = open_data(given.data), Path(given.data.partition(":")[2]).stem.replace("_", "-")
     about = {"data": Path(given.data).name, "split": None}
     results = {}
     for model in given.models.split(","):

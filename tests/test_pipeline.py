@@ -13,7 +13,8 @@ from mien.errors import InputError, ModelError
 from mien.methods.au_cues.maps import mean_face
 from mien.pipeline import Pipeline, analyze
 from mien.results import ActionUnits, ExpressionScores, Face, Hidden, Pose, Reading
-from mien.vocabulary import Expression
+from mien.vocabulary import ActionUnit, Expression
+from mien.zoo import MODELS
 from tests.helpers import ASTRONAUT, drawn_face, noise
 
 SURPRISED = Reading(ExpressionScores(np.eye(8, dtype=np.float32)[Expression.SURPRISE]))
@@ -36,6 +37,16 @@ def test_an_image_without_faces_gives_a_report_without_faces():
 
 def test_the_default_pipeline_finds_no_face_in_a_blank_picture():
     assert analyze(np.full((64, 64, 3), 128, np.uint8)).to_dict()["faces"] == []
+
+
+@pytest.mark.parametrize("name", [name for name, entry in MODELS.items() if entry.reads])
+def test_every_shipped_classifier_reads_the_photograph_with_action_units_and_a_heat_map(name):
+    report = Pipeline(model=name)(mien.read_image(ASTRONAUT))
+    (face,) = report.faces
+    assert (face.expression.top, report.model) == (Expression.HAPPINESS, name)
+    assert face.action_units is not None
+    assert face.action_units[ActionUnit(12)] > 0.5
+    assert face.attention is not None
 
 
 def test_detect_and_read_can_be_plain_functions():

@@ -46,6 +46,13 @@ MODELS = {
         licence="Apache-2.0; its training pictures carry no open licence",
         purpose="reads the eight expressions, action units, landmarks and head pose",
     ),
+    "vtff": Entry(
+        package="mien.weights",
+        file="vtff.onnx",
+        sha256="b12fdd29588ee04f6d6c64a8f954320dd6a5ad8f1921ba9874c546e317ee0788",
+        licence="Apache-2.0; its training pictures carry no open licence",
+        purpose="reads the eight expressions from the face and its local binary patterns",
+    ),
 }
 DEFAULT = "reader"
 
