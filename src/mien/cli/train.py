@@ -21,6 +21,7 @@ from mien.extras import optional
 
 METHODS = {
     "au-cues": "mien.methods.au_cues",
+    "facescan": "mien.methods.facescan.tune",
     "feranno": "mien.methods.synfer.annotator",
     "se-swin": "mien.methods.se_swin",
     "synfer": "mien.methods.synfer.generator",
@@ -29,6 +30,7 @@ METHODS = {
 }
 METHODS_HELP = {
     "au-cues": "The expression reader; its attention can be taught to match action units.",
+    "facescan": "PaliGemma, tuned to answer questions about a face: all weights, LoRA or QLoRA.",
     "feranno": "The labeler of faces that reads what a trained generator sees in them.",
     "se-swin": "A Swin transformer with squeeze-and-excitation and sharpness-aware minimization.",
     "synfer": "The generator of faces from expressions, words and action units.",
@@ -43,6 +45,8 @@ def method(name: str) -> ModuleType:
     """The package of a method; MissingExtra when the training libraries are not there."""
     for library in ("torch", "timm", "lightning", "safetensors"):
         optional(library, "train")
+    for library in ("transformers", "peft") if name == "facescan" else ():
+        optional(library, "llm")
     for library in ("diffusers", "transformers", "peft") if name == "synfer-full" else ():
         optional(library, "generate")
     return import_module(METHODS[name])

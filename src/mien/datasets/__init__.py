@@ -2,6 +2,7 @@
 
 from mien.datasets.affectnet import AffectNet
 from mien.datasets.ckplus import CkPlus
+from mien.datasets.fairface import FairFace
 from mien.datasets.fer2013 import Fer2013
 from mien.datasets.ferplus import FerPlus
 from mien.datasets.folder import Folder
@@ -10,8 +11,9 @@ from mien.datasets.hybrid import Hybrid
 from mien.datasets.rafdb import RafDb
 from mien.datasets.sample import Sample
 from mien.datasets.synthetic import Mixed, Synthetic
+from mien.datasets.utkface import UtkFace
 
 __all__ = [
-    "AffectNet", "CkPlus", "Fer2013", "FerPlus", "Folder", "Half", "Hybrid", "Mixed", "RafDb", "Sample", "Synthetic",
-    "Worn",
+    "AffectNet", "CkPlus", "FairFace", "Fer2013", "FerPlus", "Folder", "Half", "Hybrid", "Mixed", "RafDb", "Sample",
+    "Synthetic", "UtkFace", "Worn",
 ]  # fmt: skip

@@ -1,0 +1,27 @@
+"""The labels of age, gender and race that data sets have in common, and how finer ones are merged into coarser ones.
+
+Seven races as in FairFace; six with the two Asian ones as one; five as in UTKFace. Five groups of age. After AlDahoul,
+Tan, Kasireddy and Zaki, 2024, arXiv:2410.24148.
+"""
+
+from collections.abc import Mapping
+
+from mien.vocabulary import Attribute
+
+ASIAN, OTHER = "asian", "other"
+SIX: Mapping[str, str] = {"east asian": ASIAN, "southeast asian": ASIAN}
+FIVE: Mapping[str, str] = {**SIX, "latino or hispanic": OTHER, "middle eastern": OTHER}
+
+
+def merged(labels: tuple[str, ...], by: Mapping[str, str]) -> tuple[str, ...]:
+    """Labels after merging, each once, in the order of their first."""
+    return tuple(dict.fromkeys(by.get(label, label) for label in labels))
+
+
+def age_group(years: int) -> str:
+    """The group of an age in whole years, 0 or more."""
+    for label in Attribute.AGE.labels:
+        first, _, last = label.rstrip("+").partition("-")
+        if int(first) <= years and (not last or years <= int(last)):
+            return label
+    raise ValueError(f"{years} is no age")

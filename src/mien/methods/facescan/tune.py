@@ -1,0 +1,299 @@
+"""Tune PaliGemma to answer one question about a face, or several, as FaceScanPaliGemma was.
+
+AlDahoul, Tan, Kasireddy and Zaki, 2024, arXiv:2410.24148: prefix-LM, so that image and question see each other freely
+and the loss is on the answer alone. What decides is whether the vision tower learns too. README.md: where we differ.
+"""
+
+import json
+import logging
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from PIL import Image
+
+from mien.datasets.sample import Sample
+from mien.errors import InputError
+from mien.extras import optional
+from mien.methods.facescan.prompts import PROMPTS, user_text
+from mien.methods.facescan.tasks import Task, labels_of, tasks
+
+logger = logging.getLogger(__name__)
+# The wording that Transformers(tuned=True) asks in.
+PROMPT = PROMPTS["tuned-1"]
+ADAPTER, MODEL, LOG = "adapter", "model", "log.jsonl"
+# Projections of the language model, which LoRA changes; the vision tower has some of the same names.
+LORA = r".*language_model\..*\.(q_proj|k_proj|v_proj|o_proj|gate_proj|up_proj|down_proj)"
+VISION = ("vision_tower", "multi_modal_projector")
+ADAPTERS = ("none", "lora", "qlora")
+PRECISIONS = ("32-true", "bf16-true")
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Everything that a run depends on, besides the data.
+
+    model: a PaliGemma checkpoint, a folder or a hub id.
+    tasks: what is asked, by comma, of mien.methods.facescan.tasks: one model for one task, or one for all.
+    adapter: how the language model learns: "none", all of its weights; "lora", low-rank changes of its projections;
+    "qlora", the same on weights of 4 bits, which needs bitsandbytes.
+    tune_vision: vision tower and projector learn too, all their weights; else they stay as they are.
+    rank, alpha, lora_dropout: of LoRA.   per_class: at most so many faces of each answer, drawn; 0 for all.
+    epochs, steps: stop after so many; 0 steps for all of the epochs.   batch_size: times accumulate for a step.
+    warmup: steps.   precision: "32-true" or "bf16-true".   save_steps: between checkpoints; 0 for one an epoch.
+    """
+
+    model: str = ""
+    tasks: str = "expression"
+    adapter: str = "lora"
+    tune_vision: bool = True
+    rank: int = 8
+    alpha: int = 16
+    lora_dropout: float = 0.05
+    per_class: int = 0
+    epochs: float = 5.0
+    steps: int = 0
+    batch_size: int = 1
+    accumulate: int = 2
+    learning_rate: float = 2e-5
+    warmup: int = 2
+    precision: str = "bf16-true"
+    save_steps: int = 0
+    seed: int = 42
+
+
+# The paper's third scenario, which was released, its first, and the first with adapters in place of all weights.
+PRESETS = {
+    "paper": Settings(adapter="none", per_class=2000),
+    "paper-frozen": Settings(adapter="none", tune_vision=False, per_class=2000),
+    "lora": Settings(learning_rate=1e-4, batch_size=4, accumulate=4),
+    "qlora": Settings(adapter="qlora", tune_vision=False, learning_rate=1e-4, batch_size=4, accumulate=4),
+}
+
+
+class Item(NamedTuple):
+    """One question about one face.   row: of the sample."""
+
+    row: int
+    question: str
+    answer: str
+
+
+class Questions:
+    """What is learned: of every face each task that it has a label for."""
+
+    def __init__(self, dataset: Sequence[Sample], items: Sequence[Item]) -> None:
+        self._dataset, self.items = dataset, items
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+    def __getitem__(self, number: int) -> dict[str, Any]:
+        item = self.items[number]
+        return {
+            "image": Image.fromarray(self._dataset[item.row].image),
+            "question": item.question,
+            "answer": item.answer,
+        }
+
+
+def question(task: Task) -> str:
+    """What is asked, word for word."""
+    return user_text(PROMPT, {task.attribute: task.labels})
+
+
+def questions(dataset: Sequence[Sample], asked: Sequence[Task], per_class: int = 0, seed: int = 0) -> Questions:
+    """The questions about a data set; InputError for a task that it has no labels for.
+
+    per_class: at most so many of each answer, drawn without replacement; 0 for all.
+    """
+    rng, items = np.random.default_rng(seed), []
+    for task in asked:
+        labels = np.array([label or "" for label in labels_of(dataset, task)])
+        for label in task.labels:
+            found = np.flatnonzero(labels == label)
+            kept = rng.permutation(found)[:per_class] if per_class else found
+            items += [Item(int(i), question(task), label) for i in kept]
+        if not (labels != "").any():
+            raise InputError(f"the data have no label for {task.name}; its labels are {', '.join(task.labels)}")
+    return Questions(dataset, items)
+
+
+def train(
+    dataset: Sequence[Sample],
+    settings: Settings,
+    folder: Path,
+    *,
+    valid: Sequence[Sample] | None = None,
+    resume: bool = False,
+) -> Path:
+    """Tune a checkpoint; folder/model, which is returned, is an ordinary one again, with what was learned merged in.
+
+    valid: its loss after every epoch goes to the log.   resume: go on from the last checkpoint in the folder.
+    InputError for settings that do not go together, a checkpoint that is no PaliGemma, and data without labels.
+    """
+    asked = _checked(settings)
+    _begin(folder, settings, resume)
+    given = questions(dataset, asked, settings.per_class, settings.seed)
+    counts = Counter(item.answer for item in given.items)
+    logger.info("%d questions: %s", len(given), ", ".join(f"{n} {label}" for label, n in counts.items()))
+    watched = None if valid is None else questions(valid, asked)
+    last = _last(folder) if resume else None
+    # The library's trainer does not find the weights of a whole PaliGemma under the names it saved them by, says so and
+    # goes on with those it has; so it is given the right ones. Of adapters it does.
+    weights = last if settings.adapter == "none" else None
+    processor, net = open_checkpoint(settings, weights, quantized=settings.adapter == "qlora")
+    tuned = prepared(net, settings)
+    _fit(tuned, processor, given, watched, settings, folder, last)
+    whole = merged(tuned, settings, folder)
+    whole.save_pretrained(folder / MODEL)
+    processor.save_pretrained(folder / MODEL)
+    return folder / MODEL
+
+
+def _checked(settings: Settings) -> tuple[Task, ...]:
+    if not settings.model:
+        raise InputError("name a PaliGemma checkpoint: --model FOLDER or HUB-ID")
+    if settings.adapter not in ADAPTERS:
+        raise InputError(f"there is no adapter {settings.adapter!r}; there are {', '.join(ADAPTERS)}")
+    if settings.precision not in PRECISIONS:
+        raise InputError(f"there is no precision {settings.precision!r}; there are {', '.join(PRECISIONS)}")
+    if settings.adapter == "qlora":
+        optional("bitsandbytes", "qlora")
+    return tasks(settings.tasks)
+
+
+def _begin(folder: Path, settings: Settings, resume: bool) -> None:
+    kept = folder / "settings.json"
+    if kept.is_file() and not resume:
+        raise InputError(f"{folder} holds a run already; give --resume to go on with it, or name another folder")
+    if kept.is_file() and json.loads(kept.read_text()) != json.loads(json.dumps(asdict(settings))):
+        raise InputError(f"{folder} was begun with other settings; resume with the same")
+    folder.mkdir(parents=True, exist_ok=True)
+    kept.write_text(json.dumps(asdict(settings), indent=2) + "\n")
+
+
+def _last(folder: Path) -> str | None:
+    """The last checkpoint of a run that was stopped."""
+    found: str | None = optional("transformers.trainer_utils", "llm").get_last_checkpoint(str(folder))
+    return found
+
+
+def open_checkpoint(settings: Settings, weights: str | None = None, *, quantized: bool = False) -> tuple[Any, Any]:
+    """Processor and network; its language model in 4 bits if quantized. InputError when it is no PaliGemma.
+
+    weights: the folder of a run's checkpoint to take them from instead.
+    """
+    transformers, torch = optional("transformers", "llm"), optional("torch", "llm")
+    dtype = torch.float32 if settings.precision == "32-true" else torch.bfloat16
+    options: dict[str, Any] = {"dtype": dtype, "use_safetensors": True}
+    if quantized:
+        options["quantization_config"] = transformers.BitsAndBytesConfig(
+            load_in_4bit=True,
+            bnb_4bit_quant_type="nf4",
+            bnb_4bit_use_double_quant=True,
+            bnb_4bit_compute_dtype=dtype,
+            # By their full names: parts of names are not found.
+            llm_int8_skip_modules=[*(f"model.{part}" for part in VISION), "lm_head"],
+        )
+    try:
+        config = transformers.AutoConfig.from_pretrained(settings.model)
+        if config.model_type != "paligemma":
+            raise ValueError(f"it is a {config.model_type}, and only PaliGemma is tuned here")
+        processor = transformers.AutoProcessor.from_pretrained(settings.model)
+        net = transformers.PaliGemmaForConditionalGeneration.from_pretrained(weights or settings.model, **options)
+    except (OSError, ValueError, KeyError) as error:
+        raise InputError(f"{settings.model} cannot be opened as PaliGemma: {error}") from error
+    return processor, net
+
+
+def prepared(net: Any, settings: Settings) -> Any:
+    """The network with those parameters open that the settings let learn."""
+    if settings.adapter == "none":
+        for name, parameter in net.named_parameters():
+            parameter.requires_grad_(settings.tune_vision or not any(part in name for part in VISION))
+        return net
+    peft = optional("peft", "llm")
+    if settings.adapter == "qlora":
+        net = peft.prepare_model_for_kbit_training(net, use_gradient_checkpointing=False)
+    config = peft.LoraConfig(
+        r=settings.rank,
+        lora_alpha=settings.alpha,
+        lora_dropout=settings.lora_dropout,
+        target_modules=LORA,
+        modules_to_save=list(VISION) if settings.tune_vision else None,
+    )
+    return peft.get_peft_model(net, config)
+
+
+def collate(items: Sequence[dict[str, Any]], processor: Any, dtype: Any) -> dict[str, Any]:
+    """A batch: the answers' tokens, each with its end, are the labels; the question's and the image's are not."""
+    batch = processor(
+        text=[f"<image>{item['question']}" for item in items],
+        images=[item["image"] for item in items],
+        suffix=[item["answer"] for item in items],
+        return_tensors="pt",
+        padding="longest",
+    )
+    return {name: value.to(dtype) if value.is_floating_point() else value for name, value in batch.items()}
+
+
+def _fit(
+    tuned: Any,
+    processor: Any,
+    given: Questions,
+    watched: Questions | None,
+    settings: Settings,
+    folder: Path,
+    last: str | None,
+) -> None:
+    transformers, torch = optional("transformers", "llm"), optional("torch", "llm")
+    optional("accelerate", "llm")
+    options = transformers.TrainingArguments(
+        output_dir=str(folder),
+        per_device_train_batch_size=settings.batch_size,
+        per_device_eval_batch_size=settings.batch_size,
+        gradient_accumulation_steps=settings.accumulate,
+        learning_rate=settings.learning_rate,
+        lr_scheduler_type="linear",
+        warmup_steps=settings.warmup,
+        num_train_epochs=settings.epochs,
+        max_steps=settings.steps or -1,
+        eval_strategy="no" if watched is None else "epoch",
+        save_strategy="steps" if settings.save_steps else "epoch",
+        save_steps=settings.save_steps or 1,
+        save_total_limit=1,
+        logging_steps=5,
+        use_cpu=not torch.cuda.is_available(),
+        seed=settings.seed,
+        report_to="none",
+        disable_tqdm=True,
+        remove_unused_columns=False,
+        dataloader_pin_memory=False,
+    )
+    dtype = next(p.dtype for p in tuned.parameters() if p.is_floating_point())
+    trainer = transformers.Trainer(
+        tuned,
+        options,
+        data_collator=lambda items: collate(items, processor, dtype),
+        train_dataset=given,
+        eval_dataset=watched,
+    )
+    trainer.train(resume_from_checkpoint=last)
+    lines = [line for line in trainer.state.log_history if "loss" in line or "eval_loss" in line]
+    (folder / LOG).write_text("".join(json.dumps(line) + "\n" for line in lines))
+
+
+def merged(tuned: Any, settings: Settings, folder: Path) -> Any:
+    """The network as an ordinary one. Low-rank changes are left in folder/adapter and added to the whole weights."""
+    if settings.adapter == "none":
+        return tuned
+    tuned.save_pretrained(folder / ADAPTER)
+    if settings.adapter == "lora":
+        return tuned.merge_and_unload()
+    # Added to weights of 4 bits they would be rounded away, so they are added to those of the checkpoint.
+    _, whole = open_checkpoint(settings)
+    return optional("peft", "llm").PeftModel.from_pretrained(whole, folder / ADAPTER).merge_and_unload()
