@@ -56,22 +56,29 @@ def export_run(
     splits are left out. Left out altogether, the prior of the training faces is restored in full and nothing is fitted.
     accuracy_cost: see mien.evaluation.calibration.   half: store weights in half precision.
     """
+    calibration, said = calibrated(run, network, settings.size, calibrate, accuracy_cost)
+    contract = Contract(tuple(Expression), settings.size, MEAN, STD, output.stem, said | dict(meta or {}))
+    added = torch.from_numpy(calibration.strength * np.array(calibration.shift))
+    return to_onnx(Calibrated(outputs, added, calibration.temperature), contract, output, half=half)
+
+
+def calibrated(
+    run: Path, network: nn.Module, size: int, calibrate: Sequence[Sample] | None, accuracy_cost: float
+) -> tuple[Calibration, dict[str, str]]:
+    """The calibration of a run's network, fitted as export_run says, and what a file says of it."""
     kept = json.loads((run / PRIORS).read_text())
     # A class that no training face has was never drawn either: nothing to undo.
     ratios = [np.log(n / d) if d > 0 else 0 for n, d in zip(kept["natural"], kept["drawn"], strict=True)]
     shift = np.round(ratios, 6)  # as the file will state it
     calibration = Calibration(tuple(map(float, shift)))
     if calibrate is not None:
-        faces = select(calibrate, duplicates=False, prepare=lambda image: crop(image, settings.size))
+        faces = select(calibrate, duplicates=False, prepare=lambda image: crop(image, size))
         if not faces.samples:
             raise InputError(f"no face is left to calibrate on; dropped: {faces.dropped}")
         calibration = fit(logits(network, faces), faces.labels, shift, accuracy_cost)
-    said = {
+    return calibration, {
         "shift": ",".join(f"{v:.6f}" for v in calibration.shift),
         "strength": repr(calibration.strength),
         "temperature": repr(calibration.temperature),
         "accuracy_cost": repr(accuracy_cost),
     }
-    contract = Contract(tuple(Expression), settings.size, MEAN, STD, output.stem, said | dict(meta or {}))
-    added = torch.from_numpy(calibration.strength * shift)
-    return to_onnx(Calibrated(outputs, added, calibration.temperature), contract, output, half=half)

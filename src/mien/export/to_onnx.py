@@ -1,6 +1,9 @@
 """A trained network to an ONNX file: calibrated, checked against the network, then stored in half precision."""
 
+import warnings
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -54,7 +57,7 @@ def to_onnx(
     rounding to half precision moves an answer by more than HALF_TOLERANCE.
     """
     network = network.eval()
-    graph = _with_contract(_graph(network, contract.size), contract)
+    graph = _graph(network, contract)
     faces = _probes(contract.size, seed)
     differences = {"parity": largest_difference(network, graph.SerializeToString(), faces)}
     _refuse_above(TOLERANCE, differences["parity"], "the ONNX graph and the PyTorch network")
@@ -97,33 +100,49 @@ def _probes(size: int, seed: int, count: int = 64) -> NDArray[np.uint8]:
     return np.array(pictures).astype(np.uint8)
 
 
-def _graph(network: nn.Module, size: int) -> onnx.ModelProto:
-    example = torch.zeros(2, 1, size, size)
-    with torch.no_grad():
-        names = list(network(example))
-    program = torch.onnx.export(
-        network,
-        (example,),
-        dynamo=True,
-        input_names=["faces"],
-        output_names=names,
-        dynamic_shapes=({0: torch.export.Dim("batch", min=1, max=4096)},),
-        verbose=False,
-    )
+def traced(
+    network: nn.Module,
+    example: tuple[Tensor, ...],
+    inputs: Sequence[str],
+    outputs: Sequence[str],
+    shapes: Any,
+    meta: Mapping[str, str],
+) -> onnx.ModelProto:
+    """The ONNX graph of a network in evaluation mode, with metadata, and without a trace of where it was made.
+
+    inputs, outputs: their names.   shapes: which dimensions may change, as torch.onnx.export takes dynamic_shapes.
+    """
+    with warnings.catch_warnings():
+        # That several inputs share the one name of the batch is what is meant.
+        warnings.filterwarnings("ignore", "# The axis name", UserWarning)
+        program = torch.onnx.export(
+            network.eval(),
+            example,
+            dynamo=True,
+            input_names=list(inputs),
+            output_names=list(outputs),
+            dynamic_shapes=shapes,
+            verbose=False,
+        )
     if program is None:
         raise ExportError("PyTorch's exporter wrote no graph")
-    return program.model_proto
-
-
-def _with_contract(model: onnx.ModelProto, contract: Contract) -> onnx.ModelProto:
-    helper.set_model_props(model, contract.to_meta())
+    model = program.model_proto
     # Stack traces and source paths of the exporting machine have no place in a file for others.
     for node in [*model.graph.node, *model.graph.input, *model.graph.output, *model.graph.value_info]:
         del node.metadata_props[:]
         node.doc_string = ""
     model.doc_string = model.graph.doc_string = ""
     del model.graph.metadata_props[:]
+    helper.set_model_props(model, dict(meta))
     return model
+
+
+def _graph(network: nn.Module, contract: Contract) -> onnx.ModelProto:
+    example = (torch.zeros(2, 1, contract.size, contract.size),)
+    with torch.no_grad():
+        names = list(network(*example))
+    batch = torch.export.Dim("batch", min=1, max=4096)
+    return traced(network, example, ["faces"], names, ({0: batch},), contract.to_meta())
 
 
 def _refuse_above(tolerance: float, difference: float, what: str) -> None:

@@ -1,20 +1,18 @@
 """A finished run of the generator to an ONNX file that carries its words, and to a network again."""
 
 import json
-import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 import onnx
 import torch
-from onnx import helper
 from torch import Tensor, nn
 
 from mien.datasets import Sample
 from mien.errors import ExportError, InputError
 from mien.export.runs import settings_of, with_weights
-from mien.export.to_onnx import HALF_TOLERANCE, TOLERANCE, in_half_precision
+from mien.export.to_onnx import HALF_TOLERANCE, TOLERANCE, in_half_precision, traced
 from mien.facs import VECTOR
 from mien.methods.synfer.captions import LONGEST
 from mien.methods.synfer.model import Generator
@@ -110,7 +108,8 @@ def write(
     network = network.eval()
     with torch.no_grad():
         wanted = network(*example)
-    graph = _graph(network, example, inputs, list(wanted), meta)
+    batch = torch.export.Dim("batch", min=1, max=4096)
+    graph = traced(network, example, inputs, list(wanted), tuple({0: batch} for _ in example), meta)
     differences = {"parity": _difference(graph, example, inputs, wanted)}
     _refuse_above(TOLERANCE, differences["parity"], "the ONNX graph")
     if half:
@@ -121,35 +120,6 @@ def write(
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(graph.SerializeToString())
     return differences
-
-
-def _graph(
-    network: nn.Module, example: tuple[Tensor, ...], inputs: Sequence[str], outputs: list[str], meta: Mapping[str, str]
-) -> onnx.ModelProto:
-    batch = torch.export.Dim("batch", min=1, max=4096)
-    with warnings.catch_warnings():
-        # That all inputs share the one name of the batch is what is meant.
-        warnings.filterwarnings("ignore", "# The axis name", UserWarning)
-        program = torch.onnx.export(
-            network,
-            example,
-            dynamo=True,
-            input_names=list(inputs),
-            output_names=outputs,
-            dynamic_shapes=tuple({0: batch} for _ in example),
-            verbose=False,
-        )
-    if program is None:
-        raise ExportError("PyTorch's exporter wrote no graph")
-    model = program.model_proto
-    # Stack traces and source paths of the exporting machine have no place in a file for others.
-    for node in [*model.graph.node, *model.graph.input, *model.graph.output, *model.graph.value_info]:
-        del node.metadata_props[:]
-        node.doc_string = ""
-    model.doc_string = model.graph.doc_string = ""
-    del model.graph.metadata_props[:]
-    helper.set_model_props(model, dict(meta))
-    return model
 
 
 def _difference(
