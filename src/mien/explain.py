@@ -10,12 +10,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from mien.facs import PROTOTYPES, Band, Prototype, band
+from mien.facs import PRESENT, PROTOTYPES, Band, Prototype, band
 from mien.results import ActionUnits, FaceReport
 from mien.vocabulary import ActionUnit, Expression
 
-# Below this intensity ("slight") an action unit is too weak to speak for or against anything.
-SPEAKS = 0.10
 # From this difference between the sides on, an action unit counts as one-sided.
 ONE_SIDED = 0.15
 
@@ -105,7 +103,7 @@ def _cues(units: ActionUnits, prototype: Prototype) -> list[Cue]:
         ("against", prototype.against, -0.5),
     ):
         for number in numbers:
-            if units[number] >= SPEAKS and ActionUnit(number) not in strong:
+            if units[number] >= PRESENT and ActionUnit(number) not in strong:
                 cues.append(_cue(units, number, units[number], role, factor * units[number]))
     return cues
 

@@ -138,6 +138,8 @@ BANDS = (
     Band(0.40, "pronounced", "D"),
     Band(0.70, "extreme", "E"),
 )
+# From this intensity on ("slight") an action unit counts as present; a weaker one speaks for or against nothing.
+PRESENT = BANDS[2].least
 
 
 def band(intensity: float) -> Band:

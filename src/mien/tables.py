@@ -11,7 +11,7 @@ import numpy as np
 
 import mien
 from mien.extras import optional
-from mien.facs import BANDS
+from mien.facs import PRESENT
 from mien.results import ActionUnits, Attributes, FaceReport, Outcome, Pose
 from mien.vocabulary import ASYMMETRIES, ActionUnit, Attribute, Expression
 
@@ -54,8 +54,6 @@ SCANNED_BY: dict[str, type] = {"scan_model": str, "scan_prompt": str, "scan_seed
 # OpenFace's action units that mien measures too: not AU23, and not AU45, for closed eyes (AU43) need be no blink.
 OPENFACE_INTENSITIES = tuple(ActionUnit(n) for n in (1, 2, 4, 5, 6, 7, 9, 10, 12, 14, 15, 17, 20, 25, 26))
 OPENFACE_PRESENCES = (*OPENFACE_INTENSITIES, ActionUnit.LIP_SUCK)
-# From this intensity on, an action unit counts as present.
-PRESENT = next(band.least for band in BANDS if band.word == "slight")
 OPENFACE_COLUMNS: dict[str, type] = {
     "input": str,
     "frame": int,

@@ -7,8 +7,8 @@ from typing import NamedTuple, TypeVar
 
 import numpy as np
 
-from mien.explain import SPEAKS, side
-from mien.facs import BANDS, PROTOTYPES, PROXIES, band
+from mien.explain import side
+from mien.facs import BANDS, PRESENT, PROTOTYPES, PROXIES, band
 from mien.methods.expllm import wording
 from mien.methods.expllm.chain import Observed
 from mien.methods.expllm.grounding import intensity
@@ -231,7 +231,7 @@ def _noun(item: Item, choose: Choice) -> str:
 
 def _moving(face: Observed, told: Sequence[Item]) -> set[int]:
     """Action units that are strong enough to speak, and not told."""
-    return {int(u) for u in ActionUnit if face.units[u] >= SPEAKS} - {unit for item in told for unit in item.units}
+    return {int(u) for u in ActionUnit if face.units[u] >= PRESENT} - {unit for item in told for unit in item.units}
 
 
 def _quiet(items: Sequence[Item], face: Observed, choose: Choice) -> str:
@@ -285,7 +285,7 @@ def _ruled_out(items: Sequence[Item], face: Observed, choose: Choice) -> str:
         measured = probabilities(face.units, {unit: face.units.asymmetry(unit) or 0.0 for unit in ASYMMETRIES})
         order = np.array([face.label, *(e for e in np.argsort(-measured, kind="stable") if e != face.label)])
     rival = Expression(int(order[1]))
-    absent = [unit for unit in PROTOTYPES[rival].core if face.units[unit] < _PRESENT and unit not in PROXIES]
+    absent = [unit for unit in PROTOTYPES[rival].core if face.units[unit] < _TRACE and unit not in PROXIES]
     if not absent:
         return ""
     plain = [MOVEMENTS[absent[0],].plain]
@@ -315,5 +315,5 @@ def _joined(units: Sequence[int]) -> list[Item]:
 
 
 _COMPOSED: dict[int, set[int]] = dict(zip(map(int, PROXIES), ({12}, {4, 10}), strict=True))
-_PRESENT = BANDS[1].least
+_TRACE = BANDS[1].least
 _MODERATE = next(index for index, each in enumerate(BANDS) if each.word == "moderate")
