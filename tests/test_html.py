@@ -5,6 +5,7 @@ import json
 import re
 import subprocess
 import sys
+from dataclasses import replace
 from html.parser import HTMLParser
 
 import numpy as np
@@ -16,14 +17,39 @@ import mien
 from mien.errors import InputError
 from mien.html import STRENGTH, page, pose_in_words
 from mien.images import read_image
-from mien.results import Answer, AnswerStatus, Attributes, Face, FaceReport, Hidden, ImageReport, Outcome, Pose
-from mien.vocabulary import CAVEAT, Attribute, Expression
+from mien.results import (
+    Answer,
+    AnswerStatus,
+    Attributes,
+    Explanation,
+    Face,
+    FaceReport,
+    Hidden,
+    ImageReport,
+    Outcome,
+    Part,
+    Phrase,
+    Pose,
+)
+from mien.vocabulary import CAVEAT, ActionUnit, Attribute, Expression
 from tests.helpers import ASTRONAUT, bare_report, full_report, noise, scores, units
 
 POINTS = np.array([[60, 50], [90, 50], [75, 65], [65, 80], [85, 80]], np.float32)
 HAPPY = {Expression.HAPPINESS: 0.97, Expression.NEUTRAL: 0.02, Expression.SURPRISE: 0.01}
 UNSURE = {Expression.SADNESS: 0.44, Expression.FEAR: 0.31, Expression.NEUTRAL: 0.25}
 VOID = {"meta", "img", "rect", "br", "link", "input"}
+# A text that sees a smile, which was measured, and a wrinkled nose, which was not.
+EXPLAINED = Explanation(
+    (
+        Part("Key observations", "A big smile and a wrinkled nose.", (
+            Phrase(6, 11, ActionUnit.LIP_CORNER_PULLER, "both", "pronounced", True, 0.8, ""),
+            Phrase(18, 31, ActionUnit.NOSE_WRINKLER, "both", None, True, 0.0, "measured as absent"),
+        )),
+        Part("Overall interpretation", "It is a smile."),
+        Part("Conclusion", "On the whole, the face is best read as happiness."),
+    ),
+    scores(HAPPY), Expression.HAPPINESS, "reason-first", "expllm",
+)  # fmt: skip
 BREAKING_OUT = "</script><script>alert(1)</script>\"'><img src=x onerror=alert(2)><!--&amp;.jpg"
 
 
@@ -139,7 +165,7 @@ def test_its_policy_allows_only_its_own_style_and_script(full: bool):
 
 def test_every_element_is_closed_and_every_id_is_unique_and_every_link_leads_somewhere():
     entries = [an_outcome(a_face(), a_face(120, 20, 180, 90)), an_outcome(a_face()), an_outcome()]
-    parsed = Page(page([*entries, a_photo(full_report(), full_report(explanation="Why.")), a_photo(full_report())]))
+    parsed = Page(page([*entries, a_photo(full_report(), full_report(explanation=EXPLAINED)), a_photo(full_report())]))
     assert parsed.open == []
     ids = [attributes["id"] for _, attributes in parsed.elements if "id" in attributes]
     assert len(ids) == len(set(ids))
@@ -341,7 +367,7 @@ def test_all_action_units_are_folded_away_below():
     assert folded[1].count("<tr") == 21
     active = re.findall(r'<tr class="active"><th scope="row">(AU\d+)', folded[1])
     assert active == ["AU4", "AU6", "AU7", "AU12", "AU25"], "those above trace"
-    assert "<td>0.07</td><td>trace</td>" in folded[1]
+    assert '<td>0.07</td><td id="p1-f1-AU14">trace</td>' in folded[1]
 
 
 @pytest.mark.parametrize(
@@ -482,12 +508,46 @@ def test_what_is_not_visible_is_said_with_what_follows_from_it():
     assert "What is said of it is a guess." in card
 
 
-def test_an_explanation_is_shown_as_text_in_its_paragraphs():
-    source = page([a_photo(full_report(explanation=f"The lip corners are up.\n\n{BREAKING_OUT}\n"))])
+def explanation_of(source: str) -> str:
     section = re.search(r'<section class="explanation">(.*?)</section>', source, re.S)
     assert section is not None
-    assert section[1].count("<p>") == 2
+    return section[1]
+
+
+def test_an_explanation_is_shown_as_text_in_its_three_parts():
+    parts = (Part("Key observations", BREAKING_OUT), *EXPLAINED.parts[1:])
+    source = page([a_photo(full_report(explanation=replace(EXPLAINED, parts=parts)))])
+    assert re.findall(r"<h5>(.*?)</h5>", explanation_of(source)) == [part.title for part in parts]
     assert BREAKING_OUT in Page(source).text
+
+
+def test_every_phrase_about_an_action_unit_leads_to_its_measured_value_and_says_whether_that_supports_it():
+    section = explanation_of(page([a_photo(full_report(explanation=EXPLAINED))]))
+    supported, unsupported = re.findall(r"<a class=.*?</a>(?: <small>.*?</small>)?", section)
+    assert supported == (
+        '<a class="supported" href="#p1-f1-AU12" title="AU12 lip corner puller: measured as told, 0.80">smile</a>'
+    )
+    assert unsupported == (
+        '<a class="unsupported" href="#p1-f1-AU09" title="AU9 nose wrinkler: measured as absent, 0.00">'
+        "wrinkled nose</a> <small>(measured as absent)</small>"
+    )
+    assert "A big <a" in section
+    assert "1 of 2 mentions of action units are borne out" in section
+
+
+def test_a_phrase_that_names_two_action_units_is_one_link():
+    smile = EXPLAINED.parts[0].phrases[0]
+    both = (smile, replace(smile, unit=ActionUnit.LIPS_PART, against="measured as absent"))
+    parts = (Part("Key observations", "A big smile and a wrinkled nose.", both),)
+    section = explanation_of(page([a_photo(full_report(explanation=replace(EXPLAINED, parts=parts)))]))
+    assert re.findall(r'href="(.*?)"', section) == ["#p1-f1-AU25"], "the one that is not supported"
+
+
+def test_a_conclusion_that_is_not_the_model_s_own_label_is_said_to_be():
+    shown = [explanation_of(page([a_photo(full_report(explanation=given))])) for given in (
+        EXPLAINED, replace(EXPLAINED, concluded=Expression.DISGUST)
+    )]  # fmt: skip
+    assert ["asked for the label alone, the same model says happiness" in section for section in shown] == [False, True]
 
 
 def test_the_page_says_that_evidence_and_heat_map_prove_no_cause():

@@ -10,11 +10,14 @@ from mien.results import (
     Answer,
     AnswerStatus,
     Attributes,
+    Explanation,
     ExpressionScores,
     Face,
     FaceReport,
     Hidden,
     ImageReport,
+    Part,
+    Phrase,
     Pose,
     Reading,
 )
@@ -148,3 +151,22 @@ def test_a_picture_whose_scan_found_nobody_says_which_way():
     assert ImageReport((3, 4), (), unmatched=(late,)).status == "timeout"
     assert ImageReport((3, 4), (), unmatched=(late,)).to_dict()["unmatched"][0]["status"] == "timeout"
     assert "unmatched" not in ImageReport((3, 4), ()).to_dict()
+
+
+def test_the_json_form_of_an_explanation_has_its_parts_with_every_claim_and_what_was_measured():
+    smile = Phrase(2, 7, ActionUnit.LIP_CORNER_PULLER, "left", "slight", True, 0.12345, "")
+    nose = Phrase(10, 14, ActionUnit.NOSE_WRINKLER, "both", None, False, 0.5, "measured as pronounced")
+    said = Explanation(
+        (Part("Key observations", "A smile, no nose.", (smile, nose)), Part("Conclusion", "It is happiness.")),
+        SCORES, Expression.SURPRISE, "label-first", "expllm",
+    )  # fmt: skip
+    face = dataclasses.replace(REPORT, explanation=said).to_dict()["explanation"]
+    assert json.loads(json.dumps(face)) == face
+    assert (face["expression"], face["concluded"], face["consistent"]) == ("happiness", "surprise", False)
+    assert face["parts"][0]["phrases"] == [
+        {"start": 2, "end": 7, "unit": "AU12", "side": "left", "band": "slight", "present": True, "measured": 0.123,
+         "against": "", "supported": True},
+        {"start": 10, "end": 14, "unit": "AU09", "side": "both", "band": None, "present": False, "measured": 0.5,
+         "against": "measured as pronounced", "supported": False},
+    ]  # fmt: skip
+    assert said.text == "Key observations: A smile, no nose.\n\nConclusion: It is happiness."

@@ -24,9 +24,9 @@ from PIL import Image
 import mien
 from mien import draw, zoo
 from mien.draw import COLORS
-from mien.explain import SPEAKS, Cue, evidence, heat_map, side
-from mien.facs import PROTOTYPES, PROXIES, band
-from mien.results import ActionUnits, Attributes, FaceReport, ImageReport, Outcome, Pose
+from mien.explain import Cue, evidence, heat_map, side
+from mien.facs import PRESENT, PROTOTYPES, PROXIES, band
+from mien.results import ActionUnits, Attributes, Explanation, FaceReport, ImageReport, Outcome, Part, Pose
 from mien.vocabulary import CAVEAT, ActionUnit, Expression
 
 # The embedded picture: its longest and shortest long side in pixels, and what its JPEG may weigh.
@@ -222,8 +222,8 @@ def _card(outcome: Outcome, face: FaceReport, picture: int, number: int) -> str:
         runner_up_percent=_percent(face.expression[second]),
         notes="\n".join(f'<p class="note">{note}</p>' for note in _notes(face, width)),
         bars="\n".join(_bar(face, e) for e in Expression),
-        units="" if face.action_units is None else _units(face.action_units, first, number),
-        explanation=("" if face.explanation is None else _explanation(face.explanation)) + _scanned(face.attributes),
+        units="" if face.action_units is None else _units(face.action_units, first, f"p{picture}-f{number}", number),
+        explanation=_explanation(face.explanation, f"p{picture}-f{number}") + _scanned(face.attributes),
         score=f"{face.face.score:.2f}",
         width=f"{width:.0f}",
         height=f"{height:.0f}",
@@ -255,9 +255,9 @@ def _bar(face: FaceReport, e: Expression) -> str:
     )
 
 
-def _units(units: ActionUnits, e: Expression, number: int) -> str:
+def _units(units: ActionUnits, e: Expression, card: str, number: int) -> str:
     """What speaks for and against the expression, and all action units, folded away."""
-    rows = "\n".join(_unit_row(units, unit) for unit in ActionUnit)
+    rows = "\n".join(_unit_row(units, unit, card) for unit in ActionUnit)
     return _fill("units.html", number=number, evidence="\n".join(_evidence(units, e)), count=len(units), rows=rows)
 
 
@@ -299,12 +299,12 @@ def _cue(cue: Cue, e: Expression) -> str:
     )
 
 
-def _unit_row(units: ActionUnits, unit: ActionUnit) -> str:
+def _unit_row(units: ActionUnits, unit: ActionUnit, card: str) -> str:
     remarks = "; ".join(_remarks(unit, side(units, unit)))
-    active = ' class="active"' if units[unit] >= SPEAKS else ""
+    active = ' class="active"' if units[unit] >= PRESENT else ""
     return (
         f'<tr{active}><th scope="row">{_name(unit)}{f" <small>{remarks}</small>" if remarks else ""}</th>'
-        f"<td>{units[unit]:.2f}</td><td>{band(units[unit]).word}</td></tr>"
+        f'<td>{units[unit]:.2f}</td><td id="{card}-{unit.column}">{band(units[unit]).word}</td></tr>'
     )
 
 
@@ -319,9 +319,53 @@ def _name(unit: ActionUnit) -> str:
     return f"AU{unit:d} {unit.label}"
 
 
-def _explanation(text: str) -> str:
-    paragraphs = (f"<p>{_text(part.strip())}</p>" for part in text.split("\n") if part.strip())
-    return "\n".join(['<section class="explanation">', "<h4>Explanation</h4>", *paragraphs, "</section>"])
+def _explanation(explanation: Explanation | None, card: str) -> str:
+    """What a model wrote, each phrase about an action unit linked to its measured value."""
+    if explanation is None:
+        return ""
+    parts = (f"<h5>{_text(part.title)}</h5>\n<p>{''.join(_linked(part, card))}</p>" for part in explanation.parts)
+    said = "\n".join(f'<p class="missing">{remark}</p>' for remark in _remarks_on(explanation))
+    return "\n".join(
+        [
+            '<section class="explanation">',
+            f"<h4>In words, by {_text(explanation.model)}</h4>",
+            *parts,
+            said,
+            "</section>",
+        ]
+    )
+
+
+def _linked(part: Part, card: str) -> Iterator[str]:
+    """The text of a part with its phrases as links; one that names two action units leads to the first."""
+    done = 0
+    for start, end in dict.fromkeys((phrase.start, phrase.end) for phrase in part.phrases):
+        same = [phrase for phrase in part.phrases if (phrase.start, phrase.end) == (start, end)]
+        wrong = [phrase for phrase in same if not phrase.supported]
+        unit = (wrong or same)[0].unit
+        told = _text("; ".join(f"{_name(p.unit)}: {p.against or 'measured as told'}, {p.measured:.2f}" for p in same))
+        mark = f" <small>({_text(wrong[0].against)})</small>" if wrong else ""
+        yield _text(part.text[done:start])
+        yield (
+            f'<a class="{"unsupported" if wrong else "supported"}" href="#{card}-{unit.column}" title="{told}">'
+            f"{_text(part.text[start:end])}</a>{mark}"
+        )
+        done = end
+    yield _text(part.text[done:])
+
+
+def _remarks_on(explanation: Explanation) -> Iterator[str]:
+    phrases = [phrase for part in explanation.parts for phrase in part.phrases]
+    if phrases:
+        wrong = sum(not phrase.supported for phrase in phrases)
+        yield (
+            f"{len(phrases) - wrong} of {len(phrases)} mentions of action units are borne out by what was measured"
+            + ("; the others say in brackets why not." if wrong else ".")
+        )
+    if not explanation.consistent:
+        own = explanation.expression.top.label
+        yield f"It concludes {explanation.concluded.label}; asked for the label alone, the same model says {own}."
+    yield "Another network wrote this from the picture. Like the heat map, it proves no cause."
 
 
 def _scanned(answered: Attributes | None) -> str:

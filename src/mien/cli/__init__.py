@@ -18,6 +18,7 @@ COMMANDS = {
     "cot": "Write a chain of thought for each labelled face.",
     "downstream": "Measure what generated faces are worth for training.",
     "evaluate": "Measure a model on labelled faces.",
+    "explain": "Write why each face in pictures shows its expression.",
     "export": "Turn a finished training run into an ONNX file.",
     "generate": "Draw faces that show an expression, words and action units.",
     "judge": "Measure generated faces with networks that did not guide them.",

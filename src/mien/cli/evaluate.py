@@ -4,13 +4,17 @@ from pathlib import Path
 from typing import Any
 
 import click
+from rich.console import Group
 from rich.table import Table
 
 from mien.cli.data import DATA_HELP, open_data
 from mien.cli.result import check, interval, measured, publish, resampled, to_file
+from mien.cli.texts import measure as measure_texts
+from mien.cli.texts import summary as texts_summary
 from mien.detect import YuNet
 from mien.errors import InputError, ModelError
 from mien.evaluation.evaluate import evaluate as run
+from mien.methods.expllm.generate import Explainer
 from mien.session import Classifier
 from mien.zoo import load
 
@@ -18,7 +22,7 @@ PROTOCOLS = ("majority", "cross-entropy", "multi-target", "soft-votes")
 
 
 @click.command()
-@click.argument("model", metavar="NAME|FILE.onnx")
+@click.argument("model", metavar="NAME|FILE.onnx|FOLDER")
 @click.option("--data", required=True, metavar="KIND:PATH", help=DATA_HELP)
 @click.option("--split", help="train, valid or test, where one file or folder holds several.")
 @click.option(
@@ -39,6 +43,14 @@ PROTOCOLS = ("majority", "cross-entropy", "multi-target", "soft-votes")
     metavar="SPLITS",
     help="Also refit the calibration on so many random halves and score the other halves.",
 )
+@click.option(
+    "--pseudo-labels",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="expllm: a teacher's labels of --data, which texts are held against; left out, mien's own reader measures.",
+)
+@click.option(
+    "--texts", type=click.IntRange(min=1), default=500, show_default=True, help="expllm: how many faces to write about."
+)
 @resampled
 @click.option("--threads", default=1, show_default=True, help="Threads for each model.")
 @click.option("--figures", is_flag=True, help="Also write the confusion matrix and reliability diagram as PNG files.")
@@ -50,6 +62,8 @@ def evaluate(
     protocol: str,
     detect: bool,
     cross_fit: int,
+    pseudo_labels: Path | None,
+    texts: int,
     resamples: int,
     seed: int,
     threads: int,
@@ -57,14 +71,26 @@ def evaluate(
     output: Path | None,
 ) -> None:
     """Measure a model on labelled faces: accuracy, macro F1, recall a class, calibration, confusion, each with a
-    95 % bootstrap interval, without and with duplicates of other splits."""
+    95 % bootstrap interval, without and with duplicates of other splits. Of expllm, or the folder of a model that
+    mien export expllm wrote, also what it writes: form, grounding in action units, faithfulness, consistency."""
     check(output, figures)
+    writes = model == "expllm" or Path(model).is_dir()
+    if writes and (detect or cross_fit):
+        raise click.UsageError("--detect and --cross-fit are for models that only read")
     try:
-        classify = Classifier(load(model), threads)
+        opened = (
+            Explainer(None if model == "expllm" else model, threads) if writes else Classifier(load(model), threads)
+        )
     except (InputError, ModelError) as error:
         raise click.UsageError(str(error)) from error
+    about = {"model": model, "data": data, "split": split}
+    if isinstance(opened, Explainer):
+        options = {"texts": texts, "protocol": protocol, "resamples": resamples, "seed": seed}
+        found = measure_texts(opened, open_data(data, split), pseudo_labels, **options)
+        _publish(measured(about | found), output, figures)
+        return
     scores = run(
-        classify,
+        opened,
         open_data(data, split),
         protocol=protocol,
         detect=YuNet(threads=threads) if detect else None,
@@ -72,8 +98,12 @@ def evaluate(
         resamples=resamples,
         seed=seed,
     )
-    result = measured({"model": model, "data": data, "split": split} | scores)
-    publish(result, summary(result), output, width=80)
+    _publish(measured(about | scores), output, figures)
+
+
+def _publish(result: dict[str, Any], output: Path | None, figures: bool) -> None:
+    shown = Group(summary(result), "", texts_summary(result)) if "texts" in result else summary(result)
+    publish(result, shown, output, width=80)
     if output is not None and figures:
         from mien.evaluation.figures import confusion_matrix, reliability_diagram
 

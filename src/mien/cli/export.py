@@ -9,10 +9,11 @@ from mien.cli.train import METHODS, method
 
 
 @click.command()
-@click.argument("name", metavar="METHOD", type=click.Choice(list(METHODS)))
+# A full size of the hub stays a checkpoint of transformers.
+@click.argument("name", metavar="METHOD", type=click.Choice([name for name in METHODS if not name.endswith("-full")]))
 @click.argument("run", type=click.Path(path_type=Path, exists=True, file_okay=False))
 @click.option(
-    "-o", "--output", type=click.Path(path_type=Path, dir_okay=False), required=True, help="The .onnx to write."
+    "-o", "--output", type=click.Path(path_type=Path), required=True, help="The .onnx to write; of expllm a folder."
 )
 @click.option("--calibrate", metavar="KIND:PATH", help=f"Faces to fit temperature and prior on. {DATA_HELP}")
 @click.option(
@@ -28,8 +29,11 @@ def export(name: str, run: Path, output: Path, calibrate: str | None, accuracy_c
     Refused when the ONNX graph and the network differ by more than 1e-4 in any probability or other answer, or when
     storing the weights in half precision (--half) then moves one by more than 1e-2; both differences are printed.
     """
+    if output.is_dir() and name != "expllm":
+        raise click.UsageError(f"{output} is a folder; name the .onnx to write")
     data = None if calibrate is None else open_data(calibrate)
     differences = method(name).export(run, output, calibrate=data, accuracy_cost=accuracy_cost, half=half)
     for what, difference in differences.items():
         click.echo(f"largest difference of an answer, {what}: {difference:.2g}", err=True)
-    click.echo(f"wrote {output} ({output.stat().st_size / 1e6:.1f} MB)", err=True)
+    for file in sorted(output.iterdir()) if output.is_dir() else [output]:
+        click.echo(f"wrote {file} ({file.stat().st_size / 1e6:.1f} MB)", err=True)

@@ -21,6 +21,8 @@ from mien.extras import optional
 
 METHODS = {
     "au-cues": "mien.methods.au_cues",
+    "expllm": "mien.methods.expllm.embedded",
+    "expllm-full": "mien.methods.expllm.full",
     "facescan": "mien.methods.facescan.tune",
     "feranno": "mien.methods.synfer.annotator",
     "se-swin": "mien.methods.se_swin",
@@ -30,6 +32,8 @@ METHODS = {
 }
 METHODS_HELP = {
     "au-cues": "The expression reader; its attention can be taught to match action units.",
+    "expllm": "The small vision-language model that writes chains of thought.",
+    "expllm-full": "Any vision tower and language model of the hub, joined and tuned to write them.",
     "facescan": "PaliGemma, tuned to answer questions about a face: all weights, LoRA or QLoRA.",
     "feranno": "The labeler of faces that reads what a trained generator sees in them.",
     "se-swin": "A Swin transformer with squeeze-and-excitation and sharpness-aware minimization.",
@@ -45,7 +49,7 @@ def method(name: str) -> ModuleType:
     """The package of a method; MissingExtra when the training libraries are not there."""
     for library in ("torch", "timm", "lightning", "safetensors"):
         optional(library, "train")
-    for library in ("transformers", "peft") if name == "facescan" else ():
+    for library in ("transformers", "peft") if name.startswith(("expllm", "facescan")) else ():
         optional(library, "llm")
     for library in ("diffusers", "transformers", "peft") if name == "synfer-full" else ():
         optional(library, "generate")
@@ -96,10 +100,12 @@ def _command(name: str) -> click.Command:
         resume: bool,
         preset: str | None,
         pseudo_labels: Path | None = None,
+        chains: Path | None = None,
         **given: Any,
     ) -> None:
         logging.basicConfig(level=logging.INFO, format="%(message)s")
         lessons: dict[str, Any] = {} if pseudo_labels is None else {"labels": read(pseudo_labels)}
+        lessons |= {} if chains is None else {"chains": chains}
         faces = open_data(data, split)
         module.train(
             faces if synthetic is None else Mixed(faces, Synthetic(synthetic)),
@@ -114,13 +120,22 @@ def _command(name: str) -> click.Command:
         if not hasattr(module, "export"):
             click.echo(f"wrote {output}", err=True)
             return
-        click.echo(f"wrote {output / 'model.safetensors'}; next: mien export {name} {output} -o model.onnx", err=True)
+        to = "FOLDER" if name == "expllm" else "model.onnx"
+        click.echo(f"wrote {output / 'model.safetensors'}; next: mien export {name} {output} -o {to}", err=True)
 
     if "labels" in signature(module.train).parameters:
         command = click.option(
             "--pseudo-labels",
             type=click.Path(path_type=Path, dir_okay=False),
             help="A teacher's labels of --data, written by mien pseudo-label, to learn action units or attention from.",
+        )(command)
+    if "chains" in signature(module.train).parameters:
+        command = click.option(
+            "--cot",
+            "chains",
+            type=click.Path(path_type=Path, exists=True, dir_okay=False),
+            required=True,
+            help="Chains of thought about --data, written by mien cot.",
         )(command)
     return with_settings(module.PRESETS, module.Settings())(command)
 

@@ -47,6 +47,11 @@ document.addEventListener("keydown", (event) => {
   if (event.key === "Escape") select(null);
 });
 
+// A phrase of the explanation leads to its action unit, whose table may be folded away.
+for (const link of document.querySelectorAll(".supported, .unsupported")) {
+  link.addEventListener("click", () => { document.querySelector(link.hash).closest("details").open = true; });
+}
+
 // The numbers on the picture keep their size on the screen, however large the picture is shown.
 function fitTags(svg) {
   const scale = svg.viewBox.baseVal.width / svg.clientWidth;
