@@ -60,6 +60,10 @@ def models(scored: Mapping[Path, dict[str, Any]]) -> Iterator[str]:
     for path, result in scored.items():
         yield f"- `{path.name}`: {conditions(result)}"
     yield ""
+    for result in scored.values():
+        if "texts" in result:
+            yield f"What {result['model']} writes of {result['texts']['n']} faces, and `free`, its label unasked:\n"
+            yield table(("", "value"), list(numbers({k: result[k] for k in ("free", "votes", "texts")})))
 
 
 def differences(path: Path, result: Mapping[str, Any]) -> Iterator[str]:

@@ -53,6 +53,30 @@ MODELS = {
         licence="Apache-2.0; its training pictures carry no open licence",
         purpose="reads the eight expressions from the face and its local binary patterns",
     ),
+    "expllm-encoder": Entry(
+        package="mien.weights",
+        file="expllm-encoder.onnx",
+        sha256="070ac872d88556092cce73747d82303b1b0f5289143b35dc1b09141a701e223c",
+        licence="Apache-2.0; its training pictures carry no open licence",
+        purpose="looks at a face for the model that writes",
+        reads=False,
+    ),
+    "expllm-language": Entry(
+        package="mien.weights",
+        file="expllm-language.onnx",
+        sha256="3f7a12eb09a200b3a944981c2e3b9c998c9ceb59393724e6cfc3d105f97abf68",
+        licence="Apache-2.0; its training pictures carry no open licence",
+        purpose="writes a chain of thought about a face",
+        reads=False,
+    ),
+    "expllm-words": Entry(
+        package="mien.weights",
+        file="expllm-words.json",
+        sha256="59203aa0741605c1ceb9290c305b37a8e55924f9040f61bbf77b7e3b88aabad9",
+        licence="Apache-2.0; its training pictures carry no open licence",
+        purpose="the words of the model that writes",
+        reads=False,
+    ),
 }
 DEFAULT = "reader"
 
