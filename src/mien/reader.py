@@ -9,7 +9,6 @@ from numpy.typing import NDArray
 
 from mien.results import ActionUnits, ExpressionScores, Pose, Reading
 from mien.session import Answers, Classifier, softmax
-from mien.vocabulary import ActionUnit
 from mien.zoo import DEFAULT, load
 
 # Larger batches are no faster a face on one core, and hold more memory.
@@ -52,7 +51,7 @@ def _readings(answers: Answers) -> Iterator[Reading]:
         units = None if answers.action_units is None else answers.action_units[i]
         yield Reading(
             ExpressionScores(probabilities),
-            None if units is None else ActionUnits(units[: len(ActionUnit)], units[len(ActionUnit) :]),
+            None if units is None else ActionUnits.of(units),
             None if answers.landmarks is None else answers.landmarks[i],
             None if answers.pose is None else Pose(*map(float, answers.pose[i])),
             None if answers.attention is None else answers.attention[i],

@@ -75,6 +75,16 @@ class ActionUnits(Mapping[int, float]):
     intensities: NDArray[np.float32]
     differences: NDArray[np.float32]
 
+    @staticmethod
+    def of(vector: NDArray[np.float32]) -> "ActionUnits":
+        """Those of the vector of mien.facs: (24,), intensities, then differences."""
+        return ActionUnits(vector[: len(ActionUnit)], vector[len(ActionUnit) :])
+
+    @property
+    def vector(self) -> NDArray[np.float32]:
+        """The vector that `of` reads."""
+        return np.concatenate([self.intensities, self.differences])
+
     def __post_init__(self) -> None:
         object.__setattr__(self, "intensities", _fixed(self.intensities, (len(ActionUnit),), "intensities"))
         object.__setattr__(self, "differences", _fixed(self.differences, (len(ASYMMETRIES),), "differences"))

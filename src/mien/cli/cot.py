@@ -28,7 +28,6 @@ from mien.methods.expllm.llm_engine import Asked
 from mien.methods.facescan.providers import OpenAICompatible
 from mien.pipeline import Pipeline
 from mien.results import ActionUnits, Pose
-from mien.vocabulary import ActionUnit
 
 Make = Callable[[Observed, str], dict[str, Any]]
 
@@ -145,14 +144,8 @@ class _Faces(Sequence[tuple[Observed, str]]):
 
     def __init__(self, selection: Selection, labels: PseudoLabels | None) -> None:
         self._selection, self._labels = selection, labels
-        self._row = {} if labels is None else {source: i for i, source in enumerate(labels.source)}
+        self._rows = None if labels is None else labels.rows(selection.samples)
         self._read: Pipeline | None = None
-        for sample in selection.samples:
-            if labels is not None and sample.source not in self._row:
-                raise InputError(
-                    f"the pseudo-labels have no row for {sample.source!r}; theirs begin with {labels.source[:1]}: "
-                    "they were made of other data"
-                )
 
     def __len__(self) -> int:
         return len(self._selection.samples)
@@ -165,8 +158,8 @@ class _Faces(Sequence[tuple[Observed, str]]):
         sample = self._selection.samples[index]
         # As it stands in the file, so that the file is enough to write the same text again; so are units and pose.
         shares = np.round(self._selection.targets[index].astype(np.float64), 4)
-        row = self._row.get(sample.source)
-        if self._labels is not None and row is not None and self._labels.found[row]:
+        row = None if self._rows is None else self._rows[index]
+        if self._labels is not None and self._labels.found[row]:
             units, pose = _units(self._labels.action_units[row]), Pose(*map(float, self._labels.pose[row]))
             return Observed(sample.source, units, shares, sample.votes is not None, _rounded(pose)), "teacher"
         return self._by_reader(sample, shares), "reader"
@@ -175,14 +168,13 @@ class _Faces(Sequence[tuple[Observed, str]]):
         self._read = self._read or Pipeline(assume_crop=True)
         (face,) = self._read(sample.image).faces
         assert face.action_units is not None
-        units = _units(np.concatenate([face.action_units.intensities, face.action_units.differences]))
+        units = _units(face.action_units.vector)
         pose = None if face.pose is None else _rounded(face.pose)
         return Observed(sample.source, units, shares, sample.votes is not None, pose, face.hidden)
 
 
 def _units(values: NDArray[np.floating]) -> ActionUnits:
-    rounded = np.round(values.astype(np.float64), 4)
-    return ActionUnits(rounded[: len(ActionUnit)].astype(np.float32), rounded[len(ActionUnit) :].astype(np.float32))
+    return ActionUnits.of(np.round(values.astype(np.float64), 4).astype(np.float32))
 
 
 def _rounded(pose: Pose) -> Pose:

@@ -141,6 +141,17 @@ class PseudoLabels:
     calibration: Calibration
     about: dict[str, Any]
 
+    def rows(self, samples: Sequence[Sample]) -> NDArray[np.int64]:
+        """(N,) where each sample is among them; InputError for one that is not."""
+        place = {source: i for i, source in enumerate(self.source)}
+        missing = next((sample.source for sample in samples if sample.source not in place), None)
+        if missing is not None:
+            raise InputError(
+                f"the pseudo-labels have no row for {missing!r}; theirs begin with {self.source[:1]}: "
+                "they were made of other data"
+            )
+        return np.array([place[sample.source] for sample in samples], np.int64)
+
 
 def label(
     dataset: Sequence[Sample],

@@ -179,16 +179,9 @@ def teach(faces: Selection, shapes: Sequence[tuple[int, ...]], labels: PseudoLab
 
     shapes: of the pictures before they were cropped.   InputError when a face is not among the labels.
     """
-    row = {source: i for i, source in enumerate(labels.source)}
     count, side = len(shapes), settings.size
-    rows, landmarks = np.zeros(count, int), np.zeros((count, 68, 2), np.float32)
-    for i, (sample, shape) in enumerate(zip(faces.samples, shapes, strict=True)):
-        if sample.source not in row:
-            raise InputError(
-                f"the pseudo-labels have no row for {sample.source!r}; theirs begin with {labels.source[:1]}: "
-                "they were made of other data"
-            )
-        rows[i] = row[sample.source]
+    rows, landmarks = labels.rows(faces.samples), np.zeros((count, 68, 2), np.float32)
+    for i, shape in enumerate(shapes):
         frame = to_crop_frame(whole_picture(np.empty(shape, np.uint8))[0])
         landmarks[i] = labels.landmarks[rows[i]] @ frame[:, :2].T + frame[:, 2]
     found = labels.found[rows]

@@ -19,7 +19,7 @@ from mien.errors import InputError
 from mien.evaluation.evaluate import evaluate as evaluate_labels
 from mien.evaluation.intervals import bootstrap, percentile_interval
 from mien.evaluation.protocols import Selection, select, soft_votes
-from mien.facs import BANDS, PRESENT
+from mien.facs import BANDS, PRESENT, band
 from mien.methods.expllm import engine
 from mien.methods.expllm.chain import Observed, Sections
 from mien.methods.expllm.generate import MODES, Label, Written
@@ -150,17 +150,8 @@ def _measured(dataset: Sequence[Sample], chosen: Selection, labels: PseudoLabels
     if labels is None:
         read = Pipeline(assume_crop=True)
         return [read(np.stack([sample.image] * 3, axis=-1)).faces[0].action_units for sample in chosen.samples]
-    row = {source: i for i, source in enumerate(labels.source)}
-    unknown = [sample.source for sample in chosen.samples if sample.source not in row]
-    if unknown:
-        raise InputError(
-            f"the pseudo-labels have no row for {unknown[0]!r}; theirs begin with {labels.source[:1]}: they were made "
-            "of other data"
-        )
-    rows = [row[sample.source] for sample in chosen.samples]
-    count = len(ActionUnit)
-    vectors = labels.action_units
-    return [ActionUnits(vectors[r, :count], vectors[r, count:]) if labels.found[r] else None for r in rows]
+    rows = labels.rows(chosen.samples)
+    return [ActionUnits.of(labels.action_units[r]) if labels.found[r] else None for r in rows]
 
 
 class _Truth(NamedTuple):
@@ -275,7 +266,7 @@ def _counts(text: _Text, face: _Truth) -> list[float]:
 
 
 def _band(intensity: float) -> int:
-    return max(i for i, band in enumerate(BANDS) if intensity >= band.least)
+    return BANDS.index(band(intensity))
 
 
 def _well_formed(text: _Text) -> bool:

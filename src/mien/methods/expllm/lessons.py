@@ -20,7 +20,7 @@ from mien.methods.expllm.chain import Sections
 from mien.methods.expllm.conversation import LABEL, QUESTIONS, REASON, UNITS
 from mien.methods.expllm.tokenizer import EOS, PAD, Tokenizer
 from mien.results import ActionUnits
-from mien.vocabulary import ActionUnit, Expression
+from mien.vocabulary import Expression
 
 
 class Lines(NamedTuple):
@@ -99,7 +99,7 @@ def make(faces: Selection, chains: Path, slots: int, unverified_weight: float = 
         _padded([write.label()] * len(known), tokenizer),
         _padded([write.units(face) for face in known], tokenizer),
         Lines(*(part.reshape(2, len(known), *part.shape[1:]) for part in both)),
-        torch.from_numpy(np.stack([np.zeros(VECTOR, np.float32) if f is None else _vector(f.units) for f in known])),
+        torch.from_numpy(np.stack([np.zeros(VECTOR, np.float32) if f is None else f.units.vector for f in known])),
         torch.tensor([face is not None and face.taught for face in known]),
     )
 
@@ -172,11 +172,7 @@ def read_chains(path: Path) -> dict[str, Told]:
 
 def _face(row: dict[str, Any]) -> Told:
     values = np.array(row["au"], np.float32)
-    units = ActionUnits(values[: len(ActionUnit)], values[len(ActionUnit) :])
+    units = ActionUnits.of(values)
     sections = Sections(**row["sections"]) if row["status"] == "ok" else None
     label = Expression[row["label"].upper()]
     return Told(sections, label, row.get("verified", False), units, row["au_source"] == "teacher")
-
-
-def _vector(units: ActionUnits) -> np.ndarray[Any, np.dtype[np.float32]]:
-    return np.concatenate([units.intensities, units.differences])

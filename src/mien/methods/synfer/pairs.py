@@ -114,16 +114,16 @@ class Described(Sequence[Pair]):
     """
 
     def __init__(self, dataset: Sequence[Sample], labels: PseudoLabels, seed: int = 0) -> None:
-        faces, row = select(dataset, "soft-votes"), {source: i for i, source in enumerate(labels.source)}
+        faces = select(dataset, "soft-votes")
         if not faces.samples:
             raise InputError(f"no face is left to train on; dropped: {faces.dropped or 'none, the data are empty'}")
-        self._pairs = []
-        for face, shares in zip(faces.samples, faces.targets, strict=True):
+        for face in faces.samples:
             if face.soft is not None:
                 raise InputError(f"{face.source} is a generated face; what draws such faces learns from photographs")
-            if face.source not in row:
-                raise InputError(f"the pseudo-labels have no row for {face.source!r}: they were made of other data")
-            self._pairs.append(_described(face, shares, labels, row[face.source], seed))
+        self._pairs = [
+            _described(face, shares, labels, row, seed)
+            for face, shares, row in zip(faces.samples, faces.targets, labels.rows(faces.samples).tolist(), strict=True)
+        ]
         self.labels = [pair.expression for pair in self._pairs]
         self.units = np.stack([pair.action_units for pair in self._pairs])
 
@@ -138,8 +138,7 @@ def _described(face: Sample, shares: NDArray[np.float32], labels: PseudoLabels, 
     label, units = Expression(int(shares.argmax())), labels.action_units[row].astype(np.float32)
     said = prompt(label)
     if labels.found[row]:
-        measured = ActionUnits(units[: len(ActionUnit)], units[len(ActionUnit) :])
-        observed = Observed(face.source, measured, shares, pose=Pose(*map(float, labels.pose[row])))
+        observed = Observed(face.source, ActionUnits.of(units), shares, pose=Pose(*map(float, labels.pose[row])))
         said += f": {captions.short(observed, np.random.default_rng([seed, *face.source.encode()]))}"
     return Pair(face.image, label, source=face.source, caption=said, action_units=units)
 

@@ -30,7 +30,7 @@ from mien.methods.synfer.sample import About
 from mien.results import ActionUnits, Pose
 from mien.training.faces import faces_of, tensor
 from mien.training.loop import Batch, Schedule, fit
-from mien.vocabulary import ASYMMETRIES, ActionUnit, Expression
+from mien.vocabulary import ASYMMETRIES, Expression
 
 log = logging.getLogger(__name__)
 # A file of a run that keeps what the generator says of itself, see sample.About.
@@ -205,19 +205,12 @@ def prepared(faces: Selection, labels: PseudoLabels, settings: Settings) -> tupl
 
     InputError when a face is not among the labels.
     """
-    row = {source: i for i, source in enumerate(labels.source)}
-    missing = next((sample.source for sample in faces.samples if sample.source not in row), None)
-    if missing is not None:
-        raise InputError(
-            f"the pseudo-labels have no row for {missing!r}; theirs begin with {labels.source[:1]}: "
-            "they were made of other data"
-        )
-    rows = np.array([row[sample.source] for sample in faces.samples])
+    rows = labels.rows(faces.samples)
     known = labels.found[rows]
     units = np.where(known[:, None], labels.action_units[rows], 0)
     texts = [
         written(
-            Observed(sample.source, ActionUnits(a[: len(ActionUnit)], a[len(ActionUnit) :]), shares, pose=pose),
+            Observed(sample.source, ActionUnits.of(a), shares, pose=pose),
             settings,
         )
         if there
