@@ -44,6 +44,16 @@ def test_with_and_without_a_radius_training_ends_in_other_weights(run, tmp_path)
     assert not torch.equal(plain.expression.weight, network.expression.weight)
 
 
+def test_plain_epochs_are_of_adamw_alone_and_the_others_are_not(tmp_path):
+    settings = vars(TINY) | {"epochs": 4}
+    plain, all_plain, half = (
+        se_swin.train(faces(32), se_swin.Settings(**settings | more), tmp_path / str(i)).expression.weight
+        for i, more in enumerate(({"rho": 0.0}, {"plain_epochs": 4}, {"plain_epochs": 2}))
+    )
+    assert torch.equal(plain, all_plain)
+    assert not torch.equal(plain, half)
+
+
 def test_a_finished_run_is_loaded_with_its_weights_and_settings(run):
     network, folder = run
     loaded, settings = se_swin.load_run(folder)

@@ -12,23 +12,27 @@ import torch
 from lightning.fabric import Fabric
 from torch import Tensor, nn
 
+from mien.training.loop import descend
+
 
 class Sam:
     """A step of mien.training.loop.fit that asks for the loss twice.
 
     rho: how far away the worst is looked for, in the norm of all weights together.   adaptive: ASAM, which measures
-    each weight in units of itself and wants a rho about ten times as large.
+    each weight in units of itself and wants a rho about ten times as large.   after: so many steps go straight down.
     Both times the loss draws the same random numbers, so that it sees the same faces and drops the same units. The
     network must have no batch normalization, whose statistics the second time would count twice.
     """
 
-    def __init__(self, rho: float, adaptive: bool = False) -> None:
-        self.rho, self.adaptive = rho, adaptive
+    def __init__(self, rho: float, adaptive: bool = False, after: int = 0) -> None:
+        self.rho, self.adaptive, self.after = rho, adaptive, after
 
     def __call__(
         self, loss_of: Callable[[], Tensor], fabric: Fabric, model: nn.Module, optimizer: Any, clip: float
     ) -> Tensor:
         """One step; returns the loss at the weights as they are."""
+        if _steps(optimizer) < self.after:
+            return descend(loss_of, fabric, model, optimizer, clip)
         draws = torch.get_rng_state()
         optimizer.zero_grad()
         loss = loss_of()
@@ -41,6 +45,12 @@ class Sam:
             fabric.clip_gradients(model, optimizer, max_norm=clip, error_if_nonfinite=False)
         optimizer.step()
         return loss
+
+
+def _steps(optimizer: Any) -> int:
+    """How many AdamW has taken, those before a run was resumed too."""
+    states: list[dict[str, Any]] = list(optimizer.state.values())
+    return int(states[0].get("step", 0)) if states else 0
 
 
 @contextmanager

@@ -22,6 +22,7 @@ class Settings(FaceSettings):
     se: where the squeeze-and-excitation gate is, "head", "stages", "none" or the control "constant".
     reduction: by which the gate narrows the channels.
     rho: the radius of sharpness-aware minimization; 0 for AdamW alone.   adaptive: ASAM.
+    plain_epochs: how many of the epochs are of AdamW alone, at the beginning.
     backbone: "mien" for a small Swin, described by patch, width (channels of the first stage), depths, heads and
     window; or "swin-t" for Swin-T, with weights of a file or of a hub repository.
     """
@@ -35,6 +36,7 @@ class Settings(FaceSettings):
     reduction: int = 8
     rho: float = 0.05
     adaptive: bool = False
+    plain_epochs: int = 0
     backbone: str = "mien"
     weights: str = ""
     patch: int = 2
@@ -103,6 +105,7 @@ def train(
     """
     torch.manual_seed(settings.seed)
     faces = faces_of(dataset, settings.size)
-    step = Sam(settings.rho, settings.adaptive) if settings.rho else descend
+    plain = settings.plain_epochs * (len(faces.samples) // settings.batch_size)
+    step = Sam(settings.rho, settings.adaptive, plain) if settings.rho else descend
     trained: SeSwin = fit_faces(build(settings), faces, settings, folder, valid=valid, resume=resume, step=step)
     return trained
