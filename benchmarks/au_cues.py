@@ -19,10 +19,9 @@ from numpy.typing import NDArray
 from mien.cli.data import open_data
 from mien.datasets import pseudo_labels
 from mien.evaluation.intervals import bootstrap, percentile_interval
-from mien.evaluation.protocols import select
 from mien.methods.au_cues.attention import measure
 from mien.methods.au_cues.export import load_run
-from mien.training.faces import crop, logits
+from mien.training.faces import held_out, logits
 from publish import publish
 
 Key = tuple[float, str]
@@ -44,7 +43,7 @@ def main() -> None:
         network, settings = load_run(run)
         # What blurring pixels costs is no part of the sentences, and takes most of the time: see `mien attention`.
         found = measure(network, settings, dataset, labels, removed=(), resamples=RESAMPLES)
-        faces = select(dataset, duplicates=False, prepare=lambda image, size=settings.size: crop(image, size))
+        faces = held_out(dataset, settings.size)
         found["right"] = logits(network, faces).argmax(axis=1) == faces.labels
         found["recall"] = [float(found["right"][faces.labels == c].mean()) for c in np.unique(faces.labels)]
         kind = settings.attention_map if settings.attention_weight else "none"

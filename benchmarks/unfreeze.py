@@ -29,14 +29,13 @@ from torch.nn import functional as F
 from mien.cli.data import open_data
 from mien.datasets import Sample, pseudo_labels
 from mien.evaluation.compare import Answers, contrast, kept
-from mien.evaluation.protocols import Selection, select
 from mien.facs import VECTOR
 from mien.methods.expllm.conversation import QUESTIONS
 from mien.methods.expllm.model import ExpLlm, FaceEncoder, FaceEncoderConfig, small
 from mien.methods.expllm.tokenizer import Tokenizer
 from mien.methods.expllm.train import Labeller, Watcher
 from mien.training import augment
-from mien.training.faces import FaceSettings, Seen, crop, faces_of, fit_faces, logits
+from mien.training.faces import FaceSettings, Seen, faces_of, fit_faces, held_out, logits
 from mien.training.loop import Batch
 from mien.vocabulary import ASYMMETRIES
 from publish import publish
@@ -166,7 +165,7 @@ def answered(
     folder = runs / f"{settings.seed}-{arm.name.replace(', ', '-')}"
     faces = faces_of(dataset, arm.size)
     network = fit_faces(Labeller(model, tokenizer), faces, settings, folder, valid=valid, resume=True)
-    checks: Selection = select(valid, duplicates=False, prepare=lambda image: crop(image, arm.size))
+    checks = held_out(valid, arm.size)
     said = kept([s.source for s in checks.samples], checks.labels, logits(network, checks).argmax(axis=1))
     return Answers(said["faces"], checks.labels, np.array(list(map(int, said["answers"])), np.int64))
 

@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from mien.detect import whole_picture
 from mien.images import to_gray
 from mien.results import Face
 
@@ -34,6 +35,11 @@ def align(image: NDArray[np.uint8], frames: Sequence[Floats], size: int) -> NDAr
     shrink = [image.shape[1] / gray.shape[1], image.shape[0] / gray.shape[0], 1]  # x, y
     crops = [_cut(gray, frame * shrink, size) for frame in frames]
     return np.stack(crops) if crops else np.zeros((0, size, size), np.uint8)
+
+
+def crop(image: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
+    """A picture that is one face already, (H, W, 3) or (H, W), as the (size, size) gray crop that models see."""
+    return np.asarray(align(image, [to_crop_frame(face) for face in whole_picture(image)], size)[0])
 
 
 def to_crop_frame(face: Face) -> Floats:

@@ -5,6 +5,7 @@ import pytest
 import torch
 from torch import nn
 
+from mien.align import crop as cropped
 from mien.datasets import Sample
 from mien.errors import InputError
 from mien.evaluation.protocols import select
@@ -24,7 +25,6 @@ from mien.training.faces import (
     recalls,
     tensor,
 )
-from mien.training.faces import crop as cropped
 from mien.vocabulary import Expression
 from mien.zoo import load
 from tests.helpers import drawn_face, noise

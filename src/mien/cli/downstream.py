@@ -2,7 +2,6 @@
 
 import logging
 from collections.abc import Callable
-from functools import partial
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -16,8 +15,6 @@ from mien.cli.data import DATA_HELP, open_data
 from mien.cli.result import check, interval, measured, publish, to_file
 from mien.cli.train import Numbers, chosen, method, with_settings
 from mien.datasets.pseudo_labels import read
-from mien.errors import InputError
-from mien.evaluation.protocols import select
 
 PARADIGMS = {
     "feranno": "No learning: FERAnno alone, which has learned already, sorts photographs.",
@@ -135,12 +132,12 @@ def few_shot(
     check(output, False)
     module = _module("few-shot")
     from mien.methods.synfer.downstream.encoder import encoder_of, features
-    from mien.training.faces import crop, tensor
+    from mien.training.faces import held_out, tensor
 
     data, rows = open_data(valid), []
     for run in runs:
         encoder, size = encoder_of(run)
-        faces = select(data, duplicates=False, prepare=partial(crop, size=size))
+        faces = held_out(data, size, "measure on")
         said = features(encoder, tensor(faces)).numpy()
         for count in shots:
             found = module.episodes(said, faces.labels, shots=count, count=episodes, seed=seed)
@@ -165,12 +162,10 @@ def feranno(valid: str, head: str, generator: str, units: str, threads: int, out
     _module("few-shot")
     from mien.methods.synfer.downstream.encoder import answered
     from mien.methods.synfer.feranno import FerAnno, Seer
-    from mien.training.faces import crop
+    from mien.training.faces import held_out
 
     alone = FerAnno(Seer(generator, units, threads), head, threads)
-    faces = select(open_data(valid), duplicates=False, prepare=partial(crop, size=alone.size))
-    if not faces.samples:
-        raise InputError(f"no face is left to measure on; dropped: {faces.dropped}")
+    faces = held_out(open_data(valid), alone.size, "measure on")
     found = answered(faces, np.log(alone(np.stack([sample.image for sample in faces.samples]))))
     table = Table(box=None, pad_edge=False, header_style="bold", title_justify="left", title=f"{head} on {valid}")
     for heading in ("accuracy %", "macro F1 %", "mean recall %"):

@@ -13,14 +13,13 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import track
 
-from mien.align import align, to_crop_frame
+from mien.align import crop
 from mien.cli.data import DATA_HELP, KINDS, open_data
 from mien.cli.runs import RUN_HELP, open_run
 from mien.cli.train import chosen as settings_from
 from mien.cli.train import method
 from mien.datasets import Sample
 from mien.datasets.folder import pictures
-from mien.detect import whole_picture
 from mien.errors import InputError
 from mien.extras import optional
 from mien.images import read_image
@@ -293,7 +292,7 @@ def _flowing(model: Model, plan: Plan, seed: int) -> Drawing:
 
 def _start(image: NDArray[np.uint8], size: int) -> Floats:
     """A picture of a face as the embedded generator has faces, (1, 1, S, S)."""
-    return from_levels(align(image, [to_crop_frame(found) for found in whole_picture(image)], size))
+    return from_levels(crop(image, size)[None])
 
 
 def _full_size(

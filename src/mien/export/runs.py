@@ -13,10 +13,9 @@ from torch import nn
 from mien.datasets import Sample
 from mien.errors import InputError
 from mien.evaluation.calibration import Calibration, fit
-from mien.evaluation.protocols import select
 from mien.export.to_onnx import Calibrated, to_onnx
 from mien.session import Contract
-from mien.training.faces import MEAN, PRIORS, STD, FaceSettings, crop, logits
+from mien.training.faces import MEAN, PRIORS, STD, FaceSettings, held_out, logits
 from mien.vocabulary import Expression
 
 Network = TypeVar("Network", bound=nn.Module)
@@ -72,9 +71,7 @@ def calibrated(
     shift = np.round(ratios, 6)  # as the file will state it
     calibration = Calibration(tuple(map(float, shift)))
     if calibrate is not None:
-        faces = select(calibrate, duplicates=False, prepare=lambda image: crop(image, size))
-        if not faces.samples:
-            raise InputError(f"no face is left to calibrate on; dropped: {faces.dropped}")
+        faces = held_out(calibrate, size, "calibrate on")
         calibration = fit(logits(network, faces), faces.labels, shift, accuracy_cost)
     return calibration, {
         "shift": ",".join(f"{v:.6f}" for v in calibration.shift),

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 from torch import nn
 
+from mien.align import crop
 from mien.datasets import Sample
 from mien.errors import InputError
 from mien.evaluation.compare import METRICS, Answers, answers_of, contrast, kept, without_answer
@@ -24,7 +25,7 @@ from mien.evaluation.evaluate import scores
 from mien.evaluation.machine import conditions
 from mien.evaluation.protocols import Selection, select
 from mien.session import softmax
-from mien.training.faces import FaceSettings, crop, logits
+from mien.training.faces import FaceSettings, held_out, logits
 
 log = logging.getLogger(__name__)
 RESULT = "result.json"
@@ -90,7 +91,7 @@ def run(
     if not missing:
         return
     # The same faces in every arm, also of training, so that what is measured on them differs by the network alone.
-    faces = select(valid, duplicates=False, prepare=lambda image: crop(image, settings.size))
+    faces = held_out(valid, settings.size)
     trained_on = select(dataset, prepare=lambda image: crop(image, settings.size))
     for arm, seed in missing:
         log.info("%s, seed %d: %s", arm, seed, known[arm].purpose)

@@ -18,9 +18,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, TensorDataset, WeightedRandomSampler
 
-from mien.align import align, to_crop_frame
+from mien.align import crop
 from mien.datasets import Sample
-from mien.detect import whole_picture
 from mien.errors import InputError
 from mien.evaluation.protocols import Selection, select
 from mien.session import Classifier, softmax
@@ -91,8 +90,26 @@ def faces_of(
 ) -> Selection:
     """The faces of a data set that train, cropped.   prepare: how, if not by `crop`. InputError when none is left."""
     faces = select(dataset, "soft-votes", prepare=prepare or (lambda image: crop(image, size)))
+    return _some(faces, "train on")
+
+
+def held_out(
+    dataset: Sequence[Sample],
+    size: int,
+    purpose: str = "measure accuracy on",
+    prepare: Callable[[NDArray[np.uint8]], NDArray[np.uint8]] | None = None,
+) -> Selection:
+    """The faces of a data set that a network is measured on (strict majority, without duplicates), as in `faces_of`.
+
+    purpose: what the error says that no face is left to do.
+    """
+    faces = select(dataset, duplicates=False, prepare=prepare or (lambda image: crop(image, size)))
+    return _some(faces, purpose)
+
+
+def _some(faces: Selection, purpose: str) -> Selection:
     if not faces.samples:
-        raise InputError(f"no face is left to train on; dropped: {faces.dropped or 'none, the data are empty'}")
+        raise InputError(f"no face is left to {purpose}; dropped: {faces.dropped or 'none, the data are empty'}")
     return faces
 
 
@@ -113,11 +130,7 @@ def fit_faces(
     lessons: more to learn of each face, (N, ...) tensors whose rows the loss is given.
     valid: faces for the accuracy in the log (strict majority, without duplicates); nothing is chosen by it.
     """
-    checks = None
-    if valid is not None:
-        checks = select(valid, duplicates=False, prepare=lambda image: crop(image, settings.size))
-        if not checks.samples:
-            raise InputError(f"no face is left to measure accuracy on; dropped: {checks.dropped}")
+    checks = None if valid is None else held_out(valid, settings.size)
     teacher = Teacher(settings.teacher, settings.size) if settings.teacher else None
 
     def loss_of(network: nn.Module, batch: Batch) -> Tensor:
@@ -200,11 +213,6 @@ def loader(faces: Selection, settings: FaceSettings, lessons: Batch = ()) -> Dat
     data = TensorDataset(tensor(faces), torch.from_numpy(faces.targets), *lessons)
     sampler = WeightedRandomSampler(draw_weights(faces, settings).tolist(), len(data))
     return DataLoader(data, batch_size=settings.batch_size, sampler=sampler, drop_last=len(data) > settings.batch_size)
-
-
-def crop(image: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
-    """A picture that is one face already, as the (size, size) gray crop that the network sees."""
-    return np.asarray(align(image, [to_crop_frame(face) for face in whole_picture(image)], size)[0])
 
 
 def tensor(faces: Selection) -> Tensor:

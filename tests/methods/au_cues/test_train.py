@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch import nn
 
+from mien.align import crop as cropped
 from mien.datasets import Sample
 from mien.datasets.pseudo_labels import MIRRORED_68, PseudoLabels, Reading, label
 from mien.errors import InputError
@@ -19,7 +20,6 @@ from mien.methods.au_cues.maps import class_map, mean_face
 from mien.methods.au_cues.model import Answers
 from mien.methods.au_cues.train import Taught, loss, moved, moved_pose, taught_loss, teach
 from mien.training.faces import augmented, loader, normalize, recalls, tensor
-from mien.training.faces import crop as cropped
 from mien.vocabulary import Expression
 from tests.helpers import drawn_face
 

@@ -7,11 +7,12 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from mien.align import crop
 from mien.errors import InputError
 from mien.evaluation.protocols import select
 from mien.methods.expllm.lessons import make
 from mien.methods.expllm.tokenizer import Tokenizer
-from mien.training.faces import Seen, crop, faces_of, recalls
+from mien.training.faces import Seen, faces_of, recalls
 from mien.training.loop import descend
 from tests.methods.expllm import tiny
 

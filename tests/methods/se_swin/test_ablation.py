@@ -6,11 +6,12 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from mien.align import crop
 from mien.datasets import Sample
 from mien.evaluation.protocols import select
 from mien.methods.se_swin import ablation
 from mien.methods.se_swin.train import build
-from mien.training.faces import crop, normalize, tensor
+from mien.training.faces import normalize, tensor
 from mien.vocabulary import Expression
 from tests.helpers import noise
 

@@ -2,11 +2,12 @@ import numpy as np
 import pytest
 import torch
 
+from mien.align import crop
 from mien.datasets import Sample
 from mien.evaluation.protocols import select
 from mien.methods import se_swin
 from mien.session import Classifier
-from mien.training.faces import crop, recalls
+from mien.training.faces import recalls
 from mien.training.loop import _decayed
 from mien.vocabulary import Expression
 from tests.helpers import drawn_face

@@ -6,6 +6,7 @@ import pytest
 import torch
 from PIL import Image
 
+from mien.align import crop
 from mien.errors import InputError
 from mien.evaluation.protocols import select
 from mien.methods.synfer.downstream import few_shot, self_supervised, supervised, zero_shot
@@ -20,7 +21,7 @@ from mien.methods.synfer.downstream.encoder import (
     stratified,
     together,
 )
-from mien.training.faces import crop, tensor
+from mien.training.faces import tensor
 from mien.vocabulary import Expression
 from tests.helpers import drawn_face
 from tests.methods.synfer.runs import HAPPY, SAD, faces, labels

@@ -4,12 +4,13 @@ import numpy as np
 import pytest
 import torch
 
+from mien.align import crop
 from mien.datasets import Sample
 from mien.evaluation.protocols import select
 from mien.methods import vtff
 from mien.methods.vtff.train import loss
 from mien.session import Classifier
-from mien.training.faces import Seen, crop, recalls
+from mien.training.faces import Seen, recalls
 from mien.vocabulary import Expression
 from tests.helpers import drawn_face
 

@@ -20,17 +20,18 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from mien.align import crop
 from mien.datasets import Sample
 from mien.datasets.pseudo_labels import PseudoLabels
 from mien.errors import InputError
 from mien.evaluation.intervals import bootstrap, percentile_interval
-from mien.evaluation.protocols import Selection, select
+from mien.evaluation.protocols import Selection
 from mien.methods.au_cues.cams import cam
 from mien.methods.au_cues.loss import attention, reduced
 from mien.methods.au_cues.maps import GENERIC, PAPER_CODE, SIDE, class_map, union_map
 from mien.methods.au_cues.model import Answers, Reader
 from mien.methods.au_cues.train import Settings, Taught, teach
-from mien.training.faces import crop, normalize, tensor
+from mien.training.faces import held_out, normalize, tensor
 from mien.vocabulary import Expression
 
 Floats = NDArray[np.floating]
@@ -108,9 +109,7 @@ def prepared(
         shapes.append(image.shape)
         return crop(image, settings.size)
 
-    faces = select(dataset, duplicates=False, prepare=prepare)
-    if not faces.samples:
-        raise InputError(f"no face is left to measure; dropped: {faces.dropped or 'none, the data are empty'}")
+    faces = held_out(dataset, settings.size, "measure", prepare)
     if limit is not None and limit < len(shapes):
         drawn = np.sort(np.random.default_rng(seed).permutation(len(shapes))[:limit])
         faces = replace(faces, samples=[faces.samples[i] for i in drawn], targets=faces.targets[drawn])

@@ -17,7 +17,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from mien.align import to_crop_frame
+from mien.align import crop, to_crop_frame
 from mien.datasets import Sample
 from mien.datasets.pseudo_labels import MIRRORED_68, PseudoLabels
 from mien.detect import whole_picture
@@ -28,7 +28,7 @@ from mien.methods.au_cues.maps import CODEBOOKS, GENERIC, SIDE, class_map, union
 from mien.methods.au_cues.model import Answers, Reader
 from mien.training import augment
 from mien.training.backbones import Residual, Timm
-from mien.training.faces import FaceSettings, Seen, crop, faces_of, fit_faces
+from mien.training.faces import FaceSettings, Seen, faces_of, fit_faces
 from mien.vocabulary import ASYMMETRIES, Expression
 
 # An error of this many degrees in head pose weighs as much as one of a crop's side in landmarks, before the weights.

@@ -11,10 +11,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from mien.align import align, to_crop_frame
+from mien.align import crop
 from mien.datasets.pseudo_labels import PseudoLabels
 from mien.datasets.sample import Sample
-from mien.detect import whole_picture
 from mien.errors import InputError
 from mien.evaluation.evaluate import evaluate as evaluate_labels
 from mien.evaluation.intervals import bootstrap, percentile_interval
@@ -77,7 +76,7 @@ def evaluate(
     """
     asked = _Labels(explainer)
     result = evaluate_labels(asked, dataset, protocol=protocol, resamples=resamples, seed=seed)  # type: ignore[arg-type]
-    chosen = select(dataset, protocol, prepare=lambda image: _crop(image, explainer.size))
+    chosen = select(dataset, protocol, prepare=lambda image: crop(image, explainer.size))
     known = [i for i, sample in enumerate(chosen.samples) if not sample.duplicate]
     result |= {"free": _free(asked, chosen, known), "votes": _votes(asked, chosen, known)}
     measured = _measured(dataset, chosen, labels)
@@ -120,10 +119,6 @@ class _Labels:
     def answers(self, crops: Image) -> Answers:
         """The same; the model has no other heads."""
         return Answers(self.logits(crops))
-
-
-def _crop(image: Image, size: int) -> Image:
-    return np.asarray(align(image, [to_crop_frame(face) for face in whole_picture(image)], size)[0])
 
 
 def _free(asked: _Labels, chosen: Selection, known: Sequence[int]) -> dict[str, float]:

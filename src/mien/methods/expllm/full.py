@@ -34,13 +34,14 @@ from transformers import (
 )
 from transformers import Trainer as _Trainer
 
+from mien.align import crop
 from mien.datasets import Sample
 from mien.errors import InputError
 from mien.evaluation.protocols import Selection, select
 from mien.methods.expllm.conversation import AFTERWARDS, LABEL, REASON, UNITS, caption
 from mien.methods.expllm.lessons import Told, read_chains
 from mien.methods.expllm.model import ExpLlm, ExpLlmConfig, FaceEncoderConfig
-from mien.training.faces import MEAN, STD, crop
+from mien.training.faces import MEAN, STD
 from mien.vocabulary import Expression
 
 # The token whose places patches take, in the tokenizer of whatever language model.

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from mien.datasets import Sample
 from mien.errors import InputError
-from mien.evaluation.protocols import Selection, select
+from mien.evaluation.protocols import Selection
 from mien.export.runs import settings_of
 from mien.facs import VECTOR
 from mien.methods.expllm import conversation
@@ -32,9 +32,9 @@ from mien.training.faces import (
     FaceSettings,
     Seen,
     augmented,
-    crop,
     faces_of,
     fit_faces,
+    held_out,
     loader,
     priors,
     recalls,
@@ -169,9 +169,7 @@ def train(
     torch.manual_seed(settings.seed)
     faces = faces_of(dataset, settings.size)
     lessons = make(faces, chains, settings.side**2, settings.unverified_weight)
-    checks = None
-    if valid is not None:
-        checks = select(valid, duplicates=False, prepare=lambda image: crop(image, settings.size))
+    checks = None if valid is None else held_out(valid, settings.size)
     model = small(
         encoder_config(settings),
         lessons.tokenizer,

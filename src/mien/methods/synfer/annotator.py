@@ -25,13 +25,12 @@ from torch.utils.data import DataLoader, TensorDataset, WeightedRandomSampler
 
 from mien.datasets import Sample
 from mien.errors import InputError
-from mien.evaluation.protocols import select
 from mien.export.runs import settings_of, with_weights
 from mien.methods.synfer.export import write
 from mien.methods.synfer.feranno import KIND, Seer
 from mien.methods.synfer.train import taken
 from mien.training import augment
-from mien.training.faces import crop, tensor
+from mien.training.faces import held_out, tensor
 from mien.training.loop import Batch, Schedule, fit
 from mien.vocabulary import Expression
 from mien.zoo import load
@@ -194,9 +193,7 @@ def train(
     learned = seen(seer, tensor(faces), settings, settings.views)
     checks = None
     if valid is not None:
-        chosen = select(valid, duplicates=False, prepare=lambda image: crop(image, size))
-        if not chosen.samples:
-            raise InputError(f"no face is left to measure accuracy on; dropped: {chosen.dropped}")
+        chosen = held_out(valid, size)
         checks = (seen(seer, tensor(chosen), settings, 1), torch.from_numpy(chosen.labels))
     torch.manual_seed(settings.seed)
     data = TensorDataset(*learned, torch.from_numpy(faces.targets))

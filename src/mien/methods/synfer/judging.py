@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import nn
 
+from mien.align import crop
 from mien.datasets import Sample, Synthetic
 from mien.datasets.pseudo_labels import PseudoLabels
 from mien.errors import InputError
@@ -17,7 +18,6 @@ from mien.evaluation.protocols import select
 from mien.methods.synfer import measure
 from mien.methods.synfer.networks import Identity, judged, refuse_shared
 from mien.methods.synfer.requests import NAMES
-from mien.training.faces import crop
 from mien.vocabulary import Expression, expression
 
 # A guide that scores the faces it guided this much higher than the judge does was followed too far.

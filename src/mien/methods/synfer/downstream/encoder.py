@@ -20,11 +20,11 @@ from mien.errors import InputError
 from mien.evaluation.compare import METRICS, answers_of, contrast, kept, without_answer
 from mien.evaluation.evaluate import scores
 from mien.evaluation.machine import conditions
-from mien.evaluation.protocols import Selection, select
+from mien.evaluation.protocols import Selection
 from mien.export.runs import settings_of
 from mien.session import softmax
 from mien.training.backbones import Residual
-from mien.training.faces import FaceSettings, crop, faces_of, normalize
+from mien.training.faces import FaceSettings, faces_of, held_out, normalize
 
 RESULT, TABLE = "result.json", "table.json"
 # Faces that went through the network together when features are taken.
@@ -100,9 +100,7 @@ def gather(
 
     count: draw so many of the photographs, see `stratified`; None for all.
     """
-    checks = select(valid, duplicates=False, prepare=lambda image: crop(image, size))
-    if not checks.samples:
-        raise InputError(f"no face is left to measure on; dropped: {checks.dropped}")
+    checks = held_out(valid, size, "measure on")
     voted = asked = None
     if synthetic is not None:
         voted, asked = (faces_of(Synthetic(synthetic, annotated=a), size) for a in (True, False))
