@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import pytest
 import timm
 import torch
@@ -130,6 +132,39 @@ def test_a_window_as_large_as_the_map_is_not_shifted():
 def test_a_choice_that_there_is_not_is_refused(name, value):
     with pytest.raises(InputError, match=f"{name} is .*not '{value}'"):
         small(**{name: value})
+
+
+def saved(network: SeSwin, file: Path) -> str:
+    save_file({name: value.contiguous() for name, value in network.state_dict().items()}, file)
+    return str(file)
+
+
+def test_a_small_swin_goes_on_from_a_run_on_smaller_faces(tmp_path):
+    run = small()
+    file = saved(run, tmp_path / "model.safetensors")
+    face = torch.randn(1, 1, 24, 24)
+    same = build(Settings(**vars(SMALL) | {"weights": file})).eval()
+    assert torch.equal(same(face).logits, run(face).logits)
+    larger = build(Settings(**vars(SMALL) | {"size": 60, "window": 5, "weights": file})).eval()
+    assert larger(torch.randn(1, 1, 60, 60)).logits.shape == (1, 8)
+    before, after = (n.swin.layers[0].blocks[0].attn.relative_position_bias_table for n in (run, larger))
+    assert (len(before), len(after)) == (5 * 5, 9 * 9)
+    # The corners and the middle of the square of offsets are where they were.
+    torch.testing.assert_close(after[[0, 8, 40, 72, 80]], before[[0, 4, 12, 20, 24]])
+
+
+def test_weights_of_another_network_are_refused(tmp_path):
+    file = saved(small(se="none"), tmp_path / "model.safetensors")
+    with pytest.raises(InputError, match=r"differs in gate\.excite\.weight, gate\.squeeze\.weight"):
+        small(weights=file)
+
+
+def test_attention_begins_at_a_place_beside_another_for_each_head():
+    attention = small(window=5, size=40).swin.layers[1].blocks[0].attn
+    highest = attention.relative_position_bias_table.argmax(dim=0)
+    places = [(int(i) // 9 - 4, int(i) % 9 - 4) for i in highest]
+    assert len(set(places)) == attention.num_heads
+    assert all(1 <= abs(y) + abs(x) <= 3 for y, x in places)
 
 
 @pytest.mark.parametrize("form", ["safetensors", "pth"])

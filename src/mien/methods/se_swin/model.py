@@ -3,12 +3,14 @@
 Letters: B faces, S the side of a face, C channels, h and w the size of a stage's map.
 """
 
+import math
 from pathlib import Path
 from typing import Any, NamedTuple, cast
 
 import timm
 import torch
-from timm.models.swin_transformer import SwinTransformer
+import torch.nn.functional as F
+from timm.models.swin_transformer import SwinTransformer, WindowAttention
 from torch import Tensor, nn
 
 from mien.errors import InputError
@@ -17,6 +19,8 @@ from mien.vocabulary import Expression
 
 GATES = ("none", "head", "stages", "constant")
 TINY = "swin_tiny_patch4_window7_224"
+# Where a table of relative positions is in a Swin's weights; its size depends on the window.
+_TABLE = "relative_position_bias_table"
 
 
 class Answers(NamedTuple):
@@ -103,6 +107,56 @@ class SeSwin(nn.Module):
         """(B, h, w), what each place adds to the logit of the answer: the class-activation map, not below 0."""
         rows = self.expression.weight[answers.logits.argmax(dim=1)]  # (B, C)
         return torch.einsum("bc,bchw->bhw", rows, answers.features[-1]).clamp(min=0)
+
+
+@torch.no_grad()
+def begin_locally(swin: Any) -> None:
+    """Let attention begin as a convolution: each head looks at a place beside, in a direction of its own.
+
+    Tables of relative positions start with a hill 1.5 places away (after ConViT, d'Ascoli et al., 2021), values and
+    projections with a product of 0.4 noise - 0.6 identity (mimetic initialization, Trockman and Kolter, 2023,
+    https://arxiv.org/abs/2305.09828). The bias of the patches starts at random, or normalizing each would throw away
+    how bright it is. From the usual start a small Swin needs several times as many faces to leave the priors behind.
+    """
+    nn.init.normal_(swin.patch_embed.proj.bias, std=0.3)
+    for layer in swin.modules():
+        if isinstance(layer, WindowAttention):
+            side, heads, width = layer.window_size[0], layer.num_heads, layer.dim
+            steps = torch.arange(1 - side, side).float()
+            offsets = torch.cartesian_prod(steps, steps)  # (places, 2)
+            angles = (torch.arange(heads) / heads + torch.rand(1)) * 2 * math.pi
+            hills = 1.5 * torch.stack([angles.sin(), angles.cos()], dim=1)  # (heads, 2)
+            layer.relative_position_bias_table.copy_(-(offsets[:, None] - hills).square().sum(dim=2))
+            left, values, right = torch.linalg.svd(
+                0.4 * torch.randn(width, width) / width**0.5 - 0.6 * torch.eye(width)
+            )
+            layer.proj.weight.copy_(left * values.sqrt())
+            layer.qkv.weight[2 * width :].copy_(values.sqrt()[:, None] * right)
+
+
+def go_on_from(network: SeSwin, file: Path) -> None:
+    """Give a network the weights of a run of the same network on faces of any size, in place.
+
+    Where a window had another size, its table of relative positions is interpolated.
+    InputError when they are of another network.
+    """
+    wanted, given = network.state_dict(), load_tensors(file)
+    for name in wanted.keys() & given.keys():
+        if name.endswith(_TABLE) and given[name].shape != wanted[name].shape:
+            given[name] = _resized(given[name], wanted[name].shape[0])
+    other = wanted.keys() ^ given.keys() | {
+        k for k in wanted.keys() & given.keys() if wanted[k].shape != given[k].shape
+    }
+    if other:
+        raise InputError(f"{file} is not of such a network: it differs in {', '.join(sorted(other)[:3])}")
+    network.load_state_dict(given)
+
+
+def _resized(table: Tensor, places: int) -> Tensor:
+    """(n * n, H), of offsets in a square, to (places, H)."""
+    n, side = math.isqrt(len(table)), math.isqrt(places)
+    square = table.T.reshape(1, -1, n, n)
+    return F.interpolate(square, (side, side), mode="bicubic", align_corners=True)[0].flatten(1).T
 
 
 def swin_tiny(size: int, drop_path: float, weights: str = "") -> SwinTransformer:

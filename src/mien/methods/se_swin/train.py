@@ -9,7 +9,7 @@ from timm.models.swin_transformer import SwinTransformer
 
 from mien.datasets import Sample
 from mien.errors import InputError
-from mien.methods.se_swin.model import SeSwin, swin_tiny
+from mien.methods.se_swin.model import SeSwin, begin_locally, go_on_from, swin_tiny
 from mien.methods.se_swin.sam import Sam
 from mien.training.faces import FaceSettings, faces_of, fit_faces
 from mien.training.loop import descend
@@ -24,7 +24,8 @@ class Settings(FaceSettings):
     rho: the radius of sharpness-aware minimization; 0 for AdamW alone.   adaptive: ASAM.
     plain_epochs: how many of the epochs are of AdamW alone, at the beginning.
     backbone: "mien" for a small Swin, described by patch, width (channels of the first stage), depths, heads and
-    window; or "swin-t" for Swin-T, with weights of a file or of a hub repository.
+    window; or "swin-t" for Swin-T.   weights: to begin with, of a file or, for Swin-T, of a hub repository; those of a
+    small Swin are the model.safetensors of a run, which may have seen smaller faces (progressive resizing).
     """
 
     epochs: int = 30
@@ -73,22 +74,25 @@ def build(settings: Settings) -> SeSwin:
     if settings.backbone not in ("mien", "swin-t"):
         raise InputError(f"backbone is mien or swin-t, not {settings.backbone!r}")
     if settings.backbone == "swin-t":
-        swin = swin_tiny(settings.size, settings.drop_path, settings.weights)
-    else:
-        swin = SwinTransformer(
-            img_size=settings.size,
-            patch_size=settings.patch,
-            in_chans=1,
-            num_classes=0,
-            embed_dim=settings.width,
-            depths=settings.depths,
-            num_heads=settings.heads,
-            window_size=settings.window,
-            drop_path_rate=settings.drop_path,
-            # timm's usual start, 0.02 for every layer whatever its width, is made for wider networks.
-            weight_init="jax",
-        )
-    return SeSwin(swin, settings.se, settings.reduction)
+        return SeSwin(swin_tiny(settings.size, settings.drop_path, settings.weights), settings.se, settings.reduction)
+    swin = SwinTransformer(
+        img_size=settings.size,
+        patch_size=settings.patch,
+        in_chans=1,
+        num_classes=0,
+        embed_dim=settings.width,
+        depths=settings.depths,
+        num_heads=settings.heads,
+        window_size=settings.window,
+        drop_path_rate=settings.drop_path,
+        # timm's usual start, 0.02 for every layer whatever its width, is made for wider networks.
+        weight_init="jax",
+    )
+    begin_locally(swin)
+    network = SeSwin(swin, settings.se, settings.reduction)
+    if settings.weights:
+        go_on_from(network, Path(settings.weights))
+    return network
 
 
 def train(
