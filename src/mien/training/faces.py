@@ -190,15 +190,14 @@ def augmented(images: Tensor, targets: Tensor, settings: FaceSettings) -> Seen:
     return Seen(images, targets, matrix, blended, erased)
 
 
-def draw_weights(faces: Selection, settings: FaceSettings) -> NDArray[np.float64]:
-    """(N,) how often each face is drawn, relative to the others."""
-    counts = np.bincount(faces.labels, minlength=8)
-    return counts[faces.labels].astype(float) ** -settings.rebalance
+def draw_weights(labels: NDArray[np.int64], rebalance: float) -> NDArray[np.float64]:
+    """(N,) how often each face of these classes is drawn, relative to the others; see FaceSettings."""
+    return np.bincount(labels, minlength=8)[labels].astype(float) ** -rebalance
 
 
 def priors(faces: Selection, settings: FaceSettings) -> dict[str, list[float]]:
     """The mean target of the faces as they are ("natural") and as they are drawn ("drawn"), 8 shares each."""
-    weights = draw_weights(faces, settings)
+    weights = draw_weights(faces.labels, settings.rebalance)
     return {
         "natural": faces.targets.mean(axis=0, dtype=np.float64).tolist(),
         "drawn": np.average(faces.targets, axis=0, weights=weights).tolist(),
@@ -206,13 +205,16 @@ def priors(faces: Selection, settings: FaceSettings) -> dict[str, list[float]]:
 
 
 def loader(faces: Selection, settings: FaceSettings, lessons: Batch = ()) -> DataLoader[Batch]:
-    """Batches of (B, 1, S, S) uint8 faces and (B, 8) targets, then the rows of the lessons.
+    """Batches of (B, 1, S, S) uint8 faces and (B, 8) targets, then the rows of the lessons."""
+    rows = (tensor(faces), torch.from_numpy(faces.targets), *lessons)
+    return balanced(rows, faces.labels, settings.rebalance, settings.batch_size)
 
-    Rare classes come up as `rebalance` says.
-    """
-    data = TensorDataset(tensor(faces), torch.from_numpy(faces.targets), *lessons)
-    sampler = WeightedRandomSampler(draw_weights(faces, settings).tolist(), len(data))
-    return DataLoader(data, batch_size=settings.batch_size, sampler=sampler, drop_last=len(data) > settings.batch_size)
+
+def balanced(rows: Batch, labels: NDArray[np.int64], rebalance: float, batch_size: int) -> DataLoader[Batch]:
+    """Batches of the rows of N faces, (N, ...) tensors; rare classes come up as `rebalance` says."""
+    data = TensorDataset(*rows)
+    sampler = WeightedRandomSampler(draw_weights(labels, rebalance).tolist(), len(data))
+    return DataLoader(data, batch_size=batch_size, sampler=sampler, drop_last=len(data) > batch_size)
 
 
 def tensor(faces: Selection) -> Tensor:

@@ -21,7 +21,6 @@ from rich.console import Console
 from rich.progress import track
 from safetensors import safe_open
 from torch import Tensor, nn
-from torch.utils.data import DataLoader, TensorDataset, WeightedRandomSampler
 
 from mien.datasets import Sample
 from mien.errors import InputError
@@ -30,7 +29,7 @@ from mien.methods.synfer.export import write
 from mien.methods.synfer.feranno import KIND, Seer
 from mien.methods.synfer.train import taken
 from mien.training import augment
-from mien.training.faces import held_out, tensor
+from mien.training.faces import balanced, held_out, tensor
 from mien.training.loop import Batch, Schedule, fit
 from mien.vocabulary import Expression
 from mien.zoo import load
@@ -196,13 +195,10 @@ def train(
         chosen = held_out(valid, size)
         checks = (seen(seer, tensor(chosen), settings, 1), torch.from_numpy(chosen.labels))
     torch.manual_seed(settings.seed)
-    data = TensorDataset(*learned, torch.from_numpy(faces.targets))
-    weights = np.bincount(faces.labels, minlength=8)[faces.labels].astype(float) ** -settings.rebalance
-    sampler = WeightedRandomSampler(weights.tolist(), len(data))
-    whole = len(data) > settings.batch_size
+    rows = (*learned, torch.from_numpy(faces.targets))
     trained = fit(
         build(settings, learned),
-        DataLoader(data, batch_size=settings.batch_size, sampler=sampler, drop_last=whole),
+        balanced(rows, faces.labels, settings.rebalance, settings.batch_size),
         loss,
         settings,
         folder,

@@ -16,7 +16,6 @@ import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
-from torch.utils.data import DataLoader, TensorDataset, WeightedRandomSampler
 
 from mien.datasets import Sample
 from mien.datasets.pseudo_labels import PseudoLabels
@@ -28,7 +27,7 @@ from mien.methods.synfer import captions
 from mien.methods.synfer.model import Generator, is_adapter
 from mien.methods.synfer.sample import About
 from mien.results import ActionUnits, Pose
-from mien.training.faces import faces_of, tensor
+from mien.training.faces import balanced, faces_of, tensor
 from mien.training.loop import Batch, Schedule, fit
 from mien.vocabulary import ASYMMETRIES, Expression
 
@@ -166,7 +165,7 @@ def train(
     folder.mkdir(parents=True, exist_ok=True)
     (folder / ABOUT).write_text(json.dumps(about.to_meta(), indent=1) + "\n", encoding="utf-8")
     network: nn.Module = build(settings, len(about.words))
-    batches = loader(shown, faces.labels, settings)
+    batches = balanced(shown, faces.labels, settings.rebalance, settings.batch_size)
     flip = torch.from_numpy(captions.mirrored(about.words))
     for stage in stages(settings):
         log.info("stage %s: %d epochs", stage.folder or "whole", stage.epochs)
@@ -252,14 +251,6 @@ def untaught(faces: Selection) -> Shown:
     nothing = torch.zeros(count, VECTOR)
     pictures, label = tensor(faces)[:count], torch.from_numpy(faces.targets)[:count]
     return Shown(pictures, label, words, nothing, torch.zeros(count, dtype=torch.bool))
-
-
-def loader(shown: Shown, labels: NDArray[np.int64], settings: Settings) -> DataLoader[Batch]:
-    """Batches of the rows of `shown`; rare classes come up as `rebalance` says."""
-    data = TensorDataset(*shown)
-    weights = np.bincount(labels, minlength=8)[labels].astype(float) ** -settings.rebalance
-    sampler = WeightedRandomSampler(weights.tolist(), len(data))
-    return DataLoader(data, batch_size=settings.batch_size, sampler=sampler, drop_last=len(data) > settings.batch_size)
 
 
 def loss(network: nn.Module, batch: Batch, *, settings: Settings, flip: Tensor, with_units: bool) -> Tensor:
