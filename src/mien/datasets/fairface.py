@@ -3,15 +3,12 @@
 Labels are what annotators took people for.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
-from typing import NamedTuple
 
 from mien.datasets.fer2013 import open_csv
-from mien.datasets.people import age_group
-from mien.datasets.sample import Sample
+from mien.datasets.people import People, Person, age_group
 from mien.errors import InputError
-from mien.images import read_image
 from mien.vocabulary import Attribute
 
 TABLES = {"train": "fairface_label_train.csv", "valid": "fairface_label_val.csv"}
@@ -29,21 +26,13 @@ RACES = {word: word for word in Attribute.RACE.labels} | {"latino_hispanic": "la
 _WORDS = {Attribute.AGE: AGES, Attribute.GENDER: GENDERS, Attribute.RACE: RACES}
 
 
-class _Face(NamedTuple):
-    picture: Path
-    attributes: Mapping[Attribute, str]
-
-
-class FairFace(Sequence[Sample]):
+class FairFace(People):
     """FairFace with age in five groups, gender and seven races; it has no expressions.
 
     path: the folder with fairface_label_train.csv and fairface_label_val.csv, and the pictures in train/ and val/.
     split: "train", "valid", or None for all; papers report on "valid", as no labels of a test set were published.
-    attributes: of each face.
     InputError for a folder without the tables, and for a word that FairFace does not have, with its row.
     """
-
-    expressions = ()
 
     def __init__(self, path: Path | str, split: str | None = None) -> None:
         root = Path(path)
@@ -55,20 +44,12 @@ class FairFace(Sequence[Sample]):
                 f"{path}: expected FairFace: {' and '.join(TABLES.values())}, with pictures in train/ and val/",
                 "missing",
             )
-        self._faces = [face for table in tables for face in _listed(root, table)]
-        self.attributes = [face.attributes for face in self._faces]
-
-    def __len__(self) -> int:
-        return len(self._faces)
-
-    def __getitem__(self, index: int) -> Sample:  # type: ignore[override]
-        face = self._faces[index]
-        return Sample(read_image(face.picture), attributes=face.attributes, source=str(face.picture))
+        super().__init__(person for table in tables for person in _listed(root, table))
 
 
-def _listed(root: Path, table: Path) -> list[_Face]:
+def _listed(root: Path, table: Path) -> list[Person]:
     with open_csv(table, COLUMNS) as rows:
-        return [_Face(root / (row["file"] or ""), _labels(row, f"{table}: row {i}")) for i, row in enumerate(rows)]
+        return [Person(root / (row["file"] or ""), _labels(row, f"{table}: row {i}")) for i, row in enumerate(rows)]
 
 
 def _labels(row: Mapping[str, str | None], where: str) -> dict[Attribute, str]:

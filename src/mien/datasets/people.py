@@ -4,13 +4,41 @@ Seven races as in FairFace; six with the two Asian ones as one; five as in UTKFa
 Tan, Kasireddy and Zaki, 2024, arXiv:2410.24148.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
 
+from mien.datasets.sample import Sample
+from mien.images import read_image
 from mien.vocabulary import Attribute
 
 ASIAN, OTHER = "asian", "other"
 SIX: Mapping[str, str] = {"east asian": ASIAN, "southeast asian": ASIAN}
 FIVE: Mapping[str, str] = {**SIX, "latino or hispanic": OTHER, "middle eastern": OTHER}
+
+
+class Person(NamedTuple):
+    """A picture of one person, and what is said of them."""
+
+    picture: Path
+    attributes: Mapping[Attribute, str]
+
+
+class People(Sequence[Sample]):
+    """Pictures of one person each, without expressions.   attributes: of each."""
+
+    expressions = ()
+
+    def __init__(self, people: Iterable[Person]) -> None:
+        self._people = list(people)
+        self.attributes = [person.attributes for person in self._people]
+
+    def __len__(self) -> int:
+        return len(self._people)
+
+    def __getitem__(self, index: int) -> Sample:  # type: ignore[override]
+        person = self._people[index]
+        return Sample(read_image(person.picture), attributes=person.attributes, source=str(person.picture))
 
 
 def merged(labels: tuple[str, ...], by: Mapping[str, str]) -> tuple[str, ...]:

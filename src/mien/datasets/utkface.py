@@ -4,15 +4,11 @@ Age was partly estimated by a model, and checked by people.
 """
 
 import re
-from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
 
 from mien.datasets.folder import pictures
-from mien.datasets.people import ASIAN, OTHER, age_group
-from mien.datasets.sample import Sample
+from mien.datasets.people import ASIAN, OTHER, People, Person, age_group
 from mien.errors import InputError
-from mien.images import read_image
 from mien.vocabulary import Attribute
 
 GENDERS = ("male", "female")
@@ -21,21 +17,14 @@ RACES = ("white", "black", ASIAN, "indian", OTHER)
 _NAME = re.compile(r"(?P<age>\d{1,3})_(?P<gender>[01])_(?P<race>[0-4])_\d+")
 
 
-class _Face(NamedTuple):
-    picture: Path
-    attributes: dict[Attribute, str]
-
-
-class UtkFace(Sequence[Sample]):
+class UtkFace(People):
     """UTKFace with age in five groups, gender and five races, of which "other" is Latino, Hispanic and Middle Eastern.
 
     path: a folder with pictures named AGE_GENDER_RACE_TIME.jpg, in it or in folders below it.
     split: has to be None: UTKFace is not split.
-    attributes: of each face.   unnamed: pictures left out, because their names lack a label, as a few of the set do.
+    unnamed: pictures left out, because their names lack a label, as a few of the set do.
     InputError for a folder in which no name has the labels.
     """
-
-    expressions = ()
 
     def __init__(self, path: Path | str, split: str | None = None) -> None:
         root = Path(path)
@@ -44,20 +33,12 @@ class UtkFace(Sequence[Sample]):
         if not root.is_dir():
             raise InputError(f"{path}: there is no such folder", "missing")
         named = [(picture, _NAME.match(picture.name)) for picture in pictures(root)]
-        self._faces = [_Face(picture, _labels(match)) for picture, match in named if match is not None]
-        self.unnamed = len(named) - len(self._faces)
-        if not self._faces:
+        super().__init__(Person(picture, _labels(match)) for picture, match in named if match is not None)
+        self.unnamed = len(named) - len(self)
+        if not len(self):
             raise InputError(
                 f"{path}: expected UTKFace: pictures named AGE_GENDER_RACE_TIME.jpg, such as 26_1_0_2017.jpg"
             )
-        self.attributes = [face.attributes for face in self._faces]
-
-    def __len__(self) -> int:
-        return len(self._faces)
-
-    def __getitem__(self, index: int) -> Sample:  # type: ignore[override]
-        face = self._faces[index]
-        return Sample(read_image(face.picture), attributes=face.attributes, source=str(face.picture))
 
 
 def _labels(match: re.Match[str]) -> dict[Attribute, str]:
