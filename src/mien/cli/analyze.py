@@ -16,6 +16,7 @@ from rich.progress import track
 from rich.table import Table
 
 from mien import tables
+from mien.cli.options import finding, to_files
 from mien.draw import draw, percent, why
 from mien.errors import InputError, MienError, ModelError
 from mien.extras import optional
@@ -34,14 +35,7 @@ NAME, NAME_BESIDE_WHY = 30, 22
 
 @click.command()
 @click.argument("inputs", nargs=-1, required=True, metavar="INPUT...")
-@click.option(
-    "-o",
-    "--output",
-    "outputs",
-    type=click.Path(path_type=Path, dir_okay=False),
-    multiple=True,
-    help=f"File to write; its ending decides: {' '.join(ENDINGS_OUT)}. May be given several times.",
-)
+@to_files(ENDINGS_OUT)
 @click.option(
     "--columns",
     type=click.Choice(list(COLUMNS)),
@@ -51,10 +45,7 @@ NAME, NAME_BESIDE_WHY = 30, 22
     "AU12_c), as far as mien measures them: AU*_r from 0 to 5, pose_R* in radians with OpenFace's signs.",
 )
 @click.option("--model", default=DEFAULT, metavar="NAME|FILE.onnx", show_default=True, help="Who reads the faces.")
-@click.option("--threshold", default=0.7, show_default=True, help="Lowest detector score that counts as a face.")
-@click.option("--max-side", default=640, show_default=True, help="Reduce longer pictures to this before detection.")
-@click.option("--rotations", is_flag=True, help="Also find faces that lie on their side or hang upside down.")
-@click.option("--assume-crop", is_flag=True, help="Every picture is one face already: detect nothing.")
+@finding
 @click.option("--threads", default=1, show_default=True, help="Threads for each model.")
 @click.pass_context
 def analyze(

@@ -9,6 +9,7 @@ import click
 
 from mien import tables
 from mien.cli.analyze import ENDINGS_OUT, check_outputs, find, read, write
+from mien.cli.options import finding, to_files
 from mien.draw import percent
 from mien.errors import InputError, ModelError
 from mien.methods.expllm.generate import MODES, Explainer
@@ -21,15 +22,7 @@ WIDTH = 80
 
 @click.command()
 @click.argument("inputs", nargs=-1, required=True, metavar="INPUT...")
-@click.option(
-    "-o",
-    "--output",
-    "outputs",
-    type=click.Path(path_type=Path, dir_okay=False),
-    multiple=True,
-    help=f"File to write; its ending decides: {' '.join(ENDINGS_OUT)}. A page (.html) and JSON hold the explanations. "
-    "May be given several times.",
-)
+@to_files(ENDINGS_OUT, "A page (.html) and JSON hold the explanations.")
 @click.option(
     "--mode",
     type=click.Choice(MODES),
@@ -43,10 +36,7 @@ WIDTH = 80
     type=click.Path(path_type=Path, exists=True, file_okay=False),
     help="Folder that mien export expllm wrote; left out, the model that mien ships.",
 )
-@click.option("--threshold", default=0.7, show_default=True, help="Lowest detector score that counts as a face.")
-@click.option("--max-side", default=640, show_default=True, help="Reduce longer pictures to this before detection.")
-@click.option("--rotations", is_flag=True, help="Also find faces that lie on their side or hang upside down.")
-@click.option("--assume-crop", is_flag=True, help="Every picture is one face already: detect nothing.")
+@finding
 @click.option("--threads", default=2, show_default=True, help="Threads for the model that writes.")
 @click.pass_context
 def explain(

@@ -12,6 +12,7 @@ from rich.table import Table
 
 from mien import tables
 from mien.cli.analyze import ENDINGS_OUT, NAME, check_outputs, find, write
+from mien.cli.options import detecting, to_files
 from mien.cli.provider import Asked, provided
 from mien.draw import percent
 from mien.errors import InputError, MienError, ModelError
@@ -26,14 +27,7 @@ _UNANSWERED = (AnswerStatus.TRANSPORT_ERROR, AnswerStatus.TIMEOUT)
 
 @click.command()
 @click.argument("inputs", nargs=-1, required=True, metavar="INPUT...")
-@click.option(
-    "-o",
-    "--output",
-    "outputs",
-    type=click.Path(path_type=Path, dir_okay=False),
-    multiple=True,
-    help=f"File to write; its ending decides: {' '.join(ENDINGS_OUT)}. May be given several times.",
-)
+@to_files(ENDINGS_OUT)
 @provided
 @click.option(
     "--ask",
@@ -45,8 +39,7 @@ _UNANSWERED = (AnswerStatus.TRANSPORT_ERROR, AnswerStatus.TIMEOUT)
 @click.option("--target", metavar="TEXT", help='The one person to ask about: "the person in the red jacket".')
 @click.option("--one-prompt", is_flag=True, help="One question about all people, instead of one for each face.")
 @click.option("--seed", default=0, show_default=True, help="Shuffles the order in which labels are offered.")
-@click.option("--threshold", default=0.7, show_default=True, help="Lowest detector score that counts as a face.")
-@click.option("--max-side", default=640, show_default=True, help="Reduce longer pictures to this before detection.")
+@detecting
 @click.pass_context
 def scan(
     context: click.Context,

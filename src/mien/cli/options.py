@@ -1,0 +1,42 @@
+"""Options that several commands share, as decorators."""
+
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+import click
+
+Command = Callable[..., Any]
+
+
+def to_files(endings: Iterable[str], more: str = "") -> Callable[[Command], Command]:
+    """-o, any number of files, which the command takes as `outputs`.   more: a sentence of the help, with its stop."""
+    told = [f"File to write; its ending decides: {' '.join(endings)}.", more, "May be given several times."]
+    return click.option(
+        "-o",
+        "--output",
+        "outputs",
+        type=click.Path(path_type=Path, dir_okay=False),
+        multiple=True,
+        help=" ".join(filter(None, told)),
+    )
+
+
+def detecting(command: Command) -> Command:
+    """How faces are looked for: threshold and max_side."""
+    threshold = click.option(
+        "--threshold", default=0.7, show_default=True, help="Lowest detector score that counts as a face."
+    )
+    side = click.option(
+        "--max-side", default=640, show_default=True, help="Reduce longer pictures to this before detection."
+    )
+    return threshold(side(command))
+
+
+def finding(command: Command) -> Command:
+    """As `detecting`, and what else may be a face: rotations and assume_crop."""
+    rotations = click.option(
+        "--rotations", is_flag=True, help="Also find faces that lie on their side or hang upside down."
+    )
+    crop = click.option("--assume-crop", is_flag=True, help="Every picture is one face already: detect nothing.")
+    return detecting(rotations(crop(command)))
