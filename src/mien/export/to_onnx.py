@@ -60,11 +60,11 @@ def to_onnx(
     graph = _graph(network, contract)
     faces = _probes(contract.size, seed)
     differences = {"parity": largest_difference(network, graph.SerializeToString(), faces)}
-    _refuse_above(TOLERANCE, differences["parity"], "the ONNX graph and the PyTorch network")
+    refuse_above(TOLERANCE, differences["parity"], "the ONNX graph and the PyTorch network")
     if half:
         graph = in_half_precision(graph)
         differences["half"] = largest_difference(network, graph.SerializeToString(), faces)
-        _refuse_above(HALF_TOLERANCE, differences["half"], "the half-precision file and the PyTorch network")
+        refuse_above(HALF_TOLERANCE, differences["half"], "the half-precision file and the PyTorch network")
     onnx.checker.check_model(graph)
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(graph.SerializeToString())
@@ -145,8 +145,9 @@ def _graph(network: nn.Module, contract: Contract) -> onnx.ModelProto:
     return traced(network, example, ["faces"], names, ({0: batch},), contract.to_meta())
 
 
-def _refuse_above(tolerance: float, difference: float, what: str) -> None:
+def refuse_above(tolerance: float, difference: float, what: str, where: str = "in an answer") -> None:
+    """ExportError, which says what differs and where, when a difference is larger or no number."""
     if not difference <= tolerance:
         raise ExportError(
-            f"{what} differ by {difference:.2g} in an answer; allowed are {tolerance:g}, so nothing was written"
+            f"{what} differ by {difference:.2g} {where}; allowed are {tolerance:g}, so nothing was written"
         )

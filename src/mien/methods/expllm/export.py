@@ -16,9 +16,9 @@ from torch import Tensor, nn
 from torch.export import Dim
 
 from mien.datasets import Sample
-from mien.errors import ExportError, InputError
+from mien.errors import InputError
 from mien.export.runs import calibrated, export_run, settings_of, with_weights
-from mien.export.to_onnx import HALF_TOLERANCE, TOLERANCE, in_half_precision, traced
+from mien.export.to_onnx import HALF_TOLERANCE, TOLERANCE, in_half_precision, refuse_above, traced
 from mien.methods.expllm.generate import ENCODER, LANGUAGE, WORDS
 from mien.methods.expllm.model import ExpLlm, FaceEncoder
 from mien.methods.expllm.tokenizer import Tokenizer
@@ -218,9 +218,5 @@ def compare(
             given = {"tokens": tokens[:, start:end].numpy(), "patches": patches, "past": past}
             answered, past = sessions[1].run(["logits", "present"], given)
             most = max(most, float(np.abs(softmax(answered[0]) - wanted[end - 1]).max()))
-    if not most <= tolerance:
-        raise ExportError(
-            f"the files and the model differ by {most:.2g} in the probability of a next word ({name}); allowed are "
-            f"{tolerance:g}, so nothing was written"
-        )
+    refuse_above(tolerance, most, "the files and the model", f"in the probability of a next word ({name})")
     return {name: most}

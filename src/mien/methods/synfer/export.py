@@ -10,9 +10,9 @@ import torch
 from torch import Tensor, nn
 
 from mien.datasets import Sample
-from mien.errors import ExportError, InputError
+from mien.errors import InputError
 from mien.export.runs import settings_of, with_weights
-from mien.export.to_onnx import HALF_TOLERANCE, TOLERANCE, in_half_precision, traced
+from mien.export.to_onnx import HALF_TOLERANCE, TOLERANCE, in_half_precision, refuse_above, traced
 from mien.facs import VECTOR
 from mien.methods.synfer.captions import LONGEST
 from mien.methods.synfer.model import Generator
@@ -20,6 +20,9 @@ from mien.methods.synfer.sample import About, Conditions
 from mien.methods.synfer.train import ABOUT, Settings, build
 from mien.session import open_session
 from mien.vocabulary import Expression
+
+# Of a largest difference.
+_WHERE = "of an answer's largest value"
 
 
 def load_run(run: Path) -> tuple[Generator, Settings]:
@@ -111,11 +114,11 @@ def write(
     batch = torch.export.Dim("batch", min=1, max=4096)
     graph = traced(network, example, inputs, list(wanted), tuple({0: batch} for _ in example), meta)
     differences = {"parity": _difference(graph, example, inputs, wanted)}
-    _refuse_above(TOLERANCE, differences["parity"], "the ONNX graph")
+    refuse_above(TOLERANCE, differences["parity"], "the ONNX graph and the PyTorch network", _WHERE)
     if half:
         graph = in_half_precision(graph)
         differences["half"] = _difference(graph, example, inputs, wanted)
-        _refuse_above(HALF_TOLERANCE, differences["half"], "the half-precision file")
+        refuse_above(HALF_TOLERANCE, differences["half"], "the half-precision file and the PyTorch network", _WHERE)
     onnx.checker.check_model(graph)
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(graph.SerializeToString())
@@ -131,11 +134,3 @@ def _difference(
     for answer, value in zip(given, wanted.values(), strict=True):
         largest = max(largest, float(np.abs(answer - value.numpy()).max() / max(float(value.abs().max()), 1e-6)))
     return largest
-
-
-def _refuse_above(tolerance: float, difference: float, what: str) -> None:
-    if not difference <= tolerance:
-        raise ExportError(
-            f"{what} and the PyTorch network differ by {difference:.2g} of an answer's largest value; allowed are "
-            f"{tolerance:g}, so nothing was written"
-        )
