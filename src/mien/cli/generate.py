@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, NamedTuple
 
 import click
 import numpy as np
@@ -25,13 +25,9 @@ from mien.extras import optional
 from mien.images import read_image
 from mien.methods.synfer import album
 from mien.methods.synfer import requests as asking
-from mien.methods.synfer.sample import Floats, Model, Plan, Sampler, draw, from_levels, noise
+from mien.methods.synfer.sample import About, Floats, Model, Plan, Sampler, draw, from_levels, noise
 from mien.vocabulary import ActionUnit, Expression, expression
 from mien.zoo import card
-
-if TYPE_CHECKING:
-    from mien.methods.synfer.full import Painter
-    from mien.methods.synfer.guidance import Guided
 
 # Faces drawn together; with three evaluations each, larger batches are no faster.
 BATCH = 8
@@ -168,41 +164,34 @@ def generate(
     if caption and write_captions:
         raise click.UsageError("--caption is for all faces, --write-captions writes one for each; give one of the two")
     plan = Plan(steps, text_scale, unit_scale, depth)
-    drawn: Model
-    drawing: Drawing
-    made_by: dict[str, Any]
+    guides: dict[str, Any] = {"guide": guide, "au_guide": au_guide, "mode": guidance, "share": guided_share}
     if full_size:
-        given = {"steps": steps, "text_scale": text_scale, "unit_scale": unit_scale, "depth": depth}
-        painter, plan, made_by = _full_size(Path(model), given, seed, guide, au_guide, guidance, guided_share)
-        about, drawing = painter.about, painter.draw
+        artist = _full_size(Path(model), asdict(plan), seed, **guides)
     elif run is None:
-        drawn = sampler = Sampler(model, threads)
-        made_by = {"model": sampler_name(model), "model_sha256": sampler.sha256, "guidance": None}
+        artist = _embedded(model, plan, seed, threads)
     else:
-        drawn, made_by = _guided(run, guide, au_guide, guidance, guided_share)
-    if not full_size:
-        about, drawing = drawn.about, _flowing(drawn, plan, seed)
+        artist = _guided(run, plan, seed, **guides)
     # The full size has no list of words to check a caption against.
     wish = _wish(expressions, units, others, "" if full_size else caption, write_captions)
     swept = [] if sweep is None else list(ActionUnit) if sweep == "all" else list(map(asking.unit, sweep.split(",")))
     if swept:
-        chosen = asking.sweep(wish, about, swept, STEPS, count, seed)
+        chosen = asking.sweep(wish, artist.about, swept, STEPS, count, seed)
     else:
-        chosen = asking.requests(wish, about, count, seed)
+        chosen = asking.requests(wish, artist.about, count, seed)
     if full_size:
         chosen = [replace(request, caption=caption) for request in chosen]
-    made_by = made_by | {"seed": seed, **asdict(plan), "init": init}
+    made_by = artist.made_by | {"init": init}
     faces = None if layout is None else _layouts(layout)
     lines = []
     for number, request in enumerate(chosen):
         where = {} if faces is None else {"layout": faces.name(seed, request.identity)}
         lines.append(album.line(number, request, made_by | where))
     started = time.monotonic()
-    new = _draw(drawing, chosen, lines, faces, seed, output)
+    new = _draw(artist.draw, chosen, lines, faces, seed, output)
     seconds = time.monotonic() - started
     titles = [_title(request, unit) for request, unit in zip(chosen, _swept_units(swept, len(chosen)), strict=True)]
     album.sheet(output, lines, titles, len(STEPS) if swept else min(8, len(lines)))
-    album.card(output, lines, card(model) if run is None and not full_size else [])
+    album.card(output, lines, artist.card)
     speed = f", {new / seconds:.1f} a second" if new else ""
     click.echo(f"wrote {output}: {len(lines)} faces{speed}; look at {output / album.SHEET}", err=True)
 
@@ -277,8 +266,28 @@ def _draw(
     return len(chosen) - done
 
 
-def _flowing(model: Model, plan: Plan, seed: int) -> Drawing:
-    """How the embedded generator draws."""
+class _Artist(NamedTuple):
+    """Who draws.
+
+    about: what the generator says of itself.   made_by: what a line says of it and of how it draws.
+    card: the lines of its card that the folder's card repeats.
+    """
+
+    about: About
+    draw: Drawing
+    made_by: dict[str, Any]
+    card: list[str]
+
+
+def _embedded(model: str, plan: Plan, seed: int, threads: int) -> _Artist:
+    """The generator of a file."""
+    sampler = Sampler(model, threads)
+    made_by = {"model": sampler_name(model), "model_sha256": sampler.sha256, "guidance": None}
+    return _flowing(sampler, plan, seed, made_by, card(model))
+
+
+def _flowing(model: Model, plan: Plan, seed: int, made_by: dict[str, Any], lines: list[str]) -> _Artist:
+    """The embedded generator, guided or not."""
 
     def drawing(some: Sequence[asking.Request], layouts: Sequence[NDArray[np.uint8]] | None) -> NDArray[np.uint8]:
         start = noise(seed, [request.identity for request in some], model.about.size)
@@ -287,7 +296,7 @@ def _flowing(model: Model, plan: Plan, seed: int) -> Drawing:
         told = asking.conditions(some, model.about.words)
         return draw(model, told, start, plan, invert=layouts is not None)
 
-    return drawing
+    return _Artist(model.about, drawing, made_by | {"seed": seed, **asdict(plan)}, lines)
 
 
 def _start(image: NDArray[np.uint8], size: int) -> Floats:
@@ -297,8 +306,8 @@ def _start(image: NDArray[np.uint8], size: int) -> Floats:
 
 def _full_size(
     run: Path, given: dict[str, Any], seed: int, guide: str | None, au_guide: str | None, mode: str, share: float
-) -> "tuple[Painter, Plan, dict[str, Any]]":
-    """A run of synfer-full with its guides, how it draws, and what a line says of them."""
+) -> _Artist:
+    """A run of synfer-full with its guides."""
     method("synfer-full")
     from mien.export.runs import settings_of
     from mien.methods.synfer.full import Painter
@@ -319,7 +328,9 @@ def _full_size(
         said = asdict(guidance) | {"guides": {kind: identity.to_json() for kind, (_, identity) in opened.items()}}
     painter = Painter(run, plan, guides)
     made_by = {"model": run.name, "model_sha256": Identity.of("synfer-full", run).weights, "guidance": said}
-    return painter, plan, made_by | {"checkpoint": painter.checkpoint}
+    return _Artist(
+        painter.about, painter.draw, made_by | {"checkpoint": painter.checkpoint, "seed": seed, **asdict(plan)}, []
+    )
 
 
 def _shown(parts: Sequence[range]) -> Iterable[range]:
@@ -342,9 +353,9 @@ def _title(request: asking.Request, unit: ActionUnit | None) -> str:
 
 
 def _guided(
-    run: Path, guide: str | None, au_guide: str | None, mode: str, share: float
-) -> tuple["Guided", dict[str, Any]]:
-    """The generator of a run with its guides, and what a line says of the two."""
+    run: Path, plan: Plan, seed: int, guide: str | None, au_guide: str | None, mode: str, share: float
+) -> _Artist:
+    """The generator of a run with its guides."""
     for library in ("torch", "timm", "lightning", "safetensors"):
         optional(library, "train")
     from mien.methods.synfer.export import about_of, load_run
@@ -357,4 +368,4 @@ def _guided(
     networks = {kind: found for kind, (found, _) in guides.items()}
     said = asdict(guidance) | {"guides": {kind: identity.to_json() for kind, (_, identity) in guides.items()}}
     made_by = {"model": run.name, "model_sha256": Identity.of("synfer", run).weights, "guidance": said}
-    return Guided(network, about_of(run), guidance, **networks), made_by
+    return _flowing(Guided(network, about_of(run), guidance, **networks), plan, seed, made_by, [])
