@@ -23,8 +23,8 @@ from mien.vocabulary import Expression
 # What all arms share, in the size of a preset; the first is the default.
 SETTINGS = {
     name: replace(
-        PRESETS[name], epochs=15, degrees=10.0, scale=0.1, shift=4 / 48, contrast=0.0, brightness=0.0, soften_share=0.0,
-        erase_share=0.25, mixup_share=0.0, rebalance=0.0, average=0.0,
+        PRESETS[name], epochs=15, warmup_epochs=3, batch_size=128, contrast=0.0, brightness=0.0, rebalance=0.0,
+        average=0.0,
     )
     for name in ("q", "s")
 }  # fmt: skip

@@ -29,10 +29,20 @@ class Settings(FaceSettings):
     """
 
     epochs: int = 30
-    warmup_epochs: int = 3
+    warmup_epochs: int = 1
     learning_rate: float = 1e-3
     last_learning_rate: float = 1e-5
     clip: float = 1.0
+    batch_size: int = 64
+    degrees: float = 10.0
+    scale: float = 0.1
+    shift: float = 4 / 48
+    contrast: float = 0.2
+    brightness: float = 0.1
+    soften_share: float = 0.0
+    erase_share: float = 0.25
+    mixup_share: float = 0.0
+    rebalance: float = 0.25
     se: str = "head"
     reduction: int = 8
     rho: float = 0.05
@@ -53,7 +63,9 @@ PAPER = Settings(
     epochs=20,
     warmup_epochs=2,
     learning_rate=1e-4,
-    batch_size=64,
+    degrees=15.0,
+    scale=0.15,
+    shift=0.12,
     size=224,
     reduction=16,
     backbone="swin-t",
@@ -61,9 +73,6 @@ PAPER = Settings(
     drop_path=0.2,
     contrast=0.0,
     brightness=0.0,
-    soften_share=0.0,
-    erase_share=0.25,
-    mixup_share=0.0,
     rebalance=1.0,
 )
 PRESETS: dict[str, Settings] = {"q": Settings(epochs=40, patch=4), "s": Settings(), "paper": PAPER}
