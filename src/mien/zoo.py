@@ -73,6 +73,12 @@ MODELS = {
         "the words of the model that writes",
         reads=False,
     ),
+    "synfer": _own(
+        "synfer.onnx",
+        "576f91b6cdb809b5c3e0b88b9405ca0b2d1f5c90ad5024554f24c5c2ce19dc9e",
+        "draws faces from an expression, words and action units",
+        reads=False,
+    ),
 }
 DEFAULT = "reader"
 
