@@ -14,6 +14,7 @@ def publish(result: dict[str, Any], output: Path | None) -> None:
     whole = json.dumps(result | {"command": command()} | conditions(), indent=1)
     print(whole)
     if output is not None:
+        output.parent.mkdir(parents=True, exist_ok=True)
         output.write_text(whole + "\n")
 
 
