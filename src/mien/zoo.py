@@ -55,6 +55,11 @@ MODELS = {
         "b12fdd29588ee04f6d6c64a8f954320dd6a5ad8f1921ba9874c546e317ee0788",
         "reads the eight expressions from the face and its local binary patterns",
     ),
+    "se-swin": _own(
+        "se-swin.onnx",
+        "21f88a4a399d57563178adbdbca58641f977709150caa2c25bbe9b802e38ecc5",
+        "reads the eight expressions by attention in windows",
+    ),
     "expllm-encoder": _own(
         "expllm-encoder.onnx",
         "070ac872d88556092cce73747d82303b1b0f5289143b35dc1b09141a701e223c",
