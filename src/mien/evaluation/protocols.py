@@ -109,6 +109,12 @@ class Selection:
         """(n,) the largest target of each sample."""
         return np.asarray(self.targets.argmax(axis=1), np.int64)
 
+    def needed(self, purpose: str) -> "Selection":
+        """Itself; InputError, which says what no face is left to do, when it is empty."""
+        if not self.samples:
+            raise InputError(f"no face is left to {purpose}; dropped: {self.dropped or 'none, the data are empty'}")
+        return self
+
 
 def select(
     dataset: Sequence[Sample],

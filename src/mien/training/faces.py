@@ -89,8 +89,7 @@ def faces_of(
     dataset: Sequence[Sample], size: int, prepare: Callable[[NDArray[np.uint8]], NDArray[np.uint8]] | None = None
 ) -> Selection:
     """The faces of a data set that train, cropped.   prepare: how, if not by `crop`. InputError when none is left."""
-    faces = select(dataset, "soft-votes", prepare=prepare or (lambda image: crop(image, size)))
-    return _some(faces, "train on")
+    return select(dataset, "soft-votes", prepare=prepare or (lambda image: crop(image, size))).needed("train on")
 
 
 def held_out(
@@ -103,14 +102,7 @@ def held_out(
 
     purpose: what the error says that no face is left to do.
     """
-    faces = select(dataset, duplicates=False, prepare=prepare or (lambda image: crop(image, size)))
-    return _some(faces, purpose)
-
-
-def _some(faces: Selection, purpose: str) -> Selection:
-    if not faces.samples:
-        raise InputError(f"no face is left to {purpose}; dropped: {faces.dropped or 'none, the data are empty'}")
-    return faces
+    return select(dataset, duplicates=False, prepare=prepare or (lambda image: crop(image, size))).needed(purpose)
 
 
 def fit_faces(

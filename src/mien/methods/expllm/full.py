@@ -358,9 +358,8 @@ def train(
         raise InputError(f"{folder} was begun with other settings; resume with the same")
     folder.mkdir(parents=True, exist_ok=True)
     kept.write_text(json.dumps(asdict(settings), indent=2) + "\n")
-    faces, told = select(dataset, "soft-votes"), read_chains(chains)
-    if not faces.samples:
-        raise InputError(f"no face is left to train on; dropped: {faces.dropped or 'none, the data are empty'}")
+    told = read_chains(chains)
+    faces = select(dataset, "soft-votes").needed("train on")
     joined = join(settings)
     tuned = adapted(joined.model, settings)
     aligning = Conversations(faces, told, joined, settings, units=True)

@@ -114,9 +114,7 @@ class Described(Sequence[Pair]):
     """
 
     def __init__(self, dataset: Sequence[Sample], labels: PseudoLabels, seed: int = 0) -> None:
-        faces = select(dataset, "soft-votes")
-        if not faces.samples:
-            raise InputError(f"no face is left to train on; dropped: {faces.dropped or 'none, the data are empty'}")
+        faces = select(dataset, "soft-votes").needed("train on")
         for face in faces.samples:
             if face.soft is not None:
                 raise InputError(f"{face.source} is a generated face; what draws such faces learns from photographs")
