@@ -144,9 +144,8 @@ def go_on_from(network: SeSwin, file: Path) -> None:
     for name in wanted.keys() & given.keys():
         if name.endswith(_TABLE) and given[name].shape != wanted[name].shape:
             given[name] = _resized(given[name], wanted[name].shape[0])
-    other = wanted.keys() ^ given.keys() | {
-        k for k in wanted.keys() & given.keys() if wanted[k].shape != given[k].shape
-    }
+    shapes = [{(name, value.shape) for name, value in weights.items()} for weights in (wanted, given)]
+    other = {name for name, _ in shapes[0] ^ shapes[1]}
     if other:
         raise InputError(f"{file} is not of such a network: it differs in {', '.join(sorted(other)[:3])}")
     network.load_state_dict(given)

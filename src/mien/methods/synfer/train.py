@@ -208,10 +208,7 @@ def prepared(faces: Selection, labels: PseudoLabels, settings: Settings) -> tupl
     known = labels.found[rows]
     units = np.where(known[:, None], labels.action_units[rows], 0)
     texts = [
-        written(
-            Observed(sample.source, ActionUnits.of(a), shares, pose=pose),
-            settings,
-        )
+        written(Observed(sample.source, ActionUnits.of(a), shares, pose=pose), settings)
         if there
         else [""] * settings.captions
         for sample, a, shares, pose, there in zip(
