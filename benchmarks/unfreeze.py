@@ -23,21 +23,17 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
-from torch.nn import functional as F
 
 from mien.cli.data import open_data
 from mien.datasets import Sample, pseudo_labels
 from mien.evaluation.compare import Answers, contrast, kept
-from mien.facs import VECTOR
 from mien.methods.expllm.conversation import QUESTIONS
+from mien.methods.expllm.loss import unit_loss
 from mien.methods.expllm.model import ExpLlm, FaceEncoder, FaceEncoderConfig, small
 from mien.methods.expllm.tokenizer import Tokenizer
 from mien.methods.expllm.train import Labeller, Watcher
-from mien.training import augment
-from mien.training.faces import FaceSettings, Seen, faces_of, fit_faces, held_out, logits
-from mien.training.loop import Batch
-from mien.vocabulary import ASYMMETRIES
+from mien.training import action_units
+from mien.training.faces import FaceSettings, faces_of, fit_faces, held_out, logits
 from publish import publish
 
 RESAMPLES = 2000
@@ -118,21 +114,10 @@ def encoder(size: int) -> FaceEncoderConfig:
 def seen(dataset: Sequence[Sample], labels: pseudo_labels.PseudoLabels, settings: Settings, runs: Path) -> FaceEncoder:
     """An encoder that learned the action units of the teacher, and nothing of what annotators voted."""
     faces = faces_of(dataset, settings.size)
-    row = {source: i for i, source in enumerate(labels.source)}
-    rows = [row.get(sample.source) for sample in faces.samples]
-    found = torch.tensor([i is not None and bool(labels.found[i]) for i in rows])
-    units = torch.from_numpy(
-        np.nan_to_num([np.zeros(VECTOR, np.float32) if i is None else labels.action_units[i] for i in rows])
-    )
-    # A unit that hardly moves on these faces must not outweigh all others.
-    spread = units[found].std(dim=0).clamp(min=0.02)
-
-    def loss(network: nn.Module, shown: Seen, taught: Batch) -> Tensor:
-        target, known = taught
-        mirror = torch.ones_like(target)
-        mirror[:, -len(ASYMMETRIES) :] = torch.where(augment.flipped(shown.matrix), -1.0, 1.0)[:, None]
-        off = F.huber_loss(network(shown.images).action_units.float(), target * mirror, reduction="none", delta=0.1)
-        return ((off / spread).mean(dim=1) * known).sum() / known.sum().clamp(min=1)
+    rows = labels.rows(faces.samples)
+    found = torch.from_numpy(labels.found[rows])
+    units = torch.from_numpy(np.nan_to_num(labels.action_units[rows]))
+    spread = action_units.spread(units, found)
 
     torch.manual_seed(settings.seed)
     folder = runs / f"{settings.seed}-units-{settings.size}"
@@ -141,7 +126,7 @@ def seen(dataset: Sequence[Sample], labels: pseudo_labels.PseudoLabels, settings
         faces,
         settings,
         folder,
-        loss=loss,
+        loss=lambda network, shown, taught: unit_loss(network(shown.images).action_units, shown, taught, spread),
         lessons=(units, found),
         resume=True,
     )

@@ -12,8 +12,9 @@ from torch import Tensor, nn
 
 from mien.facs import VECTOR
 from mien.methods.au_cues.maps import mean_face
+from mien.training import action_units
 from mien.training.backbones import convolution
-from mien.vocabulary import ASYMMETRIES, Expression
+from mien.vocabulary import Expression
 
 # Channels of a face map before it is flattened for the heads that must know where something is.
 _LOCAL = 32
@@ -71,8 +72,6 @@ class Reader(nn.Module):
         if not self.heads:
             return Answers(logits, features)
         local = self.local(last)  # (B, 32 h w)
-        units = self.action_units(torch.cat([pooled, local], dim=1))  # (B, 24)
-        sides = len(ASYMMETRIES)
-        units = torch.cat([units[:, :-sides].sigmoid(), units[:, -sides:].tanh()], dim=1)
+        units = action_units.bounded(self.action_units(torch.cat([pooled, local], dim=1)))  # (B, 24)
         geometry = self.geometry(local)  # (B, 139)
         return Answers(logits, features, units, geometry[:, :136].reshape(-1, 68, 2), geometry[:, 136:] * 90)

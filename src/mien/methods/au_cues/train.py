@@ -26,10 +26,10 @@ from mien.evaluation.protocols import Selection
 from mien.methods.au_cues.loss import alignment_loss, attention
 from mien.methods.au_cues.maps import CODEBOOKS, GENERIC, SIDE, class_map, union_map
 from mien.methods.au_cues.model import Answers, Reader
-from mien.training import augment
+from mien.training import action_units, augment
 from mien.training.backbones import Residual, Timm
 from mien.training.faces import FaceSettings, Seen, faces_of, fit_faces
-from mien.vocabulary import ASYMMETRIES, Expression
+from mien.vocabulary import Expression
 
 # An error of this many degrees in head pose weighs as much as one of a crop's side in landmarks, before the weights.
 _POSE_UNIT = 30.0
@@ -157,8 +157,7 @@ def train(
                 "heads and attention_weight need a teacher's labels; give the file that `mien pseudo-label` wrote"
             )
         taught = teach(faces, shapes, labels, settings)
-    # A unit that hardly moves on these faces must not outweigh all others.
-    spread = torch.ones(1) if taught is None else taught.action_units[taught.found].std(dim=0).clamp(min=0.02)
+    spread = torch.ones(1) if taught is None else action_units.spread(taught.action_units, taught.found)
     trained: Reader = fit_faces(
         build(settings),
         faces,
@@ -243,14 +242,12 @@ def loss(network: nn.Module, seen: Seen, taught: Taught | None, settings: Settin
 def moved(taught: Taught, matrix: Tensor) -> Taught:
     """A teacher's labels of faces that `augment.move` moves by (B, 2, 3) matrices; a flip swaps left and right."""
     flipped = augment.flipped(matrix)  # (B,)
-    sides = torch.ones(taught.action_units.shape[1], device=matrix.device)
-    sides[-len(ASYMMETRIES) :] = -1
     landmarks = augment.move_points(taught.landmarks, matrix)
     return Taught(
         augment.move(taught.maps[:, None].float() / 255, matrix, mode="nearest")[:, 0],
         taught.has_map,
         taught.found,
-        torch.where(flipped[:, None], taught.action_units * sides, taught.action_units),
+        action_units.mirrored(taught.action_units, flipped),
         torch.where(flipped[:, None, None], landmarks[:, MIRRORED_68], landmarks),
         moved_pose(taught.pose, matrix),
     )
@@ -283,13 +280,11 @@ def taught_loss(answers: Answers, taught: Taught, settings: Settings, spread: Te
     def mean(errors: Tensor) -> Tensor:
         return (errors.flatten(1).mean(dim=1) * found).sum() / count
 
-    # A rare unit counts like a common one.
-    off_units = F.huber_loss(units.float(), taught.action_units, reduction="none", delta=0.1) / spread
     off_landmarks = (landmarks.float() - taught.landmarks).abs()
     off_pose = F.smooth_l1_loss(pose.float() / _POSE_UNIT, taught.pose / _POSE_UNIT, reduction="none", beta=0.1)
     return (
         total
-        + settings.action_unit_weight * mean(off_units)
+        + settings.action_unit_weight * mean(action_units.off(units, taught.action_units, spread))
         + settings.landmark_weight * mean(off_landmarks)
         + settings.pose_weight * mean(off_pose)
     )

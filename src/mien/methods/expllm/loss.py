@@ -8,10 +8,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mien.methods.expllm.tokenizer import Tokenizer
-from mien.training import augment
+from mien.training import action_units, augment
 from mien.training.faces import Seen
 from mien.training.loop import Batch
-from mien.vocabulary import ASYMMETRIES
 
 
 def vision_loss(network: nn.Module, seen: Seen, taught: Batch, spread: Tensor, weight: float) -> Tensor:
@@ -21,12 +20,15 @@ def vision_loss(network: nn.Module, seen: Seen, taught: Batch, spread: Tensor, w
     """
     answers = network(seen.images)
     total = F.cross_entropy(answers.logits.float(), seen.targets)
+    return total + weight * unit_loss(answers.action_units, seen, taught, spread)
+
+
+def unit_loss(answered: Tensor, seen: Seen, taught: Batch, spread: Tensor) -> Tensor:
+    """The distance of (B, 24) action units from the teacher's, over faces that it found and that are not blended."""
     units, found = taught
-    mirror = torch.ones_like(units)
-    mirror[:, -len(ASYMMETRIES) :] = torch.where(augment.flipped(seen.matrix), -1.0, 1.0)[:, None]
-    off = F.huber_loss(answers.action_units.float(), units * mirror, reduction="none", delta=0.1) / spread  # (B, 24)
+    off = action_units.off(answered, action_units.mirrored(units, augment.flipped(seen.matrix)), spread)  # (B, 24)
     known = found.float() * (torch.arange(len(found), device=found.device) >= seen.blended)
-    return total + weight * (off.mean(dim=1) * known).sum() / known.sum().clamp(min=1)
+    return (off.mean(dim=1) * known).sum() / known.sum().clamp(min=1)
 
 
 def losses(logits: Tensor, tokens: Tensor, answered: Tensor, slot: Tensor, votes: Tensor, first: int) -> Tensor:

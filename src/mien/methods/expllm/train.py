@@ -26,7 +26,7 @@ from mien.methods.expllm.lessons import Lessons, Lines, make
 from mien.methods.expllm.loss import losses, mirrored, vision_loss
 from mien.methods.expllm.model import ExpLlm, FaceEncoder, FaceEncoderConfig, small
 from mien.methods.expllm.tokenizer import Tokenizer
-from mien.training import augment
+from mien.training import action_units, augment
 from mien.training.faces import (
     PRIORS,
     FaceSettings,
@@ -40,7 +40,7 @@ from mien.training.faces import (
     recalls,
 )
 from mien.training.loop import Batch, Step, descend, fit
-from mien.vocabulary import ASYMMETRIES, Expression
+from mien.vocabulary import Expression
 
 STAGES = ("0-vision", "1a-text", "1b-align", "2a-label", "2b-mix")
 TOKENIZER = "tokenizer.json"
@@ -130,9 +130,7 @@ class Watcher(nn.Module):
     def forward(self, faces: Tensor) -> Answers:
         """(B, 1, S, S), normalized -> Answers."""
         seen = self.encoder(faces).last_hidden_state.mean(dim=1)  # (B, width)
-        units, sides = self.action_units(seen), len(ASYMMETRIES)
-        units = torch.cat([units[:, :-sides].sigmoid(), units[:, -sides:].tanh()], dim=1)
-        return Answers(self.expression(seen), units)
+        return Answers(self.expression(seen), action_units.bounded(self.action_units(seen)))
 
 
 class Labeller(nn.Module):
@@ -229,10 +227,7 @@ def _learn_to_see(
     own = replace(
         settings, epochs=settings.vision_epochs, learning_rate=settings.vision_learning_rate, last_learning_rate=0.0
     )
-    # A unit that hardly moves on these faces must not outweigh all others.
-    spread = torch.ones(VECTOR)
-    if lessons.taught.sum() > 1:
-        spread = lessons.action_units[lessons.taught].std(dim=0).clamp(min=0.02)
+    spread = action_units.spread(lessons.action_units, lessons.taught)
     watcher: Watcher = fit_faces(
         Watcher(model.tower),
         faces,
