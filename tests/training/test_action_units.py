@@ -17,7 +17,8 @@ def test_in_the_mirror_only_the_differences_of_sides_change():
     units = torch.linspace(0.1, 0.9, 24).repeat(2, 1)
     still, turned = action_units.mirrored(units, torch.tensor([False, True]))
     assert torch.equal(still, units[0])
-    assert torch.equal(turned[:21], units[1, :21]) and torch.equal(turned[21:], -units[1, 21:])
+    assert torch.equal(turned[:21], units[1, :21])
+    assert torch.equal(turned[21:], -units[1, 21:])
 
 
 def test_the_spread_is_of_the_faces_that_were_found_and_never_next_to_nothing():
