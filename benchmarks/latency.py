@@ -25,7 +25,7 @@ from mien.align import align, to_crop_frame
 from mien.detect import YuNet
 from mien.reader import BATCH, Reader
 from mien.session import Classifier
-from mien.visibility import COVERED, hidden
+from mien.visibility import detector, hidden
 from mien.zoo import MODELS, load
 from publish import publish
 
@@ -62,7 +62,7 @@ def stages(threads: int) -> dict[str, Any]:
     image[: photo.shape[0], 64 : 64 + photo.shape[1]] = photo
     jpeg = cv2.imencode(".jpg", image[:, :, ::-1])[1].tobytes()
     detect, read = YuNet(threads=threads), Reader(threads=threads)
-    pipeline, halves = mien.Pipeline(detect, read, threads=threads), YuNet(COVERED, threads=threads)
+    pipeline, halves = mien.Pipeline(detect, read, threads=threads), detector(threads)
     faces = detect(image)
     assert len(faces) == 1, f"the picture should have one face, but {len(faces)} were found"
     report = pipeline(image).faces[0]

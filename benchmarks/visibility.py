@@ -16,10 +16,9 @@ from numpy.typing import NDArray
 
 from mien.align import align
 from mien.cli.data import open_data
-from mien.detect import YuNet
 from mien.pipeline import Pipeline
 from mien.results import Pose
-from mien.visibility import COVERED, hidden
+from mien.visibility import detector, hidden
 from publish import publish
 
 COVERS = ("plain", "patches", "texture", "skin")
@@ -33,7 +32,7 @@ def main() -> None:
     arguments.add_argument("--seed", type=int, default=0)
     arguments.add_argument("-o", "--output", type=Path)
     given = arguments.parse_args()
-    dataset, pipeline, detect = open_data(given.data), Pipeline(assume_crop=True), YuNet(COVERED)
+    dataset, pipeline, detect = open_data(given.data), Pipeline(assume_crop=True), detector()
     rng = np.random.default_rng(given.seed)
     found: dict[str, list[bool]] = defaultdict(list)
     other = None

@@ -101,6 +101,14 @@ def test_even_a_face_of_24_pixels_is_found_when_it_fills_the_picture(astronaut, 
     assert len(detect(tiny)) == 1
 
 
+def test_tight_faces_beside_each_other_are_found_though_the_picture_is_small(astronaut, detect):
+    row = np.zeros((160, 512, 3), np.uint8)
+    tight = cv2.resize(astronaut[90:148, 206:240], (48, 48), interpolation=cv2.INTER_AREA)
+    for left in range(8, 512, 128):
+        row[24:136, left : left + 112] = cv2.resize(tight, (112, 112), interpolation=cv2.INTER_CUBIC)
+    assert sorted(face.box[::2].mean() // 128 for face in detect(row)) == [0, 1, 2, 3]
+
+
 def test_a_longer_side_means_a_closer_look(astronaut):
     crowd = np.zeros((1600, 1600, 3), np.uint8)
     crowd[:64, :64] = cv2.resize(astronaut, (64, 64), interpolation=cv2.INTER_AREA)  # an 11 pixel face

@@ -3,11 +3,10 @@ import numpy as np
 import pytest
 
 from mien.align import align
-from mien.detect import YuNet
 from mien.images import read_image
 from mien.pipeline import Pipeline
 from mien.results import Face, Hidden, Pose
-from mien.visibility import COVERED, hidden
+from mien.visibility import detector, hidden
 from tests.helpers import ASTRONAUT
 
 FRONT = Pose(0, 0, 0)
@@ -25,7 +24,7 @@ def astronaut():
 
 
 def test_a_face_that_looks_into_the_camera_shows_both_halves(astronaut):
-    assert list(hidden(astronaut, INSIDE, FRONT, SIZE, YuNet(COVERED))) == []
+    assert list(hidden(astronaut, INSIDE, FRONT, SIZE, detector())) == []
 
 
 @pytest.mark.parametrize(("part", "side"), [(slice(0, 24), "right"), (slice(24, 48), "left")])
@@ -39,7 +38,7 @@ def test_a_covered_half_is_found_on_the_subjects_own_side(astronaut, part, side,
         "patches": cv2.resize(rng.integers(0, 255, (6, 3)).astype(np.uint8), (24, 48)),
     }
     covered[:, part] = covers[cover].clip(0, 255)
-    assert list(hidden(covered, INSIDE, FRONT, SIZE, YuNet(COVERED))) == [Hidden(side, "covered or unclear")]
+    assert list(hidden(covered, INSIDE, FRONT, SIZE, detector())) == [Hidden(side, "covered or unclear")]
 
 
 @pytest.mark.parametrize(("yaw", "side"), [(50, "left"), (-50, "right")])

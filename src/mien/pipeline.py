@@ -14,7 +14,7 @@ from mien.detect import Detector, YuNet, whole_picture
 from mien.images import ImageSource, read_image
 from mien.reader import Reader
 from mien.results import Face, FaceReport, ImageReport, Pose, Reading
-from mien.visibility import COVERED, hidden
+from mien.visibility import detector, hidden
 from mien.zoo import DEFAULT, MODELS
 
 
@@ -93,7 +93,7 @@ class Pipeline:
 
     @cached_property
     def _find_halves(self) -> Detector:
-        return YuNet(COVERED, threads=self._threads)
+        return detector(self._threads)
 
 
 def in_image(pose: Pose, frame: Floats) -> Pose:

@@ -1,12 +1,13 @@
 """Which half of a face cannot be seen: turned away, outside the picture, or covered by a hand, hair or shadow."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from mien.results import Face, Hidden, Pose
+from mien.detect import Detector, YuNet
+from mien.results import Hidden, Pose
 
 # Turned further than this, in degrees, the far half of a face is too narrow to read.
 TURNED = 40.0
@@ -23,17 +24,22 @@ _IMAGE_LEFT = (*range(17, 22), 31, 32, *range(36, 42), 48, 49, 50, 58, 59)
 _IMAGE_RIGHT = (*range(22, 27), 34, 35, *range(42, 48), 52, 53, 54, 55, 56)
 
 
+def detector(threads: int = 1) -> Detector:
+    """What tells whether a half beside its mirror image is a face; such pictures are looked at as they are."""
+    return YuNet(COVERED, enlarged=(), threads=threads)
+
+
 def hidden(
     crop: NDArray[np.uint8],
     landmarks: NDArray[np.floating],
     pose: Pose,
     size: tuple[int, int],
-    detect: Callable[[NDArray[np.uint8]], Sequence[Face]],
+    detect: Detector,
 ) -> Iterator[Hidden]:
     """The halves that cannot be seen, the subject's left being on the image's right.
 
     crop: (S, S) uint8 gray, aligned.   landmarks: (68, 2), pixels of the image.   pose: in the crop.
-    size: (height, width) of the image.   detect: finds faces with scores from COVERED on.
+    size: (height, width) of the image.   detect: of `detector`.
     """
     halves = np.split(crop, [crop.shape[1] // 2, crop.shape[1] - crop.shape[1] // 2], axis=1)
     for side, points, half, away in (
