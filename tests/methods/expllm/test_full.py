@@ -162,7 +162,7 @@ def test_a_run_leaves_what_changed_its_loss_and_what_it_writes(run):
     assert (folder / "adapter" / "adapter_model.safetensors").is_file()
     assert (folder / "loss.png").stat().st_size > 1000
     examples = json.loads((folder / "examples.json").read_text())
-    assert [set(example) for example in examples] == [{"label", "text"}] * 3
+    assert [set(example) for example in examples] == [{"face", "voted", "label", "text"}] * 3
     assert {example["label"] for example in examples} <= {e.label for e in Expression}
 
 

@@ -369,8 +369,16 @@ def train(
     tuned.save_pretrained(folder / ADAPTER)
     curve(folder)
     reasoner = Reasoner(joined._replace(model=tuned.eval()))
-    shown = [s.image for s in (select(valid) if valid is not None else faces).samples[:3]]
-    said = [{"label": reasoner.label(image).name.lower(), "text": reasoner.write(image)} for image in shown]
+    shown = faces if valid is None else select(valid)
+    said = [
+        {
+            "face": sample.source,
+            "voted": Expression(int(label)).label,
+            "label": reasoner.label(sample.image).label,
+            "text": reasoner.write(sample.image),
+        }
+        for sample, label in zip(shown.samples[:3], shown.labels, strict=False)
+    ]
     (folder / "examples.json").write_text(json.dumps(said, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     return reasoner
 
@@ -433,14 +441,14 @@ def _stage(
 
 
 def curve(folder: Path) -> None:
-    """loss.png: the loss of both stages over their steps."""
+    """loss.png: the loss of both stages over their steps, the mean over conversations of the mean over their tokens."""
     figure, axes = plt.subplots(figsize=(7, 3.5), layout="constrained")
     done = 0
     for stage in STAGES:
         lines = [json.loads(line) for line in (folder / stage / "log.jsonl").read_text().splitlines()]
         axes.plot([done + line["step"] for line in lines], [line["loss"] for line in lines], label=stage)
         done += lines[-1]["step"] if lines else 0
-    axes.set(xlabel="step", ylabel="loss, nats a token, mean over conversations", ylim=(0, None))
+    axes.set(xlabel="step", ylabel="loss, nats a token", ylim=(0, None))
     axes.legend(frameon=False)
     axes.spines[["top", "right"]].set_visible(False)
     figure.savefig(folder / "loss.png", dpi=150)
