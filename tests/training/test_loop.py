@@ -9,7 +9,7 @@ from torch.utils.data import DataLoader, TensorDataset
 
 from mien.errors import InputError
 from mien.training import loop
-from mien.training.loop import Schedule, faster_precision, fit
+from mien.training.loop import Schedule, decay, faster_precision, fit
 
 SCHEDULE = Schedule(epochs=4, learning_rate=0.02, average=0.8, precision="32-true")
 
@@ -194,13 +194,19 @@ def test_training_returns_the_moving_average_of_weights_and_running_statistics(t
         seen.append(now())
         return loss(training, batch)
 
-    trained = run(tmp_path, dataclasses.replace(SCHEDULE, epochs=1), loss_of=watch, model=model).state_dict()
+    trained = run(tmp_path, dataclasses.replace(SCHEDULE, epochs=5), loss_of=watch, model=model).state_dict()
     first, *others = [*seen[1:], now()]  # after each step
     for name, average in first.items():
         for state in others:
             average = 0.8 * average + 0.2 * state[name]
         assert torch.allclose(trained[name], average, atol=1e-6), name
         assert not torch.allclose(trained[name], model.state_dict()[name], atol=1e-6), name
+
+
+def test_an_average_spans_no_more_than_a_fifth_of_the_steps():
+    assert decay(Schedule(epochs=28, average=0.9995), 443) == 0.9995
+    assert decay(Schedule(epochs=4, average=0.9995), 443) == pytest.approx(1 - 1 / 354.4)
+    assert decay(Schedule(epochs=1), 1) == 0
 
 
 def test_the_learning_rate_warms_up_and_then_falls_to_nothing():

@@ -26,6 +26,8 @@ Batch = tuple[Tensor, ...]
 LossOf = Callable[[nn.Module, Batch], Tensor]
 # In names of parameters: positions and class tokens of transformers, which are values rather than matrices.
 _TABLES = ("position", "pos_embed", "cls")
+# An average over more than this share of the steps would still hold their beginning.
+_HORIZON = 0.2
 
 
 @dataclass(frozen=True)
@@ -34,7 +36,8 @@ class Schedule:
 
     clip: a gradient with a larger norm is shortened to it; 0 leaves all as they are.
     precision: "32-true", "bf16-mixed", or "auto" to time a few steps of both on this machine first.
-    average: decay of the exponential moving average of the weights, which is what training returns.
+    average: decay of the exponential moving average of the weights, which is what training returns; less where that
+        would span more than a fifth of the steps.
     """
 
     epochs: int = 25
@@ -96,7 +99,7 @@ def fit(
     wrapped, optimizer = fabric.setup(model, optimizer)
     batches: Any = fabric.setup_dataloaders(loader)
     scheduler = _schedule(optimizer, schedule, len(batches))
-    average = get_ema_multi_avg_fn(schedule.average)  # type: ignore[no-untyped-call]
+    average = get_ema_multi_avg_fn(decay(schedule, len(batches)))  # type: ignore[no-untyped-call]
     averaged = AveragedModel(model, multi_avg_fn=average, use_buffers=True)
     state: dict[str, Any] = {"model": wrapped, "average": averaged, "optimizer": optimizer, "scheduler": scheduler}
     state["epoch"] = 0
@@ -166,6 +169,11 @@ def _decayed(model: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
             table = any(word in name for word in _TABLES)
             (decayed if parameter.ndim > 1 and not table else free).append(parameter)
     return [{"params": decayed, "weight_decay": weight_decay}, {"params": free, "weight_decay": 0.0}]
+
+
+def decay(schedule: Schedule, per_epoch: int) -> float:
+    """That of the moving average."""
+    return min(schedule.average, 1 - 1 / max(1.0, _HORIZON * schedule.epochs * per_epoch))
 
 
 def _schedule(optimizer: Any, schedule: Schedule, per_epoch: int) -> SequentialLR:

@@ -21,7 +21,6 @@ from mien.methods.synfer.train import (
     moved,
     path,
     prepared,
-    scheduled,
     stages,
     taken,
     told,
@@ -133,12 +132,6 @@ def test_each_stage_trains_its_own_parameters():
     assert {name for name in names if adapter.trains(name)} == {name for name in names if is_adapter(name)}
     assert all(map(whole.trains, names))
     assert [stage.folder for stage in stages(replace(TINY, text_epochs=0))] == ["adapter", ""]
-
-
-def test_an_average_is_no_longer_than_a_fifth_of_its_stage():
-    assert scheduled(Settings(), 28, 443).average == 0.9995
-    assert scheduled(Settings(), 4, 443).average == pytest.approx(1 - 1 / 354.4)
-    assert scheduled(Settings(), 1, 1).average == 0
 
 
 def test_captions_and_units_are_those_of_the_face_and_missed_faces_have_none():

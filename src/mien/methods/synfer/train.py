@@ -34,8 +34,6 @@ from mien.vocabulary import ASYMMETRIES, Expression
 log = logging.getLogger(__name__)
 # A file of a run that keeps what the generator says of itself, see sample.About.
 ABOUT = "about.json"
-# An average over more than this share of a stage would still hold its beginning.
-_HORIZON = 0.2
 # Faces whose target has at least this share of an expression are clear enough for its bank, which holds so many.
 _CLEAR, _BANK = 0.6, 64
 # What the validation loss is measured at, and of how many faces: it costs each epoch as many evaluations as both say.
@@ -175,7 +173,7 @@ def train(
             network,
             batches,
             partial(loss, settings=settings, flip=flip, with_units=stage.units),
-            scheduled(settings, stage.epochs, len(batches)),
+            replace(settings, epochs=stage.epochs),
             folder / stage.folder,
             resume=resume,
             after_epoch=lambda network: {} if checks is None else {"valid_loss": valid_loss(network, checks)},
@@ -191,12 +189,6 @@ def taken(dataset: Sequence[Sample], size: int) -> Selection:
     if made is not None:
         raise InputError(f"{made} is a generated face; what makes and labels such faces learns from photographs alone")
     return faces
-
-
-def scheduled(settings: Settings, epochs: int, batches: int) -> Settings:
-    """The settings of a stage: its epochs, and an average no longer than a share of it."""
-    shortest = 1 - 1 / max(1.0, _HORIZON * epochs * batches)
-    return replace(settings, epochs=epochs, average=min(settings.average, shortest))
 
 
 def prepared(faces: Selection, labels: PseudoLabels, settings: Settings) -> tuple[Shown, About]:
