@@ -1,4 +1,5 @@
 import hashlib
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ from tests.helpers import drawn_face, encoded
 
 
 def faces(count: int) -> list[Sample]:
-    return [Sample(np.full((8, 8, 3), i % 256, np.uint8), source=f"faces:{i}") for i in range(count)]
+    return [Sample(np.full((8, 8, 3), (*divmod(i, 256), 0), np.uint8), source=f"faces:{i}") for i in range(count)]
 
 
 def sources(data) -> set[str]:
@@ -25,10 +26,17 @@ def test_the_halves_share_no_face_and_together_are_all():
     assert 160 < len(a) < 240
 
 
-def test_which_half_a_face_is_in_depends_on_its_source_alone():
+def test_which_half_a_face_is_in_depends_on_its_picture_alone():
     few, many = (Half(faces(count)[::-1], first=True) for count in (50, 200))
     assert sources(few) == {source for source in sources(many) if int(source.split(":")[1]) < 50}
-    assert in_first_half("faces:0") == (hashlib.sha256(b"faces:0").digest()[0] < 128)
+    assert in_first_half(faces(1)[0].image) == (hashlib.sha256(bytes(192)).digest()[0] < 128)
+
+
+def test_a_face_that_the_data_have_twice_is_in_one_half():
+    twice = [*faces(100), *(replace(face, source=f"again:{face.source}") for face in faces(100))]
+    a, b = sources(Half(twice, first=True)), sources(Half(twice, first=False))
+    assert len(a) + len(b) == 200
+    assert all((source in a) == (f"again:{source}" in a) for source in sources(faces(100)))
 
 
 def test_halves_are_named_on_the_command_line(tmp_path):

@@ -1,6 +1,7 @@
 """A data set cut in two by a hash, so that what guides and what judges never learn from the same face; and worn faces.
 
-Which half a face belongs to depends on its source alone: not on the order, the seed or what else is in the data.
+Which half a face belongs to depends on its picture alone: not on the order, the seed or what else is in the data. So a
+face that the data have twice is in one half.
 """
 
 import hashlib
@@ -18,20 +19,20 @@ from mien.vocabulary import Expression
 BLUR, NOISE = 1.5, 0.15
 
 
-def in_first_half(source: str) -> bool:
-    """Whether a face of this source is in half a; the others are in half b."""
-    return hashlib.sha256(source.encode()).digest()[0] < 128
+def in_first_half(image: NDArray[np.uint8]) -> bool:
+    """Whether this picture is in half a; the others are in half b."""
+    return hashlib.sha256(image.tobytes()).digest()[0] < 128
 
 
 class Half(Sequence[Sample]):
     """The samples of one half.
 
-    first: half a, else half b.   Reads the data set once for the sources, picture by picture.
+    first: half a, else half b.   Reads the data set once, picture by picture.
     """
 
     def __init__(self, dataset: Sequence[Sample], first: bool) -> None:
         self._dataset = dataset
-        self._rows = [i for i in range(len(dataset)) if in_first_half(dataset[i].source) == first]
+        self._rows = [i for i in range(len(dataset)) if in_first_half(dataset[i].image) == first]
         self.expressions: tuple[Expression, ...] = getattr(dataset, "expressions", tuple(Expression))
 
     def __len__(self) -> int:
