@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from mien.datasets import Sample
-from mien.errors import InputError
+from mien.errors import InputError, ModelError
 from mien.methods.synfer import annotator
 from mien.methods.synfer.annotator import Head, Seen, Settings, accuracy, build, loss, view
 from mien.methods.synfer.feranno import FerAnno, Seer
@@ -39,6 +39,19 @@ def test_faces_are_told_apart_by_what_the_generator_sees_in_them(run, tmp_path):
     some = lit(40)[24:]
     answers = labeler(np.stack([sample.image[..., 0] for sample in some])).argmax(axis=1)
     assert (answers == [sample.expression for sample in some]).mean() >= 0.9
+
+
+def test_a_head_knows_the_generator_that_it_was_trained_with_and_goes_on_with_no_other(tmp_path):
+    generator = toy.generator(tmp_path / "toy.onnx")
+    settings = replace(TINY, generator=str(generator), epochs=1)
+    annotator.train(lit(16), settings, tmp_path / "run")
+    with (tmp_path / "toy.onnx").open("ab") as file:
+        file.write(b"\x72\x00")  # an empty field of an ONNX model: another file with the same network
+    with pytest.raises(InputError, match="begun with another"):
+        annotator.train(lit(16), settings, tmp_path / "run", resume=True)
+    annotator.export(tmp_path / "run", tmp_path / "head.onnx")
+    with pytest.raises(ModelError, match="another generator"):
+        FerAnno(Seer(generator), tmp_path / "head.onnx")
 
 
 def test_a_finished_run_is_loaded_with_its_weights_and_settings(run):

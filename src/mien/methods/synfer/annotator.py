@@ -7,6 +7,7 @@ Letters: B faces, V views of a face, F features, M maps, C channels, 36 = 6 x 6 
 """
 
 import hashlib
+import json
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -41,7 +42,8 @@ class Settings(Schedule):
 
     generator: of which it reads the features, a name or an ONNX file; units: the model that tells the generator action
     units.   views: of each face: as it is, flipped, and others turned, scaled and shifted by up to so much.
-    channels, heads: of both branches.   rebalance: a face is drawn with probability proportional to n ** -rebalance.
+    channels, heads: of both branches.   rebalance: a face is drawn with probability proportional to n ** -rebalance of
+    its class; more than 0 moves the answers away from the votes, towards rare classes.
     """
 
     epochs: int = 30
@@ -56,10 +58,12 @@ class Settings(Schedule):
     channels: int = 96
     heads: int = 4
     dropout: float = 0.2
-    rebalance: float = 0.5
+    rebalance: float = 0.0
 
 
 PRESETS = {"small": Settings()}
+# A file of a run with the hashes of the generator and of the model of action units that its features come from.
+SEEN_WITH = "seen_with.json"
 # Faces that the generator is shown before their features are stored.
 _TOGETHER = 64
 
@@ -181,11 +185,18 @@ def train(
     valid: Sequence[Sample] | None = None,
     resume: bool = False,
 ) -> Head:
-    """Train the head; it is also left in folder/model.safetensors.
+    """Train the head; it is also left in folder/model.safetensors, and what it sees with in folder/seen_with.json.
 
     valid: faces for the accuracy in the log (strict majority, without duplicates); nothing is chosen by it.
-    InputError when a face was generated.
+    InputError when a face was generated, or when a run goes on whose generator has become another.
     """
+    used = {"generator": _hash(settings.generator), "units": _hash(settings.units)}
+    kept = folder / SEEN_WITH
+    if resume and kept.is_file() and json.loads(kept.read_text()) != used:
+        raise InputError(
+            f"{folder} was begun with another {settings.generator} or {settings.units}, whose features were others; "
+            "resume with the same files, or begin anew in another folder"
+        )
     seer = Seer(settings.generator, settings.units)
     size = seer.generator.about.size
     faces = taken(dataset, size)
@@ -196,6 +207,8 @@ def train(
         checks = (seen(seer, tensor(chosen), settings, 1), torch.from_numpy(chosen.labels))
     torch.manual_seed(settings.seed)
     rows = (*learned, torch.from_numpy(faces.targets))
+    folder.mkdir(parents=True, exist_ok=True)
+    kept.write_text(json.dumps(used) + "\n")
     trained = fit(
         build(settings, learned),
         balanced(rows, faces.labels, settings.rebalance, settings.batch_size),
@@ -262,17 +275,20 @@ def export(
         raise InputError(
             "FERAnno learns the votes as they are, so there is nothing to calibrate; leave --calibrate out"
         )
-    head, settings = load_run(run)
+    head, _ = load_run(run)
     draw = torch.Generator().manual_seed(0)
     example = tuple(torch.randn(16, count, 6, 6, generator=draw) for count in _inputs(run))
     meta = {
         "name": output.stem,
         "kind": KIND,
         "labels": ",".join(e.label for e in Expression),
-        "generator": hashlib.sha256(load(settings.generator)).hexdigest(),
-        "units": hashlib.sha256(load(settings.units)).hexdigest(),
+        **json.loads((run / SEEN_WITH).read_text()),
     }
     return write(Named(head), example, ("features", "maps"), meta, output, half=half)
+
+
+def _hash(model: str) -> str:
+    return hashlib.sha256(load(model)).hexdigest()
 
 
 class Named(nn.Module):
