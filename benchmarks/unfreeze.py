@@ -23,17 +23,20 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor, nn
 
 from mien.cli.data import open_data
 from mien.datasets import Sample, pseudo_labels
 from mien.evaluation.compare import Answers, contrast, kept
+from mien.facs import VECTOR
 from mien.methods.expllm.conversation import QUESTIONS
 from mien.methods.expllm.loss import unit_loss
 from mien.methods.expllm.model import ExpLlm, FaceEncoder, FaceEncoderConfig, small
 from mien.methods.expllm.tokenizer import Tokenizer
-from mien.methods.expllm.train import Labeller, Watcher
+from mien.methods.expllm.train import Labeller
 from mien.training import action_units
 from mien.training.faces import FaceSettings, faces_of, fit_faces, held_out, logits
+from mien.vocabulary import ASYMMETRIES
 from publish import publish
 
 RESAMPLES = 2000
@@ -111,6 +114,26 @@ def encoder(size: int) -> FaceEncoderConfig:
     return FaceEncoderConfig(size, widths=(16, 32, 64, 96), side=6, layers=2, heads=4)
 
 
+class Units(nn.Module):
+    """The encoder with one layer over all its patches; one over their mean knew but medians after 940 steps.
+
+    mean: (24,) of each action unit over the faces, which it answers at first.
+    """
+
+    def __init__(self, encoder: FaceEncoder, mean: Tensor) -> None:
+        super().__init__()
+        self.encoder = encoder
+        self.answer = nn.Linear(encoder.config.side**2 * encoder.config.hidden_size, VECTOR)
+        sides = len(ASYMMETRIES)
+        nn.init.normal_(self.answer.weight, std=1e-3)
+        start = [mean[:-sides].clamp(0.01, 0.99).logit(), mean[-sides:].clamp(-0.99, 0.99).atanh()]
+        self.answer.bias = nn.Parameter(torch.cat(start))
+
+    def forward(self, faces: Tensor) -> Tensor:
+        """(B, 1, S, S), normalized -> (B, 24)."""
+        return action_units.bounded(self.answer(self.encoder(faces).last_hidden_state.flatten(1)))
+
+
 def seen(dataset: Sequence[Sample], labels: pseudo_labels.PseudoLabels, settings: Settings, runs: Path) -> FaceEncoder:
     """An encoder that learned the action units of the teacher, and nothing of what annotators voted."""
     faces = faces_of(dataset, settings.size)
@@ -118,15 +141,13 @@ def seen(dataset: Sequence[Sample], labels: pseudo_labels.PseudoLabels, settings
     found = torch.from_numpy(labels.found[rows])
     units = torch.from_numpy(np.nan_to_num(labels.action_units[rows]))
     spread = action_units.spread(units, found)
-
     torch.manual_seed(settings.seed)
-    folder = runs / f"{settings.seed}-units-{settings.size}"
     watcher = fit_faces(
-        Watcher(FaceEncoder(encoder(settings.size))),
+        Units(FaceEncoder(encoder(settings.size)), units[found].mean(dim=0)),
         faces,
         settings,
-        folder,
-        loss=lambda network, shown, taught: unit_loss(network(shown.images).action_units, shown, taught, spread),
+        runs / f"{settings.seed}-units-{settings.size}",
+        loss=lambda network, shown, taught: unit_loss(network(shown.images), shown, taught, spread),
         lessons=(units, found),
         resume=True,
     )
