@@ -91,7 +91,7 @@ def test_a_folder_is_measured_with_and_without_the_labels_of_the_vote(given, tmp
     assert labelled["decisions"]["all"] == {"keep": 5, "relabel": 0, "drop": 1}
     assert asked["control"]["AU12"]["n"] == 6
     assert asked["memorised"]["value"] >= 1 / 6
-    assert asked["distance_ratio"] == pytest.approx(asked["distance"] / found["real_distance"])
+    assert asked["distance_ratio"] == pytest.approx(asked["distance"] / asked["real_distance"])
     assert found["judges"]["expression"]["half"] == "half-b"
     assert "judge %" in result.stderr
 

@@ -71,7 +71,7 @@ def judge(
         "judges": {"expression": first.to_json(), "units": second.to_json()},
         "unit_r_of_judge": unit_r,
     }
-    found |= {"train": training, "real": real, "real_distance": against.distance, "rows": rows}
+    found |= {"train": training, "real": real, "rows": rows}
     result = measured(found)
     publish(result, summary(result), output, width=100)
 
@@ -92,12 +92,12 @@ def summary(result: dict[str, Any]) -> Table:
             interval(row["accuracy"]),
             _number(row["unit_r"]),
             *ranks,
-            f"{row['distance']:.3g}{ratio}",
+            "-" if row["distance"] is None else f"{row['distance']:.3g}{ratio}",
             interval(row["memorised"]),
         )
     over = [row["folder"] for row in result["rows"] if row.get("over_guided")]
     table.caption = "columns of action units: Spearman's rank correlation of asked for and judged; distance: of the "
-    table.caption += "judge's features to photographs, and times that of the training photographs"
+    table.caption += "judge's features to photographs, and times that of as many training photographs"
     if over:
         table.caption += f"; followed the guide too far: {', '.join(over)}"
     table.caption_justify = "left"

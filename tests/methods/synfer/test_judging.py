@@ -50,7 +50,8 @@ def against(**unit_r):
     shades, trusted = np.linspace(-2, 2, 50, dtype=np.float32)[:, None], np.zeros(VECTOR)
     for place, value in unit_r.items():
         trusted[int(place[1:])] = value
-    return Photographs(shades, shades + np.float32(0.01), 0.5, trusted)
+    labels = np.full(50, Expression.HAPPINESS)
+    return Photographs(shades, labels, shades + np.float32(0.01), labels, trusted)
 
 
 def test_a_guide_that_was_followed_too_far_is_said_to_be(tmp_path):
@@ -72,8 +73,26 @@ def test_action_units_that_the_judge_cannot_judge_do_not_count(tmp_path):
 
 def test_the_distance_is_also_said_as_a_multiple_of_that_of_the_training_photographs(tmp_path):
     found = measured(album(tmp_path / "faces"), Judges(HAPPY, HAPPY), against(), 24)
-    assert found["distance_ratio"] == pytest.approx(found["distance"] / 0.5)
+    assert found["distance_ratio"] == pytest.approx(found["distance"] / found["real_distance"])
     assert found["accuracy"]["value"] == 1
+
+
+def test_faces_are_compared_with_photographs_of_what_was_asked_for_alone(tmp_path):
+    faces, judges, photographs = album(tmp_path / "faces"), Judges(HAPPY, HAPPY), against()
+    base = measured(faces, judges, photographs, 24)
+    far, sad = np.full((50, 1), 100, np.float32), np.full(50, Expression.SADNESS)
+    more = Photographs(
+        np.concatenate([photographs.trained_on, far]),
+        np.concatenate([photographs.trained_labels, sad]),
+        np.concatenate([photographs.others, far]),
+        np.concatenate([photographs.other_labels, sad]),
+        photographs.unit_r,
+    )
+    found = measured(faces, judges, more, 24)
+    assert [found[k] for k in ("distance", "real_distance")] == pytest.approx(
+        [base[k] for k in ("distance", "real_distance")]
+    )
+    assert measured(faces, judges, photographs._replace(other_labels=sad), 24)["distance"] is None
 
 
 def test_a_folder_of_which_the_vote_left_nothing_is_refused(tmp_path):

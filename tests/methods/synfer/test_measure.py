@@ -3,7 +3,17 @@ import pytest
 
 from mien.errors import InputError
 from mien.facs import VECTOR
-from mien.methods.synfer.measure import agreement, control, correlations, frechet, memorised, nearest, ranks
+from mien.methods.synfer.measure import (
+    agreement,
+    control,
+    correlations,
+    drawn,
+    frechet,
+    memorised,
+    nearest,
+    ranks,
+    shared,
+)
 from mien.methods.synfer.requests import NAMES
 from mien.vocabulary import Expression
 
@@ -25,6 +35,22 @@ def test_the_distance_of_two_gaussians_is_that_of_their_means_and_spreads():
     assert frechet(sample(0, 1), sample(0, 3)) == pytest.approx(3 * 4)
     with pytest.raises(InputError, match="two or more"):
         frechet(sample(0, 1)[:1], sample(0, 1))
+
+
+def test_weights_count_as_so_many_faces_would():
+    x = sample(0, 1, count=30)
+    twice = np.concatenate([x[:10], x])
+    weights = np.where(np.arange(30) < 10, 2.0, 1.0)
+    assert frechet(sample(1, 2), x, weights) == pytest.approx(frechet(sample(1, 2), twice))
+
+
+def test_each_class_has_the_share_that_is_wanted():
+    labels, wanted = np.array([0, 0, 0, 1, 2]), np.array([1, 1, 0, 0])
+    weights = shared(labels, wanted)
+    assert [weights[labels == c].sum() for c in range(3)] == pytest.approx([0.5, 0.5, 0])
+    rows = drawn(labels, wanted)
+    assert sorted(labels[rows]) == [0, 0, 1, 1]
+    assert len({int(row) for row in rows if labels[row] == 0}) == 2
 
 
 def test_equal_values_share_the_mean_of_their_ranks():

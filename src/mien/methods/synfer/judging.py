@@ -14,7 +14,7 @@ from mien.align import crop
 from mien.datasets import Sample, Synthetic
 from mien.datasets.pseudo_labels import PseudoLabels
 from mien.errors import InputError
-from mien.evaluation.protocols import select
+from mien.evaluation.protocols import Selection, select
 from mien.methods.synfer import measure
 from mien.methods.synfer.networks import Identity, judged, refuse_shared
 from mien.methods.synfer.requests import NAMES
@@ -35,13 +35,14 @@ class Photographs(NamedTuple):
     """What the judges see in photographs.
 
     trained_on, others: (M, F) features of those that the generator learned from, and of others.
-    distance: from one to the other, see measure.frechet.   unit_r: (24,) how far the judge of action units agrees with
-    a teacher on the others.
+    trained_labels, other_labels: (M,) the largest vote of each.
+    unit_r: (24,) how far the judge of action units agrees with a teacher on the others.
     """
 
     trained_on: NDArray[np.float32]
+    trained_labels: NDArray[np.int64]
     others: NDArray[np.float32]
-    distance: float
+    other_labels: NDArray[np.int64]
     unit_r: NDArray[np.float64]
 
 
@@ -60,24 +61,27 @@ def photographs(
 
     labels: a teacher's action units of the others.   InputError when they do not go together.
     """
-    (first, _), (second, sources) = _crops(trained_on, size), _crops(others, size)
-    one, other = (judged(judges.expression, crops).features for crops in (first, second))
+    first, second = _faces(trained_on, size), _faces(others, size)
+    one, other = (judged(judges.expression, _crops(faces)).features for faces in (first, second))
     row = {source: i for i, source in enumerate(labels.source)}
+    sources = [sample.source for sample in second.samples]
     there = [(i, row[source]) for i, source in enumerate(sources) if source in row and labels.found[row[source]]]
     if not there:
         raise InputError("the teacher's labels have none of the photographs that the generator did not see")
-    seen = judged(judges.units, second[[i for i, _ in there]]).units
+    seen = judged(judges.units, _crops(second)[[i for i, _ in there]]).units
     if seen is None:
         raise InputError("the judge of action units has no answer for them; it is to be trained with --heads")
     unit_r = measure.correlations(labels.action_units[[i for _, i in there]], seen)
-    return Photographs(one, other, measure.frechet(one, other), unit_r)
+    return Photographs(one, first.labels, other, second.labels, unit_r)
 
 
-def _crops(data: Sequence[Sample], size: int) -> tuple[NDArray[np.uint8], list[str]]:
-    kept = select(data, "soft-votes", duplicates=False, prepare=lambda image: crop(image, size)).samples
-    if not kept:
-        raise InputError("a data set that generated faces are measured against has no labelled faces")
-    return np.stack([sample.image for sample in kept]), [sample.source for sample in kept]
+def _faces(data: Sequence[Sample], size: int) -> Selection:
+    faces = select(data, "soft-votes", duplicates=False, prepare=lambda image: crop(image, size))
+    return faces.needed("measure generated faces against")
+
+
+def _crops(faces: Selection) -> NDArray[np.uint8]:
+    return np.stack([sample.image for sample in faces.samples])
 
 
 def measured(
@@ -87,8 +91,9 @@ def measured(
 
     accuracy: how often the judge sees the folder's labels, requested: what was asked for.   unit_r: the mean
     correlation of action units asked for and judged, over those that the judge can judge (measure.TRUSTED).
-    control, memorised: see measure.   distance: to the photographs not trained on; distance_ratio: as a multiple of
-    that of the photographs trained on.   guide: adds what it says itself, and whether it was followed too far (GAP).
+    control, memorised: see measure.   distance: to the photographs not trained on, each class with the share that was
+    asked for; real_distance: that of as many photographs trained on, so many of each class too; distance_ratio: of one
+    to the other.   guide: adds what it says itself, and whether it was followed too far (GAP).
     """
     if not len(album):
         raise InputError("a folder of generated faces has none that is left")
@@ -97,7 +102,7 @@ def measured(
     assert units is not None, "checked on the photographs"
     wanted = np.array([[row["au_requested"].get(name, np.nan) for name in NAMES] for row in album.rows], float)
     r = measure.correlations(wanted, units)[np.nan_to_num(against.unit_r) >= measure.TRUSTED]
-    distance = measure.frechet(said.features, against.others)
+    distance, real = _distances(said.features, _requested(album), against)
     found: dict[str, Any] = {
         "n": len(album),
         "accuracy": measure.agreement(album.labels, said.probabilities),
@@ -105,7 +110,8 @@ def measured(
         "unit_r": float(np.nanmean(r)) if np.isfinite(r).any() else None,
         "control": measure.control(wanted, units),
         "distance": distance,
-        "distance_ratio": distance / against.distance if against.distance else None,
+        "real_distance": real,
+        "distance_ratio": distance / real if distance is not None and real else None,
         "memorised": measure.memorised(said.features, against.trained_on, against.others),
     }
     if guide is not None:
@@ -113,6 +119,27 @@ def measured(
         ahead = (own["value"] or 0) - (found["accuracy"]["value"] or 0)
         found |= {"guide_accuracy": own, "over_guided": bool(album.rows[0].get("guidance")) and ahead > GAP}
     return found
+
+
+def _distances(
+    features: NDArray[np.float32], asked: Sequence[Expression | None], against: Photographs
+) -> tuple[float | None, float | None]:
+    """Of generated faces to photographs not trained on, and of as many photographs trained on, each class as often.
+
+    Without an expression asked for, photographs as they come. Faces of a class that the photographs lack do not count;
+    None when fewer than two are left.
+    """
+    if all(label is None for label in asked):
+        mix = np.random.default_rng(0).choice(against.other_labels, len(features))
+    else:
+        there = set(against.trained_labels.tolist()) & set(against.other_labels.tolist())
+        counted = [i for i, label in enumerate(asked) if label in there]
+        features, mix = features[counted], np.array([asked[i] for i in counted], np.int64)
+    if len(mix) < 2:
+        return None, None
+    weights = measure.shared(against.other_labels, mix)
+    photographs = against.trained_on[measure.drawn(against.trained_labels, mix)]
+    return measure.frechet(features, against.others, weights), measure.frechet(photographs, against.others, weights)
 
 
 def _requested(album: Synthetic) -> list[Expression | None]:

@@ -96,13 +96,15 @@ def _pearson(w: Floats, m: Floats) -> float:
     return float(np.mean((w - w.mean()) * (m - m.mean())) / (w.std() * m.std()))
 
 
-def frechet(one: Floats, other: Floats) -> float:
+def frechet(one: Floats, other: Floats, weights: Floats | None = None) -> float:
     """The Fréchet distance of two sets of features, (N, F) and (M, F), each taken for a Gaussian; 0 for equal ones.
+
+    weights: (M,) how much each of the others counts; left out, all alike.
 
     |m - m'|^2 + tr(C + C' - 2 (C C')^(1/2)), as in Heusel et al., 2017, with the features of a judge in place of
     Inception's: such numbers compare with each other, and with no published one.
     """
-    (mean, spread), (mean_o, spread_o) = (_gaussian(x.astype(np.float64)) for x in (one, other))
+    (mean, spread), (mean_o, spread_o) = _gaussian(one), _gaussian(other, weights)
     values, vectors = np.linalg.eigh(spread)
     root = vectors * np.sqrt(np.clip(values, 0, None)) @ vectors.T
     cross = np.sqrt(np.clip(np.linalg.eigvalsh(root @ spread_o @ root), 0, None)).sum()
@@ -110,10 +112,28 @@ def frechet(one: Floats, other: Floats) -> float:
     return float(max(distance, 0.0))
 
 
-def _gaussian(x: Floats) -> tuple[Floats, Floats]:
+def _gaussian(x: Floats, weights: Floats | None = None) -> tuple[Floats, Floats]:
     if len(x) < 2:
         raise InputError(f"a distance between sets of faces needs two or more of each, but one has {len(x)}")
-    return x.mean(axis=0), np.atleast_2d(np.cov(x, rowvar=False, bias=True))
+    x = x.astype(np.float64)
+    spread = np.cov(x, rowvar=False, bias=True, aweights=weights)
+    return np.average(x, axis=0, weights=weights), np.atleast_2d(spread)
+
+
+def shared(labels: NDArray[np.int64], wanted: NDArray[np.int64]) -> Floats:
+    """(M,) weights of faces with these labels, (M,), so that each class has the share that it has in (N,) wanted."""
+    there, needed = (np.bincount(x, minlength=len(Expression)) for x in (labels, wanted))
+    return np.asarray((needed / np.maximum(there, 1))[labels] / len(wanted))
+
+
+def drawn(labels: NDArray[np.int64], wanted: NDArray[np.int64], seed: int = 0) -> NDArray[np.intp]:
+    """(N,) rows of faces with these labels, (M,), one for each of (N,) wanted; twice the same only where needed."""
+    rng = np.random.default_rng(seed)
+    rows = []
+    for label, count in zip(*np.unique(wanted, return_counts=True), strict=True):
+        there = np.flatnonzero(labels == label)
+        rows.append(rng.choice(there, count, replace=count > len(there)))
+    return np.concatenate(rows)
 
 
 def nearest(queries: Floats, among: Floats) -> NDArray[np.float64]:
