@@ -96,6 +96,15 @@ def test_a_folder_is_measured_with_and_without_the_labels_of_the_vote(given, tmp
     assert "judge %" in result.stderr
 
 
+def test_a_judge_of_the_kind_of_a_voter_is_refused(given, tmp_path):
+    folder = album(tmp_path / "made", given[0] / "seen" / "happiness" / "0.png")
+    said = {"file": "faces/0.png", "requested": "happiness", "decision": "keep", "label_soft": np.eye(8)[1].tolist()}
+    (folder / "labels.jsonl").write_text(json.dumps(said | {"answers": {"reader": "happiness"}}) + "\n")
+    result = judged(given, folder)
+    assert result.exit_code == 1
+    assert "reader voted on the labels" in str(result.exception)
+
+
 def test_a_judge_that_shares_something_with_the_guide_is_refused(given, tmp_path):
     root, judge, _ = given
     own = Identity.of("au-cues", judge)

@@ -46,7 +46,8 @@ def judge(
     """Measure folders of generated faces: whether they show what was asked for, how well action units follow, how far
     they are from photographs, and how many copy a training face.
 
-    Refused when a judge shares weights, architecture, seed or training faces with a network that guided the faces.
+    Refused when a judge shares weights, architecture, seed or training faces with a network that guided the faces, or
+    when a shipped model of its method voted on their labels.
     """
     check(output, False)
     method("synfer")  # says which library is missing before anything is read
@@ -55,17 +56,19 @@ def judge(
     (expressions, first), (units, second) = open_run(by), open_run(au_judge)
     albums = {str(folder): Synthetic(folder, annotated=False) for folder in folders}
     judging.refuse_guides(albums.values(), [first, second])
+    votes = {name: read_lines(Path(name) / LABELED) for name in albums if (Path(name) / LABELED).is_file()}
+    for name, lines in votes.items():
+        judging.refuse_voters(name, lines, first)
     judges = judging.Judges(expressions, units)
     against = judging.photographs(open_data(training), open_data(real), read(real_labels), judges, size)
     guiding = None if guide is None else open_run(guide)[0]
     rows = []
     for name, album in albums.items():
         rows.append({"folder": name} | judging.measured(album, judges, against, size, guiding))
-        if (Path(name) / LABELED).is_file():
+        if name in votes:
             rows.append({"folder": f"{name}, labelled"})
             rows[-1] |= judging.measured(Synthetic(name), judges, against, size, guiding)
-            decided = [row for row in read_lines(Path(name) / LABELED) if "decision" in row]
-            rows[-1]["decisions"] = feranno.counts(decided)
+            rows[-1]["decisions"] = feranno.counts([row for row in votes[name] if "decision" in row])
     unit_r = {n: None if r != r else round(float(r), 4) for n, r in zip(NAMES, against.unit_r, strict=True)}
     found: dict[str, Any] = {
         "judges": {"expression": first.to_json(), "units": second.to_json()},

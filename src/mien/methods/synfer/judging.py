@@ -20,6 +20,8 @@ from mien.methods.synfer.networks import Identity, judged, refuse_shared
 from mien.methods.synfer.requests import NAMES
 from mien.vocabulary import Expression, expression
 
+# What the shipped models are called that do not go by the name of their method.
+_SHIPPED = {"au-cues": "reader"}
 # A guide that scores the faces it guided this much higher than the judge does was followed too far.
 GAP = 0.15
 
@@ -52,6 +54,16 @@ def refuse_guides(albums: Iterable[Synthetic], judges: Sequence[Identity]) -> No
         for guide in (said or {"guides": {}})["guides"].values():
             for judge in judges:
                 refuse_shared(judge, Identity(**guide))
+
+
+def refuse_voters(folder: str, rows: Iterable[dict[str, Any]], judge: Identity) -> None:
+    """InputError when a shipped model of the judge's method voted on the labels of a folder, the rows of its file."""
+    name = _SHIPPED.get(judge.method, judge.method)
+    if any(name in row.get("answers", ()) for row in rows):
+        raise InputError(
+            f"{name} voted on the labels of {folder}, so a judge of its kind would agree with itself; annotate "
+            "the folder with another --expert, or give a --judge of another method"
+        )
 
 
 def photographs(
