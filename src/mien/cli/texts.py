@@ -46,27 +46,26 @@ def measure(
 
 
 def summary(result: dict[str, Any]) -> Table:
-    """The texts of both modes, those that the engine writes of the same faces, and what is aimed at."""
+    """The texts of both modes, those that rules write of the same faces, and what is aimed at."""
     texts = result["texts"]
     table = Table(box=None, pad_edge=False, header_style="bold", title_justify="left", caption_justify="left")
     table.title = f"{texts['n']} faces written about, held against action units of the {texts['held_against']}"
-    kinds = (*MODES, "engine")
+    kinds = (*MODES, "rules", "engine")
     for name in ("", *kinds, "target"):
         table.add_column(name, justify="right" if name else "left")
     for name, (title, times) in _ROWS.items():
         table.add_row(title, *(_cell(texts[kind][name], times) for kind in kinds), TARGETS.get(name, ""))
     table.add_section()
     for half, found in texts["occlusion"].items():
-        table.add_row(
-            f"{half} blurred, their units -%", _cell(found["blurred_half"], 100, "drop"), "", "", TARGETS["drop"]
-        )
+        cells = [_cell(found["blurred_half"], 100, "drop"), *[""] * (len(kinds) - 1)]
+        table.add_row(f"{half} blurred, their units -%", *cells, TARGETS["drop"])
         table.add_row("  those of the other half -%", _cell(found["other_half"], 100, "drop"))
     free, divergence = result["free"], result["votes"]["divergence"]
     off = "" if divergence is None else f"divergence from the votes {divergence:.3f} nats; "
     table.caption = (
         f"label unasked: {100 * free['accuracy']:.1f} % right, {100 * free['mismatches']:.1f} % no label (target "
-        f"{TARGETS['mismatches']}); {off}{texts['seconds_per_text']:.2f} s a text; engine: the texts that rules write "
-        "of the measured action units"
+        f"{TARGETS['mismatches']}); {off}{texts['seconds_per_text']:.2f} s a text; rules: what the engine writes of "
+        "the reader's answers; engine: of the measured action units"
     )
     return table
 

@@ -194,6 +194,13 @@ def test_the_engine_s_own_texts_show_what_can_be_reached():
     assert value(result, "band_error", "engine") == 0
 
 
+def test_rules_write_of_what_the_reader_answers_whatever_the_model_does():
+    result = evaluate(Model([SMILE] * 3, [HAPPY] * 3), faces([HAPPY] * 3), resamples=20)
+    assert value(result, "units_precision", "rules") >= 0.9
+    other = evaluate(Model([BROWS] * 3, [SAD] * 3), faces([HAPPY] * 3), resamples=20)
+    assert result["texts"]["rules"] == other["texts"]["rules"]
+
+
 def test_faces_that_the_teacher_missed_are_left_out_of_the_texts_and_counted():
     made = teacher([MEANT[SMILE]] * 3, found=[True, False, True])
     result = evaluate(Model([SMILE] * 3, [HAPPY] * 3), faces([HAPPY] * 3), made, resamples=20)

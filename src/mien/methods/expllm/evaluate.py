@@ -26,7 +26,7 @@ from mien.methods.expllm.llm_engine import expressions_in
 from mien.methods.expllm.parse import parse
 from mien.methods.expllm.tokenizer import LABELS
 from mien.pipeline import Pipeline
-from mien.results import ActionUnits
+from mien.results import ActionUnits, FaceReport
 from mien.session import Answers, Contract
 from mien.vocabulary import ActionUnit, Expression
 
@@ -87,6 +87,8 @@ def evaluate(
     written = _write(explainer, chosen, progress(drawn))
     faces = [_Truth(unit, Expression(int(chosen.labels[i]))) for i in drawn if (unit := measured[i]) is not None]
     kinds = {mode: [w[mode] for w in written] for mode in MODES}
+    read = Pipeline(assume_crop=True)
+    kinds["rules"] = [_by_rules(chosen.samples[i], read) for i in drawn]
     kinds["engine"] = [_by_engine(chosen, i, face.units) for i, face in zip(drawn, faces, strict=True)]
     options = {"resamples": resamples, "seed": seed}
     result["texts"] = {
@@ -144,7 +146,7 @@ def _measured(dataset: Sequence[Sample], chosen: Selection, labels: PseudoLabels
     """The action units of every chosen face; None where the teacher found none."""
     if labels is None:
         read = Pipeline(assume_crop=True)
-        return [read(np.stack([sample.image] * 3, axis=-1)).faces[0].action_units for sample in chosen.samples]
+        return [_read(read, sample).action_units for sample in chosen.samples]
     rows = labels.rows(chosen.samples)
     return [ActionUnits.of(labels.action_units[r]) if labels.found[r] else None for r in rows]
 
@@ -207,6 +209,19 @@ def _by_engine(chosen: Selection, index: int, units: ActionUnits) -> _Text:
     face = Observed(sample.source, units, chosen.targets[index], sample.votes is not None)
     chain = engine.explain(face)
     return _Text(chain.sections, chain.label, None, True)
+
+
+def _by_rules(sample: Sample, read: Pipeline) -> _Text:
+    """What the engine writes of a face from what the reader alone answers: what rules do where the model writes."""
+    said = _read(read, sample)
+    assert said.action_units is not None, "the reader has them"
+    face = Observed(sample.source, said.action_units, said.expression.probabilities, False, said.pose, said.hidden)
+    chain = engine.explain(face)
+    return _Text(chain.sections, chain.label, None, True)
+
+
+def _read(read: Pipeline, sample: Sample) -> FaceReport:
+    return read(np.stack([sample.image] * 3, axis=-1)).faces[0]
 
 
 # What is counted of each text; every metric is made of sums of these.
