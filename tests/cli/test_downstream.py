@@ -1,3 +1,4 @@
+import hashlib
 import json
 
 import numpy as np
@@ -42,6 +43,10 @@ def test_arms_are_trained_measured_and_tabulated(data, tmp_path):
     assert [row["arm"] for row in table["arms"]] == ["real", "syn-1x"]
     assert table["paradigm"] == "supervised"
     assert "syn-1x" in result.stderr
+    said = json.loads((tmp_path / "given.json").read_text())
+    assert said["meta.jsonl"] == hashlib.sha256((data / "made" / "meta.jsonl").read_bytes()).hexdigest()
+    again = run("downstream", "supervised", *given, *TINY, "--count", 16, "--arms", "real", "--seeds", 1)
+    assert "other values of count" in str(again.exception)
     result = run("downstream", "few-shot", tmp_path / "real-s0", "--valid", photos, "--shots", 1, "--episodes", 5)
     assert "needs 6 faces" in str(result.exception)
 

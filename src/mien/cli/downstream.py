@@ -15,6 +15,7 @@ from mien.cli.data import DATA_HELP, open_data
 from mien.cli.result import check, interval, measured, publish, to_file
 from mien.cli.train import Numbers, chosen, method, with_settings
 from mien.datasets.pseudo_labels import read
+from mien.datasets.synthetic import LABELED, MADE
 
 PARADIGMS = {
     "feranno": "No learning: FERAnno alone, which has learned already, sorts photographs.",
@@ -48,7 +49,8 @@ class _Paradigms(click.Group):
 def downstream() -> None:
     """Measure what generated faces are worth for training.
 
-    A killed comparison goes on when it is called again; further arms and seeds join those that are finished.
+    A killed comparison goes on when it is called again; further arms and seeds join those that are finished. Other
+    settings, data or labels need another folder.
     """
 
 
@@ -93,16 +95,18 @@ def _command(name: str) -> click.Command:
         **given: Any,
     ) -> None:
         logging.basicConfig(level=logging.INFO, format="%(message)s")
-        from mien.methods.synfer.downstream.encoder import TABLE, gather
+        from mien.methods.synfer.downstream.encoder import TABLE, gather, hashes
 
         settings = chosen({"default": base}, preset, given, base)
         faces = gather(open_data(data), synthetic, open_data(valid), settings.size, count)
+        about = {"paradigm": name, "data": data, "count": count, "valid": valid}
+        files = {} if synthetic is None else hashes(synthetic / MADE, synthetic / LABELED)
         more: dict[str, Any] = {}
         if name == "zero-shot":
             more = {"labels": None if pseudo_labels is None else read(pseudo_labels), "synthetic": synthetic}
-        table = module.run(faces, settings, output, arms.split(","), seeds, **more)
-        about = {"paradigm": name, "data": data, "count": count, "synthetic": str(synthetic), "valid": valid}
-        result = measured(about | table)
+            files |= {} if pseudo_labels is None else {"pseudo-labels": hashes(pseudo_labels)[pseudo_labels.name]}
+        table = module.run(faces, settings, output, arms.split(","), seeds, about | files, **more)
+        result = measured(about | {"synthetic": str(synthetic)} | table)
         publish(result, summary(result), output / TABLE, width=100)
 
     return with_settings({"default": base}, base)(_with_captions(name)(command))

@@ -13,6 +13,7 @@ from mien.methods.synfer.downstream import few_shot, self_supervised, supervised
 from mien.methods.synfer.downstream.encoder import (
     Encoder,
     Settings,
+    begin,
     encoder_of,
     features,
     first,
@@ -30,6 +31,9 @@ PLAIN = {
     "epochs": 4, "batch_size": 8, "size": 24, "widths": (4, 8), "precision": "32-true", "average": 0.5, "degrees": 0.0,
     "scale": 0.0, "shift": 0.0, "erase_share": 0.0, "mixup_share": 0.0, "learning_rate": 1e-2,
 }  # fmt: skip
+
+
+DRAWN = {"valid": "drawn faces"}
 
 
 @pytest.fixture(scope="module")
@@ -98,19 +102,37 @@ def test_all_arms_take_the_same_steps(given):
 
 def test_arms_are_compared_with_photographs_and_go_on_where_they_were_stopped(given, tmp_path):
     settings = Settings(**PLAIN)
-    table = supervised.run(given, settings, tmp_path, ["real", "real-syn-1x"], [0])
+    table = supervised.run(given, settings, tmp_path, ["real", "real-syn-1x"], [0], DRAWN)
     assert [row["arm"] for row in table["arms"]] == ["real", "real-syn-1x"]
     assert {"value", "low", "high"} <= set(table["arms"][1]["difference"])
     assert table["n"] == 24
     kept = (tmp_path / "real-s0" / "result.json").stat().st_mtime_ns
-    again = supervised.run(given, settings, tmp_path, ["real"], [0])
+    again = supervised.run(given, settings, tmp_path, ["real"], [0], DRAWN)
     assert (tmp_path / "real-s0" / "result.json").stat().st_mtime_ns == kept
     assert len(again["arms"]) == 2
+    with pytest.raises(InputError, match="other values of epochs"):
+        supervised.run(given, replace(settings, epochs=5), tmp_path, ["real"], [1], DRAWN)
     with pytest.raises(InputError, match="no arm 'fake'"):
-        supervised.run(given, settings, tmp_path, ["fake"], [0])
+        supervised.run(given, settings, tmp_path, ["fake"], [0], DRAWN)
     encoder, size = encoder_of(tmp_path / "real-s0")
     assert size == 24
     assert features(encoder, tensor(given.valid)).shape == (24, 8)
+
+
+def test_runs_of_one_folder_are_given_the_same(tmp_path):
+    begin(tmp_path, {"epochs": 4, "data": "a", "count": None})
+    begin(tmp_path, {"epochs": 4, "data": "a", "count": None, "meta.jsonl": "1f"})
+    with pytest.raises(InputError, match=r"other values of data, meta\.jsonl .*name another folder"):
+        begin(tmp_path, {"epochs": 4, "data": "b", "count": None, "meta.jsonl": "2f"})
+    with pytest.raises(InputError, match="other values of count"):
+        begin(tmp_path, {"epochs": 4, "data": "a", "count": 8})
+
+
+def test_results_of_which_nobody_knows_what_they_came_of_are_not_added_to(tmp_path):
+    (tmp_path / "real-s0").mkdir()
+    (tmp_path / "real-s0" / "result.json").write_text("{}")
+    with pytest.raises(InputError, match=r"no given\.json"):
+        begin(tmp_path, {"data": "a"})
 
 
 def test_simsiam_is_at_its_best_where_both_views_are_predicted():
@@ -143,7 +165,7 @@ def test_a_probe_of_one_layer_finds_classes_that_a_line_separates():
 
 def test_learning_without_labels_is_measured_by_a_probe_beside_an_untrained_encoder(given, tmp_path):
     settings = replace(self_supervised.SimSiamSettings(**PLAIN, hidden=16), epochs=1)
-    table = self_supervised.run(given, settings, tmp_path, ["synthetic", "none"], [0])
+    table = self_supervised.run(given, settings, tmp_path, ["synthetic", "none"], [0], DRAWN)
     assert [row["arm"] for row in table["arms"]] == ["synthetic", "none"]
     assert json.loads((tmp_path / "synthetic-s0" / "result.json").read_text())["faces"] == 32
     both = self_supervised.chosen_faces(given, "both")
@@ -164,10 +186,10 @@ def test_photographs_are_sorted_by_captions_after_learning_from_pairs(given, alb
 
 def test_pairs_are_compared_as_the_other_arms_are(given, album, tmp_path):
     settings = replace(zero_shot.PairSettings(**PLAIN, width=16, heads=2, depth=1), epochs=1)
-    table = zero_shot.run(given, settings, tmp_path, ["synthetic"], [0], synthetic=album)
+    table = zero_shot.run(given, settings, tmp_path, ["synthetic"], [0], DRAWN, synthetic=album)
     assert table["arms"][0]["seeds"] == [0]
     with pytest.raises(InputError, match="give --pseudo-labels"):
-        zero_shot.run(given, settings, tmp_path, ["real"], [0])
+        zero_shot.run(given, settings, tmp_path, ["real"], [0], DRAWN)
 
 
 def test_pairs_of_photographs_have_captions_written_from_what_a_teacher_measured(given):

@@ -3,9 +3,10 @@
 Letters: B and N faces, S the side of a face, F features.
 """
 
+import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -27,6 +28,8 @@ from mien.training.backbones import Residual
 from mien.training.faces import FaceSettings, faces_of, held_out, normalize
 
 RESULT, TABLE = "result.json", "table.json"
+# In the folder of a comparison: what all of its runs have in common.
+GIVEN = "given.json"
 # Faces that went through the network together when features are taken.
 _BATCH = 256
 SettingsT = TypeVar("SettingsT", bound=FaceSettings)
@@ -151,20 +154,51 @@ def answered(valid: Selection, logits: NDArray[np.floating]) -> dict[str, Any]:
     return found | {"answers": kept(sources, valid.labels, logits.argmax(axis=1))}
 
 
+def hashes(*files: Path) -> dict[str, str]:
+    """The SHA-256 of those files that are there, by their names."""
+    return {file.name: hashlib.sha256(file.read_bytes()).hexdigest() for file in files if file.is_file()}
+
+
+def begin(folder: Path, given: Mapping[str, Any]) -> None:
+    """Keep in the folder what its runs are given; InputError when those before were given something else.
+
+    What one command names and another leaves out, such as generated faces, is no difference.
+    """
+    kept = folder / GIVEN
+    if not kept.is_file() and any(folder.glob(f"*-s[0-9]*/{RESULT}")):
+        raise InputError(f"{folder} has results, but no {GIVEN} that says what they came of; name another folder")
+    before = json.loads(kept.read_text(encoding="utf-8")) if kept.is_file() else {}
+    now = json.loads(json.dumps(given))
+    other = sorted(key for key in before.keys() & now.keys() if before[key] != now[key])
+    if other:
+        raise InputError(
+            f"{folder} was begun with other values of {', '.join(other)} (see {GIVEN}), so that new runs would not "
+            "compare with those in it; give the same again, or name another folder"
+        )
+    folder.mkdir(parents=True, exist_ok=True)
+    kept.write_text(json.dumps(before | now, indent=1) + "\n", encoding="utf-8")
+
+
 def run_arms(
     arms: Mapping[str, str],
     chosen: Sequence[str],
     seeds: Sequence[int],
     folder: Path,
+    settings: Settings,
+    given: Mapping[str, Any],
     measure: Callable[[str, int, Path], dict[str, Any]],
 ) -> dict[str, Any]:
     """Measure each arm with each seed, in folder/ARM-sSEED, but for those that are finished; then compare them.
 
     arms: what there is, and what it is for.   measure: an arm, a seed and its folder to a result with answers.
+    given: what the runs depend on besides the settings, such as the names of the data. InputError when the folder was
+    begun with something else, see `begin`; arms and seeds may be others.
     """
     unknown = [name for name in chosen if name not in arms]
     if unknown:
         raise InputError(f"there is no arm {unknown[0]!r}; the arms are {', '.join(arms)}")
+    own = {key: value for key, value in asdict(settings).items() if key != "seed"}
+    begin(folder, own | dict(given))
     for seed in seeds:
         for arm in chosen:
             place = folder / f"{arm}-s{seed}"

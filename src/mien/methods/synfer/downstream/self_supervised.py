@@ -5,7 +5,7 @@ Chen and He, CVPR 2021, https://arxiv.org/abs/2011.10566.
 Letters: B faces of a batch, N faces of the data, S the side of a face, F features.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -127,9 +127,17 @@ def chosen_faces(faces: Faces, arm: str) -> Selection:
 
 
 def run(
-    faces: Faces, settings: SimSiamSettings, folder: Path, arms: Sequence[str], seeds: Sequence[int]
+    faces: Faces,
+    settings: SimSiamSettings,
+    folder: Path,
+    arms: Sequence[str],
+    seeds: Sequence[int],
+    given: Mapping[str, Any],
 ) -> dict[str, Any]:
-    """Learn from each arm with each seed without labels, then one layer on the photographs' votes."""
+    """Learn from each arm with each seed without labels, then one layer on the photographs' votes.
+
+    given: see `run_arms`.
+    """
     learn, targets = tensor(faces.photographs), torch.from_numpy(faces.photographs.targets)
 
     def measure(arm: str, seed: int, place: Path) -> dict[str, Any]:
@@ -144,4 +152,4 @@ def run(
         said = probe(features(encoder, learn), targets, features(encoder, tensor(faces.valid)))
         return {"faces": count} | answered(faces.valid, said)
 
-    return run_arms(ARMS, arms, seeds, folder, measure)
+    return run_arms(ARMS, arms, seeds, folder, settings, given, measure)

@@ -3,7 +3,7 @@
 Letters: B faces of a batch, N faces of the data, S the side of a face.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -93,8 +93,10 @@ def mixed(faces: Faces, mixture: Mixture) -> Selection:
     return together(*parts)
 
 
-def run(faces: Faces, settings: Settings, folder: Path, arms: Sequence[str], seeds: Sequence[int]) -> dict[str, Any]:
-    """Train a classifier on each arm with each seed and measure it on photographs."""
+def run(
+    faces: Faces, settings: Settings, folder: Path, arms: Sequence[str], seeds: Sequence[int], given: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Train a classifier on each arm with each seed and measure it on photographs.   given: see `run_arms`."""
 
     def measure(arm: str, seed: int, place: Path) -> dict[str, Any]:
         chosen = mixed(faces, MIXTURES[arm])
@@ -104,4 +106,4 @@ def run(faces: Faces, settings: Settings, folder: Path, arms: Sequence[str], see
         about = {"faces": len(chosen.samples), "epochs": own.epochs}
         return about | answered(faces.valid, logits(network, faces.valid))
 
-    return run_arms(ARMS, arms, seeds, folder, measure)
+    return run_arms(ARMS, arms, seeds, folder, settings, given, measure)

@@ -5,7 +5,7 @@ As in CLIP (Radford et al., ICML 2021), from pairs of photographs and their capt
 Letters: B pairs, S the side of a face, W words, F features, D the width of the common space.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -167,12 +167,14 @@ def run(
     folder: Path,
     arms: Sequence[str],
     seeds: Sequence[int],
+    given: Mapping[str, Any],
     *,
     labels: PseudoLabels | None = None,
     synthetic: Path | None = None,
 ) -> dict[str, Any]:
     """Learn from the pairs of each arm with each seed, and sort photographs by captions.
 
+    given: see `run_arms`.
     labels: a teacher's labels of the photographs, for the arm "real".   synthetic: the folder, for "synthetic".
     """
 
@@ -191,4 +193,4 @@ def run(
         said = sorted_by_captions(network, pairs.known, tensor(faces.valid))
         return {"faces": len(pairs.faces)} | answered(faces.valid, said)
 
-    return run_arms(ARMS, arms, seeds, folder, measure)
+    return run_arms(ARMS, arms, seeds, folder, settings, given, measure)
