@@ -22,15 +22,17 @@ def data(tmp_path_factory):
     """Drawn photographs of all expressions, and as many generated faces."""
     root = tmp_path_factory.mktemp("data")
     names = ("neutral", "happiness", "surprise", "sadness", "anger", "disgust", "fear", "contempt")
-    rows = []
+    made, said = [], []
     (root / "made" / "faces").mkdir(parents=True)
     for i in range(24):
         folder = root / "photos" / names[i % 8]
         folder.mkdir(parents=True, exist_ok=True)
         Image.fromarray(drawn_face(i % 2 == 0, i)).save(folder / f"{i}.png")
         Image.fromarray(drawn_face(i % 2 == 0, 100 + i)).save(root / "made" / "faces" / f"{i}.png")
-        rows.append({"file": f"faces/{i}.png", "requested": names[i % 8], "caption": "a happy look"})
-    (root / "made" / "meta.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+        made.append({"file": f"faces/{i}.png", "requested": names[i % 8], "caption": "a happy look"})
+        said.append({"file": f"faces/{i}.png", "decision": "keep", "label_soft": np.eye(8)[i % 8].tolist()})
+    for name, rows in (("meta.jsonl", made), ("labels.jsonl", said)):
+        (root / "made" / name).write_text("".join(json.dumps(row) + "\n" for row in rows))
     return root
 
 

@@ -1,4 +1,5 @@
 import json
+import shutil
 from dataclasses import replace
 
 import numpy as np
@@ -63,6 +64,16 @@ def test_generated_faces_come_with_the_labels_of_the_vote_and_with_those_asked_f
     assert len(given.voted.samples) == 28
     assert len(given.asked.samples) == 32
     assert len(given.valid.samples) == 24
+
+
+def test_an_arm_with_labels_of_the_vote_wants_a_vote(album, tmp_path):
+    shutil.copytree(album, tmp_path / "made", ignore=shutil.ignore_patterns("labels.jsonl"))
+    unvoted = gather(faces(16), tmp_path / "made", faces(40)[16:], 24)
+    assert unvoted.voted is None
+    with pytest.raises(InputError, match="run `mien annotate`"):
+        supervised.mixed(unvoted, supervised.MIXTURES["syn-1x"])
+    with pytest.raises(InputError, match="give --synthetic"):
+        supervised.mixed(gather(faces(16), None, faces(2), 24), supervised.MIXTURES["syn-1x"])
 
 
 def test_an_arm_has_the_faces_that_it_says(given):

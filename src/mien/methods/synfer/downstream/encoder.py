@@ -17,6 +17,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from mien.datasets import Sample, Synthetic
+from mien.datasets.synthetic import LABELED
 from mien.errors import InputError
 from mien.evaluation.compare import METRICS, answers_of, contrast, kept, without_answer
 from mien.evaluation.evaluate import scores
@@ -87,7 +88,8 @@ class Faces:
     """What the arms draw on, cropped.
 
     photographs: with their votes.   voted, asked: the generated ones with the labels of the vote, and with those that
-    were asked for; None where there is no folder.   valid: photographs to measure on, strict majority, no duplicates.
+    were asked for; None where there is no folder, or no vote.
+    valid: photographs to measure on, strict majority, no duplicates.
     """
 
     photographs: Selection
@@ -106,7 +108,10 @@ def gather(
     checks = held_out(valid, size, "measure on")
     voted = asked = None
     if synthetic is not None:
-        voted, asked = (faces_of(Synthetic(synthetic, annotated=a), size) for a in (True, False))
+        asked = faces_of(Synthetic(synthetic, annotated=False), size)
+        # Without the file, Synthetic would fall back to the labels that were asked for.
+        if (synthetic / LABELED).is_file():
+            voted = faces_of(Synthetic(synthetic), size)
     photographs = faces_of(real, size)
     return Faces(photographs if count is None else stratified(photographs, count), voted, asked, checks)
 

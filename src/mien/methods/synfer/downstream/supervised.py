@@ -86,9 +86,11 @@ def mixed(faces: Faces, mixture: Mixture) -> Selection:
     if mixture.photographs:
         parts.append(stratified(faces.photographs, max(1, round(mixture.photographs * count))))
     if mixture.generated:
+        if faces.asked is None:
+            raise InputError("this arm learns from generated faces; give --synthetic")
         generated = faces.voted if mixture.voted else faces.asked
         if generated is None:
-            raise InputError("this arm learns from generated faces; give --synthetic")
+            raise InputError("this arm learns labels of the vote, which the generated faces lack; run `mien annotate`")
         parts.append(first(generated, mixture.generated * count))
     return together(*parts)
 
