@@ -39,7 +39,7 @@ DRAWN = {"valid": "drawn faces"}
 
 @pytest.fixture(scope="module")
 def album(tmp_path_factory):
-    """Thirty-two generated faces with captions, half of which the vote relabelled to disgust and a few dropped."""
+    """Thirty-two generated faces with captions, four of which the vote dropped and four relabelled to disgust."""
     folder = tmp_path_factory.mktemp("made")
     (folder / "faces").mkdir()
     made, said = [], []
@@ -48,8 +48,9 @@ def album(tmp_path_factory):
         name = ("happiness", "sadness")[i % 2]
         caption = ("a happy look, lip corners pulled up", "a sad look, lip corners pulled down")[i % 2]
         made.append({"file": f"faces/{i}.png", "requested": name, "caption": caption})
-        soft = np.eye(8)[(HAPPY, SAD)[i % 2]].tolist()
-        said.append({"file": f"faces/{i}.png", "decision": "drop" if i < 4 else "keep", "label_soft": soft})
+        soft = np.eye(8)[Expression.DISGUST if i < 8 else (HAPPY, SAD)[i % 2]].tolist()
+        decision = "drop" if i < 4 else "relabel" if i < 8 else "keep"
+        said.append({"file": f"faces/{i}.png", "decision": decision, "label_soft": soft})
     for name, rows in (("meta.jsonl", made), ("labels.jsonl", said)):
         (folder / name).write_text("".join(json.dumps(row) + "\n" for row in rows))
     return folder
@@ -66,12 +67,13 @@ def test_generated_faces_come_with_the_labels_of_the_vote_and_with_those_asked_f
     assert len(given.valid.samples) == 24
 
 
-def test_an_arm_with_labels_of_the_vote_wants_a_vote(album, tmp_path):
+def test_an_arm_with_generated_faces_wants_a_vote(album, tmp_path):
     shutil.copytree(album, tmp_path / "made", ignore=shutil.ignore_patterns("labels.jsonl"))
     unvoted = gather(faces(16), tmp_path / "made", faces(40)[16:], 24)
     assert unvoted.voted is None
-    with pytest.raises(InputError, match="run `mien annotate`"):
-        supervised.mixed(unvoted, supervised.MIXTURES["syn-1x"])
+    for arm in ("syn-1x", "asked-1x"):
+        with pytest.raises(InputError, match="run `mien annotate`"):
+            supervised.mixed(unvoted, supervised.MIXTURES[arm])
     with pytest.raises(InputError, match="give --synthetic"):
         supervised.mixed(gather(faces(16), None, faces(2), 24), supervised.MIXTURES["syn-1x"])
 
@@ -81,10 +83,18 @@ def test_an_arm_has_the_faces_that_it_says(given):
     assert counts == {"real": 16, "syn-1x": 16}
     both = supervised.mixed(given, supervised.MIXTURES["real-syn-1x"])
     assert [s.source.split(":")[0][:5] for s in both.samples[::16]] == ["drawn", "made0"]
-    asked = supervised.mixed(given, supervised.MIXTURES["asked-1x"])
-    assert asked.samples[0].source.endswith("faces/0.png")
     with pytest.raises(InputError, match="48 generated faces are needed, but 28 are left"):
         supervised.mixed(given, supervised.MIXTURES["syn-3x"])
+
+
+def test_labels_as_asked_for_differ_from_those_of_the_vote_in_nothing_else(given):
+    voted, asked = (supervised.mixed(given, supervised.MIXTURES[arm]) for arm in ("syn-1x", "asked-1x"))
+    assert [s.source for s in asked.samples] == [s.source for s in voted.samples]
+    assert asked.samples[0].source.endswith("faces/4.png")
+    assert asked.labels.tolist() == [HAPPY, SAD] * 8
+    assert voted.labels.tolist() == [Expression.DISGUST, Expression.DISGUST] * 2 + [HAPPY, SAD] * 6
+    with pytest.raises(InputError, match=r"4\.png was made for no expression"):
+        supervised.as_asked(voted, first(given.asked, 4))
 
 
 def test_photographs_are_drawn_with_the_share_of_each_class():

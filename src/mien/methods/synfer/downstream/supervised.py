@@ -29,7 +29,10 @@ from mien.vocabulary import Expression
 
 
 class Mixture(NamedTuple):
-    """An arm: its share of the photographs, how many times as many generated faces, and whose labels these have."""
+    """An arm: its share of the photographs, how many times as many generated faces, and whose labels these have.
+
+    Which faces these are does not hang on it: the first that the vote kept.
+    """
 
     photographs: float
     generated: int
@@ -53,8 +56,8 @@ ARMS = {
     "syn-3x": "three times as many",
     "syn-5x": "five times as many",
     "real-syn-1x": "photographs and as many generated faces",
-    "asked-1x": "as syn-1x, labels as asked for",
-    "real-asked-1x": "as real-syn-1x, labels as asked for",
+    "asked-1x": "the faces of syn-1x, which the vote kept, labels as asked for",
+    "real-asked-1x": "the faces of real-syn-1x, labels as asked for",
     "tenth": "a tenth of the photographs",
     "tenth-syn-1x": "a tenth of the photographs and as many generated faces as there are photographs in all",
 }
@@ -88,11 +91,20 @@ def mixed(faces: Faces, mixture: Mixture) -> Selection:
     if mixture.generated:
         if faces.asked is None:
             raise InputError("this arm learns from generated faces; give --synthetic")
-        generated = faces.voted if mixture.voted else faces.asked
-        if generated is None:
-            raise InputError("this arm learns labels of the vote, which the generated faces lack; run `mien annotate`")
-        parts.append(first(generated, mixture.generated * count))
+        if faces.voted is None:
+            raise InputError("this arm learns from faces that a vote kept, but there was none; run `mien annotate`")
+        generated = first(faces.voted, mixture.generated * count)
+        parts.append(generated if mixture.voted else as_asked(generated, faces.asked))
     return together(*parts)
+
+
+def as_asked(generated: Selection, asked: Selection) -> Selection:
+    """Generated faces with the labels that were asked for; InputError when one was made for no expression."""
+    row = {sample.source: i for i, sample in enumerate(asked.samples)}
+    free = next((sample.source for sample in generated.samples if sample.source not in row), None)
+    if free is not None:
+        raise InputError(f"{free} was made for no expression, so this arm has no label for it")
+    return replace(generated, targets=asked.targets[[row[sample.source] for sample in generated.samples]])
 
 
 def run(
