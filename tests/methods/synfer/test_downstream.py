@@ -149,6 +149,12 @@ def test_runs_of_one_folder_are_given_the_same(tmp_path):
         begin(tmp_path, {"epochs": 4, "data": "a", "count": 8})
 
 
+def test_too_few_faces_for_one_arm_are_told_before_any_arm_is_trained(given, tmp_path):
+    with pytest.raises(InputError, match="48 generated faces are needed"):
+        supervised.run(given, Settings(**PLAIN), tmp_path, ["real", "syn-3x"], [0], DRAWN)
+    assert not list(tmp_path.iterdir())
+
+
 def test_results_of_which_nobody_knows_what_they_came_of_are_not_added_to(tmp_path):
     (tmp_path / "real-s0").mkdir()
     (tmp_path / "real-s0" / "result.json").write_text("{}")

@@ -34,6 +34,7 @@ GIVEN = "given.json"
 # Faces that went through the network together when features are taken.
 _BATCH = 256
 SettingsT = TypeVar("SettingsT", bound=FaceSettings)
+Lessons = TypeVar("Lessons")
 
 
 @dataclass(frozen=True)
@@ -191,24 +192,28 @@ def run_arms(
     folder: Path,
     settings: Settings,
     given: Mapping[str, Any],
-    measure: Callable[[str, int, Path], dict[str, Any]],
+    prepare: Callable[[str], Lessons],
+    measure: Callable[[str, Lessons, int, Path], dict[str, Any]],
 ) -> dict[str, Any]:
     """Measure each arm with each seed, in folder/ARM-sSEED, but for those that are finished; then compare them.
 
-    arms: what there is, and what it is for.   measure: an arm, a seed and its folder to a result with answers.
+    arms: what there is, and what it is for.   prepare: an arm to what it learns from; asked of all before any learns,
+    for too few faces are better said before hours of training.
+    measure: an arm, what it learns from, a seed and its folder to a result with answers.
     given: what the runs depend on besides the settings, such as the names of the data. InputError when the folder was
     begun with something else, see `begin`; arms and seeds may be others.
     """
     unknown = [name for name in chosen if name not in arms]
     if unknown:
         raise InputError(f"there is no arm {unknown[0]!r}; the arms are {', '.join(arms)}")
+    lessons = {arm: prepare(arm) for arm in chosen}
     own = {key: value for key, value in asdict(settings).items() if key != "seed"}
     begin(folder, own | dict(given))
     for seed in seeds:
         for arm in chosen:
             place = folder / f"{arm}-s{seed}"
             if not (place / RESULT).is_file():
-                result = {"model": arm, "purpose": arms[arm], "seed": seed} | measure(arm, seed, place)
+                result = {"model": arm, "purpose": arms[arm], "seed": seed} | measure(arm, lessons[arm], seed, place)
                 place.mkdir(parents=True, exist_ok=True)
                 text = json.dumps(result | conditions(), indent=1, allow_nan=False)
                 (place / RESULT).write_text(text + "\n", encoding="utf-8")

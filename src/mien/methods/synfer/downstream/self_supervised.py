@@ -140,16 +140,18 @@ def run(
     """
     learn, targets = tensor(faces.photographs), torch.from_numpy(faces.photographs.targets)
 
-    def measure(arm: str, seed: int, place: Path) -> dict[str, Any]:
+    def prepare(arm: str) -> Selection | None:
+        return None if arm == "none" else chosen_faces(faces, arm)
+
+    def measure(arm: str, chosen: Selection | None, seed: int, place: Path) -> dict[str, Any]:
         own = replace(settings, seed=seed)
         torch.manual_seed(seed)
-        if arm == "none":
+        if chosen is None:
             encoder, count = Encoder(own.widths), 0
         else:
-            chosen = chosen_faces(faces, arm)
             count = len(chosen.samples)
             encoder = pretrain(chosen, same_steps(own, count, len(learn)), place)
         said = probe(features(encoder, learn), targets, features(encoder, tensor(faces.valid)))
         return {"faces": count} | answered(faces.valid, said)
 
-    return run_arms(ARMS, arms, seeds, folder, settings, given, measure)
+    return run_arms(ARMS, arms, seeds, folder, settings, given, prepare, measure)

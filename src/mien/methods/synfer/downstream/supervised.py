@@ -112,12 +112,14 @@ def run(
 ) -> dict[str, Any]:
     """Train a classifier on each arm with each seed and measure it on photographs.   given: see `run_arms`."""
 
-    def measure(arm: str, seed: int, place: Path) -> dict[str, Any]:
-        chosen = mixed(faces, MIXTURES[arm])
+    def measure(arm: str, chosen: Selection, seed: int, place: Path) -> dict[str, Any]:
         own = same_steps(replace(settings, seed=seed), len(chosen.samples), len(faces.photographs.samples))
         torch.manual_seed(seed)
         network = fit_faces(Classifier(own), chosen, own, place, resume=True)
         about = {"faces": len(chosen.samples), "epochs": own.epochs}
         return about | answered(faces.valid, logits(network, faces.valid))
 
-    return run_arms(ARMS, arms, seeds, folder, settings, given, measure)
+    def prepare(arm: str) -> Selection:
+        return mixed(faces, MIXTURES[arm])
+
+    return run_arms(ARMS, arms, seeds, folder, settings, given, prepare, measure)

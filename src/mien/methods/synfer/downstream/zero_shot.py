@@ -178,19 +178,19 @@ def run(
     labels: a teacher's labels of the photographs, for the arm "real".   synthetic: the folder, for "synthetic".
     """
 
-    def measure(arm: str, seed: int, place: Path) -> dict[str, Any]:
-        own = replace(settings, seed=seed)
+    def prepare(arm: str) -> Pairs:
         if arm == "real":
             if labels is None:
                 raise InputError("captions of photographs are written from a teacher's labels; give --pseudo-labels")
-            pairs = of_photographs(faces.photographs, labels, own)
-        else:
-            if synthetic is None or faces.asked is None:
-                raise InputError("this arm learns from generated faces; give --synthetic")
-            pairs = of_generated(synthetic, faces.asked)
-        own = same_steps(own, len(pairs.faces), len(faces.photographs.samples))
+            return of_photographs(faces.photographs, labels, settings)
+        if synthetic is None or faces.asked is None:
+            raise InputError("this arm learns from generated faces; give --synthetic")
+        return of_generated(synthetic, faces.asked)
+
+    def measure(arm: str, pairs: Pairs, seed: int, place: Path) -> dict[str, Any]:
+        own = same_steps(replace(settings, seed=seed), len(pairs.faces), len(faces.photographs.samples))
         network = fit_pairs(pairs, own, place)
         said = sorted_by_captions(network, pairs.known, tensor(faces.valid))
         return {"faces": len(pairs.faces)} | answered(faces.valid, said)
 
-    return run_arms(ARMS, arms, seeds, folder, settings, given, measure)
+    return run_arms(ARMS, arms, seeds, folder, settings, given, prepare, measure)
