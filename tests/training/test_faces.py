@@ -85,6 +85,12 @@ def test_fewer_faces_than_a_batch_still_make_one():
     assert [len(images) for images, _ in loader(select(faces(19), prepare=crop), TINY)] == [8, 8]
 
 
+def test_an_epoch_draws_as_many_faces_as_it_is_told_to():
+    few, many = (select(faces(count), prepare=crop) for count in (5, 40))
+    assert [len(images) for images, _ in loader(few, TINY, draws=16)] == [8, 8]
+    assert [len(images) for images, _ in loader(many, TINY, draws=6)] == [6]
+
+
 def test_faces_of_any_size_become_crops_and_those_of_the_right_size_stay_as_they_are():
     small, large = faces(2)[0], Sample(noise(200, 100, 3), expression=SAD)
     crops = tensor(select([small, large], prepare=crop))

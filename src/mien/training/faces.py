@@ -116,10 +116,11 @@ def fit_faces(
     valid: Sequence[Sample] | None = None,
     resume: bool = False,
     step: Step = descend,
+    draws: int | None = None,
 ) -> Any:
     """Train on augmented faces; what `fit` returns and leaves in the folder, and PRIORS.
 
-    lessons: more to learn of each face, (N, ...) tensors whose rows the loss is given.
+    draws: see `balanced`.   lessons: more to learn of each face, (N, ...) tensors whose rows the loss is given.
     valid: faces for the accuracy in the log (strict majority, without duplicates); nothing is chosen by it.
     """
     checks = None if valid is None else held_out(valid, settings.size)
@@ -134,7 +135,7 @@ def fit_faces(
 
     trained = fit(
         network,
-        loader(faces, settings, lessons),
+        loader(faces, settings, lessons, draws),
         loss_of,
         settings,
         folder,
@@ -196,17 +197,25 @@ def priors(faces: Selection, settings: FaceSettings) -> dict[str, list[float]]:
     }
 
 
-def loader(faces: Selection, settings: FaceSettings, lessons: Batch = ()) -> DataLoader[Batch]:
-    """Batches of (B, 1, S, S) uint8 faces and (B, 8) targets, then the rows of the lessons."""
+def loader(
+    faces: Selection, settings: FaceSettings, lessons: Batch = (), draws: int | None = None
+) -> DataLoader[Batch]:
+    """Batches of (B, 1, S, S) uint8 faces and (B, 8) targets, then the rows of the lessons.   draws: see `balanced`."""
     rows = (tensor(faces), torch.from_numpy(faces.targets), *lessons)
-    return balanced(rows, faces.labels, settings.rebalance, settings.batch_size)
+    return balanced(rows, faces.labels, settings.rebalance, settings.batch_size, draws)
 
 
-def balanced(rows: Batch, labels: NDArray[np.int64], rebalance: float, batch_size: int) -> DataLoader[Batch]:
-    """Batches of the rows of N faces, (N, ...) tensors; rare classes come up as `rebalance` says."""
+def balanced(
+    rows: Batch, labels: NDArray[np.int64], rebalance: float, batch_size: int, draws: int | None = None
+) -> DataLoader[Batch]:
+    """Batches of the rows of N faces, (N, ...) tensors; rare classes come up as `rebalance` says.
+
+    draws: how many faces an epoch draws, with replacement; left out, N.
+    """
     data = TensorDataset(*rows)
-    sampler = WeightedRandomSampler(draw_weights(labels, rebalance).tolist(), len(data))
-    return DataLoader(data, batch_size=batch_size, sampler=sampler, drop_last=len(data) > batch_size)
+    draws = len(data) if draws is None else draws
+    sampler = WeightedRandomSampler(draw_weights(labels, rebalance).tolist(), draws)
+    return DataLoader(data, batch_size=batch_size, sampler=sampler, drop_last=draws > batch_size)
 
 
 def tensor(faces: Selection) -> Tensor:

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from torch.utils.data import TensorDataset
 
 from mien.align import crop
 from mien.errors import InputError
@@ -15,15 +16,14 @@ from mien.methods.synfer.downstream.encoder import (
     Encoder,
     Settings,
     begin,
+    drawn,
     encoder_of,
     features,
     first,
     gather,
-    same_steps,
     stratified,
-    together,
 )
-from mien.training.faces import tensor
+from mien.training.faces import loader, tensor
 from mien.vocabulary import Expression
 from tests.helpers import drawn_face
 from tests.methods.synfer.runs import HAPPY, SAD, faces, labels
@@ -115,10 +115,23 @@ def test_few_photographs_are_learned_from_alone_and_with_as_many_generated_faces
 
 
 def test_all_arms_take_the_same_steps(given):
-    assert same_steps(Settings(epochs=20), faces=1000, photographs=200).epochs == 4
-    assert same_steps(Settings(epochs=20), faces=200, photographs=200).epochs == 20
-    assert same_steps(Settings(epochs=2), faces=10_000, photographs=200).epochs == 1
-    assert len(together(first(given.voted, 3), given.photographs).samples) == 19
+    settings = Settings(**PLAIN)
+    for arm in ("real", "real-syn-1x", "tenth"):
+        chosen = supervised.mixed(given, supervised.MIXTURES[arm])
+        assert [len(images) for images, _ in loader(chosen, settings, draws=16)] == [8, 8]
+    for count in (3, 16, 40):
+        assert [len(rows) for (rows,) in drawn(TensorDataset(torch.arange(count)), 16, 8)] == [8, 8]
+
+
+def test_a_larger_set_is_covered_over_the_epochs_and_a_smaller_one_in_each():
+    torch.manual_seed(0)
+    few, many = (drawn(TensorDataset(torch.arange(count)), 16, 8) for count in (5, 40))
+    seen = torch.bincount(torch.cat([rows for (rows,) in few]), minlength=5)
+    assert sorted(seen.tolist()) == [3, 3, 3, 3, 4]
+    epochs = [torch.cat([rows for (rows,) in many]) for _ in range(500)]
+    assert all(len(epoch.unique()) == 16 for epoch in epochs)
+    # Each of 40 in 200 of 500 epochs; the standard deviation is 11.
+    assert (torch.bincount(torch.cat(epochs), minlength=40) - 200).abs().max() < 50
 
 
 def test_arms_are_compared_with_photographs_and_go_on_where_they_were_stopped(given, tmp_path):
@@ -203,7 +216,7 @@ def test_photographs_are_sorted_by_captions_after_learning_from_pairs(given, alb
     plain = zero_shot.PairSettings(**PLAIN, width=16, heads=2, depth=1)
     settings = replace(plain, epochs=20, widths=(8, 16, 16))
     pairs = zero_shot.of_generated(album, given.asked)
-    network = zero_shot.fit_pairs(pairs, settings, tmp_path)
+    network = zero_shot.fit_pairs(pairs, settings, tmp_path, 32)
     said = zero_shot.sorted_by_captions(network, pairs.known, tensor(given.valid))
     assert said.shape == (24, 8)
     # The captions learned tell only these two apart.

@@ -15,6 +15,7 @@ import torch
 from numpy.typing import NDArray
 from safetensors.torch import load_file
 from torch import Tensor, nn
+from torch.utils.data import DataLoader, RandomSampler, TensorDataset
 
 from mien.datasets import Sample, Synthetic
 from mien.datasets.synthetic import LABELED
@@ -27,13 +28,13 @@ from mien.export.runs import settings_of
 from mien.session import softmax
 from mien.training.backbones import Residual
 from mien.training.faces import FaceSettings, faces_of, held_out, normalize
+from mien.training.loop import Batch
 
 RESULT, TABLE = "result.json", "table.json"
 # In the folder of a comparison: what all of its runs have in common.
 GIVEN = "given.json"
 # Faces that went through the network together when features are taken.
 _BATCH = 256
-SettingsT = TypeVar("SettingsT", bound=FaceSettings)
 Lessons = TypeVar("Lessons")
 
 
@@ -41,8 +42,8 @@ Lessons = TypeVar("Lessons")
 class Settings(FaceSettings):
     """Everything that a run depends on, besides the data.
 
-    epochs: over as many faces as there are photographs; a larger or smaller set is seen as many times fewer or more, so
-    that all arms take the same number of steps.   widths: channels of the four stages, one block each (ResNet-10).
+    epochs: each draws as many faces as there are photographs, from whatever faces the arm has, so that steps, warm-up
+    and averaging are the same for all arms.   widths: channels of the four stages, one block each (ResNet-10).
     """
 
     learning_rate: float = 1e-3
@@ -148,9 +149,13 @@ def together(*parts: Selection) -> Selection:
     return replace(parts[0], samples=samples, targets=np.concatenate([part.targets for part in parts]))
 
 
-def same_steps(settings: SettingsT, faces: int, photographs: int) -> SettingsT:
-    """The settings with the epochs over so many faces that take the steps of settings.epochs over the photographs."""
-    return replace(settings, epochs=max(1, round(settings.epochs * photographs / faces)))
+def drawn(data: TensorDataset, draws: int, batch_size: int) -> DataLoader[Batch]:
+    """Batches of so many rows an epoch, drawn anew in each, none twice before all have come.
+
+    Of a larger set each epoch sees another part, any row as likely as any other; a smaller one is gone through again.
+    """
+    sampler = RandomSampler(data, num_samples=draws)
+    return DataLoader(data, batch_size, sampler=sampler, drop_last=draws > batch_size)
 
 
 def answered(valid: Selection, logits: NDArray[np.floating]) -> dict[str, Any]:

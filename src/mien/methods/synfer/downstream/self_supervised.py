@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
-from torch.utils.data import DataLoader, TensorDataset
+from torch.utils.data import TensorDataset
 
 from mien.errors import InputError
 from mien.evaluation.protocols import Selection
@@ -24,9 +24,9 @@ from mien.methods.synfer.downstream.encoder import (
     Faces,
     Settings,
     answered,
+    drawn,
     features,
     run_arms,
-    same_steps,
     together,
 )
 from mien.training.faces import augmented, tensor
@@ -84,10 +84,12 @@ class SimSiam(nn.Module):
         return -torch.stack([F.cosine_similarity(p, z).mean() for p, z in pairs]).mean()
 
 
-def pretrain(faces: Selection, settings: SimSiamSettings, folder: Path) -> Encoder:
-    """An encoder that learned from the faces without their labels; it is also left in the folder."""
-    data = TensorDataset(tensor(faces))
-    batches = DataLoader(data, settings.batch_size, shuffle=True, drop_last=len(data) > settings.batch_size)
+def pretrain(faces: Selection, settings: SimSiamSettings, folder: Path, draws: int) -> Encoder:
+    """An encoder that learned from the faces without their labels; it is also left in the folder.
+
+    draws: faces of an epoch.
+    """
+    batches = drawn(TensorDataset(tensor(faces)), draws, settings.batch_size)
 
     def loss(network: nn.Module, batch: Batch) -> Tensor:
         nothing = torch.zeros(len(batch[0]), 8)
@@ -150,7 +152,7 @@ def run(
             encoder, count = Encoder(own.widths), 0
         else:
             count = len(chosen.samples)
-            encoder = pretrain(chosen, same_steps(own, count, len(learn)), place)
+            encoder = pretrain(chosen, own, place, len(learn))
         said = probe(features(encoder, learn), targets, features(encoder, tensor(faces.valid)))
         return {"faces": count} | answered(faces.valid, said)
 

@@ -20,7 +20,6 @@ from mien.methods.synfer.downstream.encoder import (
     answered,
     first,
     run_arms,
-    same_steps,
     stratified,
     together,
 )
@@ -113,11 +112,11 @@ def run(
     """Train a classifier on each arm with each seed and measure it on photographs.   given: see `run_arms`."""
 
     def measure(arm: str, chosen: Selection, seed: int, place: Path) -> dict[str, Any]:
-        own = same_steps(replace(settings, seed=seed), len(chosen.samples), len(faces.photographs.samples))
+        own = replace(settings, seed=seed)
         torch.manual_seed(seed)
-        network = fit_faces(Classifier(own), chosen, own, place, resume=True)
-        about = {"faces": len(chosen.samples), "epochs": own.epochs}
-        return about | answered(faces.valid, logits(network, faces.valid))
+        draws = len(faces.photographs.samples)
+        network = fit_faces(Classifier(own), chosen, own, place, resume=True, draws=draws)
+        return {"faces": len(chosen.samples)} | answered(faces.valid, logits(network, faces.valid))
 
     def prepare(arm: str) -> Selection:
         return mixed(faces, MIXTURES[arm])

@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
-from torch.utils.data import DataLoader, TensorDataset
+from torch.utils.data import TensorDataset
 
 from mien.datasets import Synthetic
 from mien.datasets.pseudo_labels import PseudoLabels
@@ -29,9 +29,9 @@ from mien.methods.synfer.downstream.encoder import (
     Faces,
     Settings,
     answered,
+    drawn,
     features,
     run_arms,
-    same_steps,
 )
 from mien.methods.synfer.model import Layer
 from mien.training import augment
@@ -130,10 +130,9 @@ def of_generated(folder: Path, faces: Selection) -> Pairs:
     return Pairs(tensor(faces)[rows], torch.from_numpy(words)[:, None], known)
 
 
-def fit_pairs(pairs: Pairs, settings: PairSettings, folder: Path) -> Contrast:
-    """Two encoders that learned from pairs; they are also left in the folder."""
-    data = TensorDataset(pairs.faces, pairs.words)
-    batches = DataLoader(data, settings.batch_size, shuffle=True, drop_last=len(data) > settings.batch_size)
+def fit_pairs(pairs: Pairs, settings: PairSettings, folder: Path, draws: int) -> Contrast:
+    """Two encoders that learned from pairs; they are also left in the folder.   draws: pairs of an epoch."""
+    batches = drawn(TensorDataset(pairs.faces, pairs.words), draws, settings.batch_size)
     flip = torch.from_numpy(captions.mirrored(pairs.known))
     torch.manual_seed(settings.seed)
     trained = fit(
@@ -188,8 +187,7 @@ def run(
         return of_generated(synthetic, faces.asked)
 
     def measure(arm: str, pairs: Pairs, seed: int, place: Path) -> dict[str, Any]:
-        own = same_steps(replace(settings, seed=seed), len(pairs.faces), len(faces.photographs.samples))
-        network = fit_pairs(pairs, own, place)
+        network = fit_pairs(pairs, replace(settings, seed=seed), place, len(faces.photographs.samples))
         said = sorted_by_captions(network, pairs.known, tensor(faces.valid))
         return {"faces": len(pairs.faces)} | answered(faces.valid, said)
 
