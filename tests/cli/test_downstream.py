@@ -62,6 +62,26 @@ def test_so_many_photographs_are_drawn_as_are_asked_for(data, tmp_path):
     assert json.loads((tmp_path / "syn-1x-s0" / "result.json").read_text())["faces"] == 16
 
 
+def test_encoders_are_named_by_their_path_and_the_untrained_one_is_among_them(tmp_path):
+    for i, name in enumerate(("contempt", "disgust", "fear", "anger", "sadness") * 6):
+        (tmp_path / "photos" / name).mkdir(parents=True, exist_ok=True)
+        Image.fromarray(drawn_face(i % 2 == 0, i)).save(tmp_path / "photos" / name / f"{i}.png")
+    photos = f"folder:{tmp_path / 'photos'}"
+    runs = [tmp_path / place / "none-s0" for place in ("one", "two")]
+    for run_ in runs:
+        given = ("--data", photos, "--valid", photos, "-o", run_.parent, "--arms", "none", "--seeds", 0)
+        result = run("downstream", "self-supervised", *given, *TINY)
+        assert result.exit_code == 0, result.output + str(result.exception)
+    asked = ("--valid", photos, "--shots", 1, "--episodes", 5, "-o", tmp_path / "few.json")
+    result = run("downstream", "few-shot", *runs, *asked)
+    assert result.exit_code == 0, result.output + str(result.exception)
+    said = json.loads((tmp_path / "few.json").read_text())["rows"]
+    assert [row["run"] for row in said] == [str(run_) for run_ in runs]
+    assert said[0]["accuracy"] == said[1]["accuracy"]
+    result = run("downstream", "few-shot", runs[0], tmp_path / "photos", *asked)
+    assert "settings.json is not there" in str(result.exception)
+
+
 def test_feranno_alone_is_measured_as_a_classifier_and_compared_with_one(tmp_path):
     generator = toy.generator(tmp_path / "toy.onnx")
     head = toy.head(tmp_path / "head.onnx", generator)

@@ -139,13 +139,13 @@ def few_shot(
     from mien.training.faces import held_out, tensor
 
     data, rows = open_data(valid), []
-    for run in runs:
-        encoder, size = encoder_of(run)
+    # All are opened first: one that cannot be would cost the episodes of those before it.
+    for run, (encoder, size) in [(run, encoder_of(run)) for run in runs]:
         faces = held_out(data, size, "measure on")
         said = features(encoder, tensor(faces)).numpy()
         for count in shots:
             found = module.episodes(said, faces.labels, shots=count, count=episodes, seed=seed)
-            rows.append({"run": run.name, "accuracy": found})
+            rows.append({"run": str(run), "accuracy": found})
     table = Table(box=None, pad_edge=False, header_style="bold")
     for heading in ("run", "shots", "accuracy %"):
         table.add_column(heading)

@@ -120,8 +120,8 @@ def probe(learn: Tensor, targets: Tensor, measure: Tensor, decay: float = 1e-4) 
 
 
 def chosen_faces(faces: Faces, arm: str) -> Selection:
-    """The faces of an arm that learns; generated ones count whatever the vote says of them."""
-    if arm == "real":
+    """The faces of an arm, generated ones whatever the vote says of them; "none" will see no epoch of its own."""
+    if arm in ("real", "none"):
         return faces.photographs
     if faces.asked is None:
         raise InputError("this arm learns from generated faces; give --synthetic")
@@ -142,18 +142,14 @@ def run(
     """
     learn, targets = tensor(faces.photographs), torch.from_numpy(faces.photographs.targets)
 
-    def prepare(arm: str) -> Selection | None:
-        return None if arm == "none" else chosen_faces(faces, arm)
+    def prepare(arm: str) -> Selection:
+        return chosen_faces(faces, arm)
 
-    def measure(arm: str, chosen: Selection | None, seed: int, place: Path) -> dict[str, Any]:
-        own = replace(settings, seed=seed)
-        torch.manual_seed(seed)
-        if chosen is None:
-            encoder, count = Encoder(own.widths), 0
-        else:
-            count = len(chosen.samples)
-            encoder = pretrain(chosen, own, place, len(learn))
+    def measure(arm: str, chosen: Selection, seed: int, place: Path) -> dict[str, Any]:
+        trained = arm != "none"
+        own = replace(settings, seed=seed, epochs=settings.epochs if trained else 0)
+        encoder = pretrain(chosen, own, place, len(learn))
         said = probe(features(encoder, learn), targets, features(encoder, tensor(faces.valid)))
-        return {"faces": count} | answered(faces.valid, said)
+        return {"faces": len(chosen.samples) if trained else 0} | answered(faces.valid, said)
 
     return run_arms(ARMS, arms, seeds, folder, settings, given, prepare, measure)
