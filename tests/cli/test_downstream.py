@@ -45,6 +45,9 @@ def test_arms_are_trained_measured_and_tabulated(data, tmp_path):
     assert [row["arm"] for row in table["arms"]] == ["real", "syn-1x"]
     assert table["paradigm"] == "supervised"
     assert "syn-1x" in result.stderr
+    compared = run("compare", *(f"{arm}={tmp_path / f'{arm}-s0' / 'result.json'}" for arm in ("real", "syn-1x")))
+    found = json.loads(compared.stdout)
+    assert (found["data"], found["protocol"], found["n"]) == (photos, "single label", 24)
     said = json.loads((tmp_path / "given.json").read_text())
     assert said["meta.jsonl"] == hashlib.sha256((data / "made" / "meta.jsonl").read_bytes()).hexdigest()
     again = run("downstream", "supervised", *given, *TINY, "--count", 16, "--arms", "real", "--seeds", 1)

@@ -175,8 +175,7 @@ def feranno(valid: str, head: str, generator: str, units: str, threads: int, out
     for heading in ("accuracy %", "macro F1 %", "mean recall %"):
         table.add_column(heading)
     table.add_row(*(interval(found[metric]) for metric in ("accuracy", "macro_f1", "mean_recall")))
-    about = {"model": head, "data": valid, "protocol": faces.protocol, "dropped": faces.dropped}
-    publish(measured(about | found), table, output, width=80)
+    publish(measured({"model": head, "data": valid} | found), table, output, width=80)
 
 
 def summary(result: dict[str, Any]) -> Table:

@@ -159,10 +159,14 @@ def drawn(data: TensorDataset, draws: int, batch_size: int) -> DataLoader[Batch]
 
 
 def answered(valid: Selection, logits: NDArray[np.floating]) -> dict[str, Any]:
-    """Metrics of (N, 8) logits of the faces to measure on, and the answers themselves, as `mien evaluate` has them."""
+    """Metrics of (N, 8) logits of the faces to measure on, how these were chosen, and the answers themselves.
+
+    All as `mien evaluate` has them.
+    """
     sources = [sample.source for sample in valid.samples]
     found = scores(valid.labels, softmax(logits)[None])
-    return found | {"answers": kept(sources, valid.labels, logits.argmax(axis=1))}
+    about = {"protocol": valid.protocol, "dropped": valid.dropped}
+    return about | found | {"answers": kept(sources, valid.labels, logits.argmax(axis=1))}
 
 
 def hashes(*files: Path) -> dict[str, str]:
@@ -205,8 +209,8 @@ def run_arms(
     arms: what there is, and what it is for.   prepare: an arm to what it learns from; asked of all before any learns,
     for too few faces are better said before hours of training.
     measure: an arm, what it learns from, a seed and its folder to a result with answers.
-    given: what the runs depend on besides the settings, such as the names of the data. InputError when the folder was
-    begun with something else, see `begin`; arms and seeds may be others.
+    given: what the runs depend on besides the settings, such as the names of the data; "valid" is the name of that to
+    measure on. InputError when the folder was begun with something else, see `begin`; arms and seeds may be others.
     """
     unknown = [name for name in chosen if name not in arms]
     if unknown:
@@ -218,7 +222,8 @@ def run_arms(
         for arm in chosen:
             place = folder / f"{arm}-s{seed}"
             if not (place / RESULT).is_file():
-                result = {"model": arm, "purpose": arms[arm], "seed": seed} | measure(arm, lessons[arm], seed, place)
+                about = {"model": arm, "purpose": arms[arm], "seed": seed, "data": given["valid"]}
+                result = about | measure(arm, lessons[arm], seed, place)
                 place.mkdir(parents=True, exist_ok=True)
                 text = json.dumps(result | conditions(), indent=1, allow_nan=False)
                 (place / RESULT).write_text(text + "\n", encoding="utf-8")
