@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 import numpy as np
+from rich.console import Group
 from rich.table import Table
 
 from mien.cli.annotate import labeler
@@ -178,8 +179,8 @@ def feranno(valid: str, head: str, generator: str, units: str, threads: int, out
     publish(measured({"model": head, "data": valid} | found), table, output, width=80)
 
 
-def summary(result: dict[str, Any]) -> Table:
-    """The arms on a terminal, and how far each is from the first."""
+def summary(result: dict[str, Any]) -> Group:
+    """The arms on a terminal, how far each is from the first, and what else is compared."""
     table = Table(box=None, pad_edge=False, header_style="bold", title_justify="left", caption_justify="left")
     table.title = f"{result['paradigm']} on {result['valid']}, n = {result['n']}"
     for heading in ("arm", "seeds", "accuracy %", "macro F1 %", "difference", ""):
@@ -190,4 +191,10 @@ def summary(result: dict[str, Any]) -> Table:
         cells = (interval(row["accuracy"]), interval(row["macro_f1"]), difference, row["purpose"])
         table.add_row(row["arm"], seeds, *cells)
     table.caption = "difference: of accuracy to the first arm, in points; intervals: 95 %, bootstrap over faces"
-    return table
+    pairs = Table(box=None, pad_edge=False, header_style="bold")
+    for heading in ("difference", "accuracy", "", "macro F1", ""):
+        pairs.add_column(heading)
+    for row in result["contrasts"]:
+        said = [text for m in ("accuracy", "macro_f1") for text in (interval(row[m], signed=True), row[m]["answer"])]
+        pairs.add_row(f"{row['arm']} less {row['against']}", *said)
+    return Group(table, "", pairs) if result["contrasts"] else Group(table)

@@ -140,6 +140,10 @@ def test_arms_are_compared_with_photographs_and_go_on_where_they_were_stopped(gi
     assert [row["arm"] for row in table["arms"]] == ["real", "real-syn-1x"]
     assert {"value", "low", "high"} <= set(table["arms"][1]["difference"])
     assert table["n"] == 24
+    (pair,) = table["contrasts"]
+    assert (pair["arm"], pair["against"]) == ("real-syn-1x", "real")
+    assert pair["accuracy"] == table["arms"][1]["difference"]
+    assert {"value", "low", "high", "answer"} == set(pair["macro_f1"])
     kept = (tmp_path / "real-s0" / "result.json").stat().st_mtime_ns
     again = supervised.run(given, settings, tmp_path, ["real"], [0], DRAWN)
     assert (tmp_path / "real-s0" / "result.json").stat().st_mtime_ns == kept

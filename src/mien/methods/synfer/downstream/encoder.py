@@ -203,8 +203,8 @@ def run_arms(
     given: Mapping[str, Any],
     prepare: Callable[[str], Lessons],
     measure: Callable[[str, Lessons, int, Path], dict[str, Any]],
-) -> dict[str, Any]:
-    """Measure each arm with each seed, in folder/ARM-sSEED, but for those that are finished; then compare them.
+) -> None:
+    """Measure each arm with each seed, in folder/ARM-sSEED, but for those that are finished.
 
     arms: what there is, and what it is for.   prepare: an arm to what it learns from; asked of all before any learns,
     for too few faces are better said before hours of training.
@@ -227,11 +227,13 @@ def run_arms(
                 place.mkdir(parents=True, exist_ok=True)
                 text = json.dumps(result | conditions(), indent=1, allow_nan=False)
                 (place / RESULT).write_text(text + "\n", encoding="utf-8")
-    return table(arms, folder)
 
 
-def table(arms: Mapping[str, str], folder: Path) -> dict[str, Any]:
-    """The finished arms of a folder, mean over their seeds, and how far each is from the first, all with intervals."""
+def table(arms: Mapping[str, str], folder: Path, pairs: Sequence[tuple[str, str]] = ()) -> dict[str, Any]:
+    """The finished arms of a folder, mean over their seeds, and how far each is from the first, all with intervals.
+
+    pairs: of arms, whose difference is told too where both are finished.
+    """
     results = {
         arm: [json.loads(p.read_text(encoding="utf-8")) for p in sorted(folder.glob(f"{arm}-s[0-9]*/{RESULT}"))]
         for arm in arms
@@ -247,4 +249,10 @@ def table(arms: Mapping[str, str], folder: Path) -> dict[str, Any]:
             row["against"] = base
             row["difference"] = contrast({arm: said, base: answers[base]}, {arm: 1.0, base: -1.0})
         rows.append(row)
-    return {"n": results[next(iter(answers))][0]["n"], "arms": rows}
+    contrasts = [
+        {"arm": arm, "against": other}
+        | {m: contrast({arm: answers[arm], other: answers[other]}, {arm: 1.0, other: -1.0}, m) for m in METRICS}
+        for arm, other in pairs
+        if arm in answers and other in answers
+    ]
+    return {"n": results[next(iter(answers))][0]["n"], "arms": rows, "contrasts": contrasts}

@@ -27,6 +27,7 @@ from mien.methods.synfer.downstream.encoder import (
     drawn,
     features,
     run_arms,
+    table,
     together,
 )
 from mien.training.faces import augmented, tensor
@@ -152,4 +153,5 @@ def run(
         said = probe(features(encoder, learn), targets, features(encoder, tensor(faces.valid)))
         return {"faces": len(chosen.samples) if trained else 0} | answered(faces.valid, said)
 
-    return run_arms(ARMS, arms, seeds, folder, settings, given, prepare, measure)
+    run_arms(ARMS, arms, seeds, folder, settings, given, prepare, measure)
+    return table(ARMS, folder)

@@ -21,6 +21,7 @@ from mien.methods.synfer.downstream.encoder import (
     first,
     run_arms,
     stratified,
+    table,
     together,
 )
 from mien.training.faces import fit_faces, logits
@@ -60,6 +61,13 @@ ARMS = {
     "tenth": "a tenth of the photographs",
     "tenth-syn-1x": "a tenth of the photographs and as many generated faces as there are photographs in all",
 }
+# Each is less the second: what generated faces add to few photographs and to all, and what the vote is worth.
+CONTRASTS = (
+    ("tenth-syn-1x", "tenth"),
+    ("real-syn-1x", "real"),
+    ("syn-1x", "asked-1x"),
+    ("real-syn-1x", "real-asked-1x"),
+)
 
 
 class Answers(NamedTuple):
@@ -121,4 +129,5 @@ def run(
     def prepare(arm: str) -> Selection:
         return mixed(faces, MIXTURES[arm])
 
-    return run_arms(ARMS, arms, seeds, folder, settings, given, prepare, measure)
+    run_arms(ARMS, arms, seeds, folder, settings, given, prepare, measure)
+    return table(ARMS, folder, CONTRASTS)

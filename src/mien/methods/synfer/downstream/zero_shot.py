@@ -32,6 +32,7 @@ from mien.methods.synfer.downstream.encoder import (
     drawn,
     features,
     run_arms,
+    table,
 )
 from mien.methods.synfer.model import Layer
 from mien.training import augment
@@ -191,4 +192,5 @@ def run(
         said = sorted_by_captions(network, pairs.known, tensor(faces.valid))
         return {"faces": len(pairs.faces)} | answered(faces.valid, said)
 
-    return run_arms(ARMS, arms, seeds, folder, settings, given, prepare, measure)
+    run_arms(ARMS, arms, seeds, folder, settings, given, prepare, measure)
+    return table(ARMS, folder)
