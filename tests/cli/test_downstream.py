@@ -62,7 +62,7 @@ def test_so_many_photographs_are_drawn_as_are_asked_for(data, tmp_path):
     result = run("downstream", "supervised", *given, *TINY, "--arms", "syn-1x", "--seeds", 0)
     assert result.exit_code == 0, result.output + str(result.exception)
     assert json.loads((tmp_path / "table.json").read_text())["count"] == 16
-    assert json.loads((tmp_path / "syn-1x-s0" / "result.json").read_text())["faces"] == 16
+    assert json.loads((tmp_path / "syn-1x-s0" / "result.json").read_text())["generated"] == 16
 
 
 def test_encoders_are_named_by_their_path_and_the_untrained_one_is_among_them(tmp_path):

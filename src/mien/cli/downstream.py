@@ -108,7 +108,7 @@ def _command(name: str) -> click.Command:
             files |= {} if pseudo_labels is None else {"pseudo-labels": hashes(pseudo_labels)[pseudo_labels.name]}
         table = module.run(faces, settings, output, arms.split(","), seeds, about | files, **more)
         result = measured(about | {"synthetic": str(synthetic)} | table)
-        publish(result, summary(result), output / TABLE, width=100)
+        publish(result, summary(result), output / TABLE, width=140)
 
     return with_settings({"default": base}, base)(_with_captions(name)(command))
 
@@ -183,13 +183,13 @@ def summary(result: dict[str, Any]) -> Group:
     """The arms on a terminal, how far each is from the first, and what else is compared."""
     table = Table(box=None, pad_edge=False, header_style="bold", title_justify="left", caption_justify="left")
     table.title = f"{result['paradigm']} on {result['valid']}, n = {result['n']}"
-    for heading in ("arm", "seeds", "accuracy %", "macro F1 %", "difference", ""):
+    for heading in ("arm", "photographs", "generated", "seeds", "accuracy %", "macro F1 %", "difference", ""):
         table.add_column(heading)
     for row in result["arms"]:
         difference = interval(row["difference"], signed=True) if "difference" in row else ""
         seeds = ",".join(map(str, row["seeds"]))
         cells = (interval(row["accuracy"]), interval(row["macro_f1"]), difference, row["purpose"])
-        table.add_row(row["arm"], seeds, *cells)
+        table.add_row(row["arm"], str(row["photographs"]), str(row["generated"]), seeds, *cells)
     table.caption = "difference: of accuracy to the first arm, in points; intervals: 95 %, bootstrap over faces"
     pairs = Table(box=None, pad_edge=False, header_style="bold")
     for heading in ("difference", "accuracy", "", "macro F1", ""):

@@ -140,6 +140,7 @@ def test_arms_are_compared_with_photographs_and_go_on_where_they_were_stopped(gi
     assert [row["arm"] for row in table["arms"]] == ["real", "real-syn-1x"]
     assert {"value", "low", "high"} <= set(table["arms"][1]["difference"])
     assert table["n"] == 24
+    assert [(row["photographs"], row["generated"]) for row in table["arms"]] == [(16, 0), (16, 16)]
     (pair,) = table["contrasts"]
     assert (pair["arm"], pair["against"]) == ("real-syn-1x", "real")
     assert pair["accuracy"] == table["arms"][1]["difference"]
@@ -211,7 +212,8 @@ def test_learning_without_labels_is_measured_by_a_probe_beside_an_untrained_enco
     settings = replace(self_supervised.SimSiamSettings(**PLAIN, hidden=16), epochs=1)
     table = self_supervised.run(given, settings, tmp_path, ["synthetic", "none"], [0], DRAWN)
     assert [row["arm"] for row in table["arms"]] == ["synthetic", "none"]
-    assert json.loads((tmp_path / "synthetic-s0" / "result.json").read_text())["faces"] == 32
+    assert json.loads((tmp_path / "synthetic-s0" / "result.json").read_text())["generated"] == 32
+    assert [row["photographs"] + row["generated"] for row in table["arms"]] == [32, 0]
     both = self_supervised.chosen_faces(given, "both")
     assert len(both.samples) == 48
 
@@ -232,6 +234,7 @@ def test_pairs_are_compared_as_the_other_arms_are(given, album, tmp_path):
     settings = replace(zero_shot.PairSettings(**PLAIN, width=16, heads=2, depth=1), epochs=1)
     table = zero_shot.run(given, settings, tmp_path, ["synthetic"], [0], DRAWN, synthetic=album)
     assert table["arms"][0]["seeds"] == [0]
+    assert (table["arms"][0]["photographs"], table["arms"][0]["generated"]) == (0, 32)
     with pytest.raises(InputError, match="give --pseudo-labels"):
         zero_shot.run(given, settings, tmp_path, ["real"], [0], DRAWN)
 

@@ -194,6 +194,12 @@ def begin(folder: Path, given: Mapping[str, Any]) -> None:
     kept.write_text(json.dumps(before | now, indent=1) + "\n", encoding="utf-8")
 
 
+def counted(samples: Sequence[Sample]) -> dict[str, int]:
+    """How many photographs and how many generated faces there are among some samples."""
+    generated = sum(sample.soft is not None for sample in samples)
+    return {"photographs": len(samples) - generated, "generated": generated}
+
+
 def run_arms(
     arms: Mapping[str, str],
     chosen: Sequence[str],
@@ -208,7 +214,7 @@ def run_arms(
 
     arms: what there is, and what it is for.   prepare: an arm to what it learns from; asked of all before any learns,
     for too few faces are better said before hours of training.
-    measure: an arm, what it learns from, a seed and its folder to a result with answers.
+    measure: an arm, what it learns from, a seed and its folder to a result with answers and how many faces it had.
     given: what the runs depend on besides the settings, such as the names of the data; "valid" is the name of that to
     measure on. InputError when the folder was begun with something else, see `begin`; arms and seeds may be others.
     """
@@ -242,6 +248,7 @@ def table(arms: Mapping[str, str], folder: Path, pairs: Sequence[tuple[str, str]
     rows = []
     for arm, said in answers.items():
         row: dict[str, Any] = {"arm": arm, "purpose": arms[arm], "seeds": [r["seed"] for r in results[arm]]}
+        row |= {kind: results[arm][0][kind] for kind in ("photographs", "generated")}
         for metric in METRICS:
             row[metric] = without_answer(contrast({arm: said}, {arm: 1.0}, metric))
         base = next(iter(answers))

@@ -24,6 +24,7 @@ from mien.methods.synfer.downstream.encoder import (
     Faces,
     Settings,
     answered,
+    counted,
     drawn,
     features,
     run_arms,
@@ -151,7 +152,7 @@ def run(
         own = replace(settings, seed=seed, epochs=settings.epochs if trained else 0)
         encoder = pretrain(chosen, own, place, len(learn))
         said = probe(features(encoder, learn), targets, features(encoder, tensor(faces.valid)))
-        return {"faces": len(chosen.samples) if trained else 0} | answered(faces.valid, said)
+        return counted(chosen.samples if trained else []) | answered(faces.valid, said)
 
     run_arms(ARMS, arms, seeds, folder, settings, given, prepare, measure)
     return table(ARMS, folder)

@@ -18,6 +18,7 @@ from mien.methods.synfer.downstream.encoder import (
     Faces,
     Settings,
     answered,
+    counted,
     first,
     run_arms,
     stratified,
@@ -124,7 +125,7 @@ def run(
         torch.manual_seed(seed)
         draws = len(faces.photographs.samples)
         network = fit_faces(Classifier(own), chosen, own, place, resume=True, draws=draws)
-        return {"faces": len(chosen.samples)} | answered(faces.valid, logits(network, faces.valid))
+        return counted(chosen.samples) | answered(faces.valid, logits(network, faces.valid))
 
     def prepare(arm: str) -> Selection:
         return mixed(faces, MIXTURES[arm])

@@ -41,6 +41,7 @@ from mien.training.loop import Batch, fit
 from mien.vocabulary import Expression
 
 ARMS = {"real": "photographs and their captions", "synthetic": "generated faces and their captions"}
+_KIND = {"real": "photographs", "synthetic": "generated"}
 
 
 @dataclass(frozen=True)
@@ -190,7 +191,8 @@ def run(
     def measure(arm: str, pairs: Pairs, seed: int, place: Path) -> dict[str, Any]:
         network = fit_pairs(pairs, replace(settings, seed=seed), place, len(faces.photographs.samples))
         said = sorted_by_captions(network, pairs.known, tensor(faces.valid))
-        return {"faces": len(pairs.faces)} | answered(faces.valid, said)
+        count = {"photographs": 0, "generated": 0} | {_KIND[arm]: len(pairs.faces)}
+        return count | answered(faces.valid, said)
 
     run_arms(ARMS, arms, seeds, folder, settings, given, prepare, measure)
     return table(ARMS, folder)
