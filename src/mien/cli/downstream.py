@@ -152,7 +152,10 @@ def few_shot(
         table.add_column(heading)
     for row in rows:
         table.add_row(row["run"], str(row["accuracy"]["shots"]), interval(row["accuracy"]))
-    table.caption = f"five expressions, {episodes} episodes; intervals: 95 %, over episodes"
+    table.caption = (
+        f"five expressions, {episodes} episodes; intervals: 95 %, over episodes of these faces; "
+        "that rare expressions have few faces is not in them"
+    )
     publish(measured({"valid": valid, "seed": seed, "rows": rows}), table, output, width=80)
 
 

@@ -30,6 +30,7 @@ def episodes(
 ) -> dict[str, Any]:
     """The mean accuracy of episodes over (N, F) features, with its 95 % interval over episodes.
 
+    The interval is of these faces alone: that others of a rare expression might be easier or harder is not in it.
     In each, `shots` faces of each of five expressions make its prototype, their mean, and `queries` others of each are
     sorted to the nearest. InputError when an expression of RARE, or all but one of the others, has too few faces.
     """

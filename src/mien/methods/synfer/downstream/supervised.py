@@ -51,16 +51,18 @@ MIXTURES = {
     "tenth": Mixture(0.1, 0),
     "tenth-syn-1x": Mixture(0.1, 1),
 }
+# Whatever an arm shows, these labels bring it what the experts learned (distillation).
+_DISTILLED = "labels voted by experts that learned from all photographs"
 ARMS = {
     "real": "photographs",
-    "syn-1x": "as many generated faces, labels of the vote",
-    "syn-3x": "three times as many",
-    "syn-5x": "five times as many",
-    "real-syn-1x": "photographs and as many generated faces",
+    "syn-1x": f"as many generated faces, {_DISTILLED}",
+    "syn-3x": f"three times as many, {_DISTILLED}",
+    "syn-5x": f"five times as many, {_DISTILLED}",
+    "real-syn-1x": f"photographs and as many generated faces, {_DISTILLED}",
     "asked-1x": "the faces of syn-1x, which the vote kept, labels as asked for",
     "real-asked-1x": "the faces of real-syn-1x, labels as asked for",
     "tenth": "a tenth of the photographs",
-    "tenth-syn-1x": "a tenth of the photographs and as many generated faces as there are photographs in all",
+    "tenth-syn-1x": f"a tenth of the photographs, and as many generated faces as there are in all, {_DISTILLED}",
 }
 # Each is less the second: what generated faces add to few photographs and to all, and what the vote is worth.
 CONTRASTS = (
