@@ -239,10 +239,16 @@ def test_pairs_are_compared_as_the_other_arms_are(given, album, tmp_path):
         zero_shot.run(given, settings, tmp_path, ["real"], [0], DRAWN)
 
 
-def test_pairs_of_photographs_have_captions_written_from_what_a_teacher_measured(given):
-    pairs = zero_shot.of_photographs(given.photographs, labels(16, missed=(2,)), zero_shot.PairSettings(size=24))
-    assert len(pairs.faces) == len(pairs.words) == 15
-    assert (pairs.words > 0).any(dim=2).all()
+def test_a_photograph_has_one_short_caption_written_from_what_a_teacher_measured(given, album):
+    pairs = zero_shot.of_photographs(given.photographs, labels(16, missed=(2,)))
+    known = select([sample for sample in given.photographs.samples if sample.source != "drawn:2"])
+    assert torch.equal(pairs.faces, tensor(known))
+    said = [" ".join(pairs.known[number - 1] for number in row if number) for row in pairs.words]
+    assert len(said) == 15
+    assert ["left" in text.split() for text in said] == [label == HAPPY for label in known.labels]
+    # A look and two movements; the long captions of the same faces have whole sentences.
+    assert max(len(text.split()) for text in said) < 16
+    assert pairs.words.shape[1:] == zero_shot.of_generated(album, given.asked).words.shape[1:]
 
 
 def test_generated_faces_without_captions_make_no_pairs(tmp_path):

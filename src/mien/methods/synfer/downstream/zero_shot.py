@@ -21,9 +21,9 @@ from mien.datasets import Synthetic
 from mien.datasets.pseudo_labels import PseudoLabels
 from mien.errors import InputError
 from mien.evaluation.protocols import Selection
+from mien.methods.expllm.chain import Observed
 from mien.methods.expllm.wording import LOOKS
 from mien.methods.synfer import captions
-from mien.methods.synfer import train as generator
 from mien.methods.synfer.downstream.encoder import (
     Encoder,
     Faces,
@@ -35,12 +35,13 @@ from mien.methods.synfer.downstream.encoder import (
     table,
 )
 from mien.methods.synfer.model import Layer
+from mien.results import ActionUnits, Pose
 from mien.training import augment
 from mien.training.faces import augmented, tensor
 from mien.training.loop import Batch, fit
 from mien.vocabulary import Expression
 
-ARMS = {"real": "photographs and their captions", "synthetic": "generated faces and their captions"}
+ARMS = {"real": "photographs and a short caption of each", "synthetic": "generated faces and the caption of each"}
 _KIND = {"real": "photographs", "synthetic": "generated"}
 
 
@@ -48,20 +49,19 @@ _KIND = {"real": "photographs", "synthetic": "generated"}
 class PairSettings(Settings):
     """A face that is flipped changes the sides in its caption too; nothing is blended.
 
-    width, heads, depth: of the caption encoder.   captions: how many are written of each photograph.
+    width, heads, depth: of the caption encoder.
     """
 
     mixup_share: float = 0.0
     width: int = 128
     heads: int = 4
     depth: int = 2
-    captions: int = 3
 
 
 class Pairs(NamedTuple):
-    """Faces and captions of them.
+    """Faces and a caption of each.
 
-    faces: (N, 1, S, S) uint8.   words: (N, V, W), some captions of each.   known: the words, in the order of numbers.
+    faces: (N, 1, S, S) uint8.   words: (N, W), the caption of each.   known: the words, in the order of their numbers.
     """
 
     faces: Tensor
@@ -105,17 +105,23 @@ def loss(network: nn.Module, batch: Batch, settings: PairSettings, flip: Tensor)
     """Each face among the captions of the batch, and each caption among its faces."""
     faces, words = batch
     rows = torch.arange(len(faces))
-    words = words[rows, torch.randint(words.shape[1], (len(faces),))].long()
     seen = augmented(faces, torch.zeros(len(faces), 8), settings)
     near = network(seen.images, torch.where(augment.flipped(seen.matrix)[:, None], flip[words], words))
     return (F.cross_entropy(near, rows) + F.cross_entropy(near.T, rows)) / 2
 
 
-def of_photographs(faces: Selection, labels: PseudoLabels, settings: PairSettings) -> Pairs:
-    """Photographs of which a teacher found the action units, with captions written from these and the votes."""
-    own = replace(generator.Settings(), size=settings.size, captions=settings.captions, seed=settings.seed)
-    shown, about = generator.prepared(faces, labels, own)
-    return Pairs(shown.faces[shown.known], shown.words[shown.known], about.words)
+def of_photographs(faces: Selection, labels: PseudoLabels) -> Pairs:
+    """Photographs of which a teacher found the action units, each with one caption written from these and the votes.
+
+    It is a short one, as generated faces have that were made with `--write-captions short`.
+    """
+    places = labels.rows(faces.samples)
+    rows, rng = np.flatnonzero(labels.found[places]), np.random.default_rng(0)
+    texts = []
+    for row in rows:
+        units, pose = ActionUnits.of(labels.action_units[places[row]]), Pose(*map(float, labels.pose[places[row]]))
+        texts.append(captions.short(Observed(faces.samples[row].source, units, faces.targets[row], pose=pose), rng))
+    return _paired(tensor(faces)[rows], texts)
 
 
 def of_generated(folder: Path, faces: Selection) -> Pairs:
@@ -127,9 +133,12 @@ def of_generated(folder: Path, faces: Selection) -> Pairs:
         raise InputError(
             f"{folder}: no face was made for a caption; `mien generate --write-captions short` writes them"
         )
+    return _paired(tensor(faces)[rows], [texts[i] for i in rows])
+
+
+def _paired(faces: Tensor, texts: Sequence[str]) -> Pairs:
     known = captions.word_list(texts)
-    words = np.stack([captions.encode(texts[i], known) for i in rows])
-    return Pairs(tensor(faces)[rows], torch.from_numpy(words)[:, None], known)
+    return Pairs(faces, torch.from_numpy(np.stack([captions.encode(text, known) for text in texts])), known)
 
 
 def fit_pairs(pairs: Pairs, settings: PairSettings, folder: Path, draws: int) -> Contrast:
@@ -183,7 +192,7 @@ def run(
         if arm == "real":
             if labels is None:
                 raise InputError("captions of photographs are written from a teacher's labels; give --pseudo-labels")
-            return of_photographs(faces.photographs, labels, settings)
+            return of_photographs(faces.photographs, labels)
         if synthetic is None or faces.asked is None:
             raise InputError("this arm learns from generated faces; give --synthetic")
         return of_generated(synthetic, faces.asked)
