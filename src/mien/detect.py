@@ -4,7 +4,7 @@ YuNet is by Wu, Peng and Yu (Machine Intelligence Research, 2023); its file (MIT
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Protocol
 
 import cv2
@@ -64,8 +64,7 @@ class YuNet:
 
     def __call__(self, image: NDArray[np.uint8]) -> list[Face]:
         """Faces in an (H, W, 3) RGB image, surest first."""
-        turns = range(4) if self.rotations else range(1)
-        found = [self._look(image, size, turn) for size in self._sizes(*image.shape[:2]) for turn in turns]
+        found = [part for size in self._sizes(*image.shape[:2]) for part in self._look(image, size)]
         boxes, points, scores = (np.concatenate(parts) for parts in zip(*found, strict=True))
         corner_and_size = np.concatenate([boxes[:, :2], boxes[:, 2:] - boxes[:, :2]], axis=1)
         kept = cv2.dnn.NMSBoxes(corner_and_size.tolist(), scores.tolist(), self.threshold, NMS_IOU)
@@ -84,15 +83,16 @@ class YuNet:
             scales = [min(1.0, self.max_side / long)]
         return sorted({(max(1, round(width * scale)), max(1, round(height * scale))) for scale in scales})
 
-    def _look(self, image: NDArray[np.uint8], size: tuple[int, int], turn: int) -> _Found:
-        """What is found in the picture at this width and height, turned by 90 degrees so many times."""
+    def _look(self, image: NDArray[np.uint8], size: tuple[int, int]) -> Iterator[_Found]:
+        """What is found in the picture at this width and height, each way that it is turned."""
         height, width = image.shape[:2]
         if size != (width, height):
             way = cv2.INTER_AREA if size[0] < width else cv2.INTER_CUBIC
             image = np.asarray(cv2.resize(image, size, interpolation=way), np.uint8)
-        boxes, points, scores = _turned_back(self._find(np.rot90(image, turn)), turn, image.shape)
         scale = np.array([width / size[0], height / size[1]])  # x, y
-        return boxes * np.tile(scale, 2), points * scale, scores
+        for turn in range(4) if self.rotations else range(1):
+            boxes, points, scores = _turned_back(self._find(np.rot90(image, turn)), turn, image.shape)
+            yield boxes * np.tile(scale, 2), points * scale, scores
 
     def _find(self, image: NDArray[np.uint8]) -> _Found:
         """What scores above the threshold, overlapping ones included."""
