@@ -79,7 +79,8 @@ def evaluate(
     chosen = select(dataset, protocol, prepare=lambda image: crop(image, explainer.size))
     known = [i for i, sample in enumerate(chosen.samples) if not sample.duplicate]
     result |= {"free": _free(asked, chosen, known), "votes": _votes(asked, chosen, known)}
-    measured = _measured(dataset, chosen, labels)
+    read = Pipeline(assume_crop=True)
+    measured = _measured(chosen, labels, read)
     usable = [i for i in known if measured[i] is not None]
     if not usable:
         raise InputError("no face has measured action units to hold a text against")
@@ -87,7 +88,6 @@ def evaluate(
     written = _write(explainer, chosen, progress(drawn))
     faces = [_Truth(unit, Expression(int(chosen.labels[i]))) for i in drawn if (unit := measured[i]) is not None]
     kinds = {mode: [w[mode] for w in written] for mode in MODES}
-    read = Pipeline(assume_crop=True)
     kinds["rules"] = [_by_rules(chosen.samples[i], read) for i in drawn]
     kinds["engine"] = [_by_engine(chosen, i, face.units) for i, face in zip(drawn, faces, strict=True)]
     options = {"resamples": resamples, "seed": seed}
@@ -142,10 +142,9 @@ def _votes(asked: _Labels, chosen: Selection, known: Sequence[int]) -> dict[str,
     return {"divergence": float(np.mean(off)) if off else None}
 
 
-def _measured(dataset: Sequence[Sample], chosen: Selection, labels: PseudoLabels | None) -> list[ActionUnits | None]:
-    """The action units of every chosen face; None where the teacher found none."""
+def _measured(chosen: Selection, labels: PseudoLabels | None, read: Pipeline) -> list[ActionUnits | None]:
+    """The action units of every chosen face, the reader's without labels; None where the teacher found none."""
     if labels is None:
-        read = Pipeline(assume_crop=True)
         return [_read(read, sample).action_units for sample in chosen.samples]
     rows = labels.rows(chosen.samples)
     return [ActionUnits.of(labels.action_units[r]) if labels.found[r] else None for r in rows]
@@ -206,16 +205,18 @@ def _named(sections: Sections) -> set[int]:
 def _by_engine(chosen: Selection, index: int, units: ActionUnits) -> _Text:
     """What the engine writes of a face whose action units and votes it is given: what the texts could be at best."""
     sample = chosen.samples[index]
-    face = Observed(sample.source, units, chosen.targets[index], sample.votes is not None)
-    chain = engine.explain(face)
-    return _Text(chain.sections, chain.label, None, True)
+    return _explained(Observed(sample.source, units, chosen.targets[index], sample.votes is not None))
 
 
 def _by_rules(sample: Sample, read: Pipeline) -> _Text:
     """What the engine writes of a face from what the reader alone answers: what rules do where the model writes."""
     said = _read(read, sample)
     assert said.action_units is not None, "the reader has them"
-    face = Observed(sample.source, said.action_units, said.expression.probabilities, False, said.pose, said.hidden)
+    shares = said.expression.probabilities
+    return _explained(Observed(sample.source, said.action_units, shares, False, said.pose, said.hidden))
+
+
+def _explained(face: Observed) -> _Text:
     chain = engine.explain(face)
     return _Text(chain.sections, chain.label, None, True)
 

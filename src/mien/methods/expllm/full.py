@@ -377,7 +377,7 @@ def train(
             "label": reasoner.label(sample.image).label,
             "text": reasoner.write(sample.image),
         }
-        for sample, label in zip(shown.samples[:3], shown.labels, strict=False)
+        for sample, label in zip(shown.samples[:3], shown.labels[:3], strict=True)
     ]
     (folder / "examples.json").write_text(json.dumps(said, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     return reasoner
