@@ -74,13 +74,14 @@ def photographs(
     labels: a teacher's action units of the others.   InputError when they do not go together.
     """
     first, second = _faces(trained_on, size), _faces(others, size)
-    one, other = (judged(judges.expression, _crops(faces)).features for faces in (first, second))
+    crops = _crops(second)
+    one, other = (judged(judges.expression, some).features for some in (_crops(first), crops))
     row = {source: i for i, source in enumerate(labels.source)}
     sources = [sample.source for sample in second.samples]
     there = [(i, row[source]) for i, source in enumerate(sources) if source in row and labels.found[row[source]]]
     if not there:
         raise InputError("the teacher's labels have none of the photographs that the generator did not see")
-    seen = judged(judges.units, _crops(second)[[i for i, _ in there]]).units
+    seen = judged(judges.units, crops[[i for i, _ in there]]).units
     if seen is None:
         raise InputError("the judge of action units has no answer for them; it is to be trained with --heads")
     unit_r = measure.correlations(labels.action_units[[i for _, i in there]], seen)
