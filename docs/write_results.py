@@ -90,11 +90,11 @@ def ablation(path: Path, result: Mapping[str, Any]) -> Iterator[str]:
             row["arm"],
             row["purpose"],
             plain(row["seeds"]),
-            *(percent(row[key]) for key in ("accuracy", "macro_f1", "mean_recall")),
+            *(percent(row[key]) for key in ("accuracy", "macro_f1", "macro_f1_n50", "mean_recall")),
         )
         for row in result["arms"]
     ]
-    yield table(("arm", "", "seeds", "accuracy %", "macro F1 %", "mean recall %"), arms)
+    yield table(("arm", "", "seeds", "accuracy %", "macro F1 %", "n >= 50", "mean recall %"), arms)
     checks = [(row["arm"], *value) for row in result["arms"] for value in numbers(row["checks"])]
     asked = [
         (entry["question"], plain(entry["seeds"]), percent(entry, signed=True), entry["answer"])

@@ -5,7 +5,7 @@ import pytest
 
 from mien.errors import InputError
 from mien.evaluation import compare
-from mien.evaluation.compare import Answers, answers_of, contrast, kept, read, verdict
+from mien.evaluation.compare import METRICS, Answers, answers_of, contrast, kept, read, verdict
 from mien.evaluation.intervals import bootstrap
 
 
@@ -38,9 +38,22 @@ def test_a_difference_is_between_the_means_of_the_seeds():
 
 def test_the_same_answers_differ_by_nothing_whatever_the_faces_drawn():
     arms = {"a": [model(300)], "b": [model(300)]}
-    for metric in ("accuracy", "macro_f1", "mean_recall"):
+    for metric in METRICS:
         found = contrast(arms, {"a": 1, "b": -1}, metric, resamples=100)
         assert found == {"value": 0.0, "low": 0.0, "high": 0.0, "answer": "not separable"}
+
+
+def test_rare_classes_move_the_mean_over_all_classes_and_not_that_over_the_frequent():
+    labels = np.repeat([0, 1, 5], [60, 60, 10])
+    arms = {"a": [said(labels, labels)], "b": [said(labels, np.where(labels == 5, 7, labels))]}
+    assert contrast(arms, {"a": 1, "b": -1}, "macro_f1", resamples=50)["value"] == pytest.approx(1 / 3)
+    assert contrast(arms, {"a": 1, "b": -1}, "macro_f1_n50", resamples=50)["value"] == 0
+
+
+def test_a_metric_of_no_class_is_null():
+    few = {"a": [model(3, 8)], "b": [model(5, 8)]}
+    nothing = {"value": None, "low": None, "high": None, "answer": "undecided"}
+    assert contrast(few, {"a": 1, "b": -1}, "macro_f1_n50", resamples=50) == nothing
 
 
 def test_models_that_are_wrong_on_the_same_faces_are_told_apart_by_fewer_faces():

@@ -23,8 +23,11 @@ def test_a_class_without_samples_has_no_recall_and_does_not_count_in_the_means()
     assert metrics.mean_recall(with_false_alarm) == pytest.approx((8 / 20 + 0.6) / 2)
 
 
-def test_mean_recall_can_leave_out_classes_with_few_samples():
+def test_means_over_classes_can_leave_out_those_with_few_samples():
     assert metrics.mean_recall(WORKED, at_least=6) == pytest.approx(0.8)
+    assert metrics.macro_f1(WORKED, at_least=6) == pytest.approx(0.8)
+    # Whatever is called by the name of a class that is left out.
+    assert metrics.macro_f1(WORKED.T, at_least=6) == pytest.approx(0.8)
 
 
 def test_metrics_keep_leading_dimensions():

@@ -6,7 +6,8 @@ within each class, of the mean over training seeds. What differs from seed to se
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -17,10 +18,12 @@ from mien.errors import InputError
 from mien.evaluation import metrics
 from mien.evaluation.intervals import bootstrap, percentile_interval
 
+Floats = NDArray[np.floating]
 CLASSES = 8
-METRICS = {
+METRICS: dict[str, Callable[[Floats], Floats]] = {
     "accuracy": metrics.accuracy,
     "macro_f1": metrics.macro_f1,
+    "macro_f1_n50": partial(metrics.macro_f1, at_least=metrics.ENOUGH),
     "mean_recall": metrics.mean_recall,
 }
 # Half the width, as a fraction, of an interval around 0 that is narrow enough to say that two models are alike.
@@ -76,7 +79,8 @@ def contrast(
     """A weighted sum of the mean metric of several arms, such as one arm less another, with its 95 % interval.
 
     arms: for each name the answers of its training seeds.   weights: of the arms that count.   metric: of METRICS.
-    All answers are to the same faces; InputError where they are not.
+    All answers are to the same faces; InputError where they are not. A metric of classes none of which has enough
+    faces is null.
     """
     chosen = {name: arms[name] for name in weights}
     first = next(iter(chosen.values()))[0]
@@ -93,6 +97,8 @@ def contrast(
         METRICS[metric](t.reshape(shape)) @ np.array(factors)
         for t in (tally.sum(axis=0), bootstrap(tally, resamples, seed, strata=first.labels))
     )
+    if np.isnan(value[0]):
+        return {"value": None, "low": None, "high": None, "answer": "undecided"}
     low, high = percentile_interval(values)
     result = {"value": float(value[0]), "low": float(low), "high": float(high)}
     return result | {"answer": verdict(result)}

@@ -18,8 +18,6 @@ from mien.session import Classifier, softmax
 from mien.vocabulary import Expression
 
 Floats = NDArray[np.floating]
-# Mean recall is also given over the classes with so many samples: below it a recall says little.
-ENOUGH = 50
 _BATCH = 64
 
 
@@ -116,8 +114,8 @@ def scores(
 
     labels: (N,).   probabilities: (S, N, 8), S answers for each image, which count 1/S each; the ECE is the mean of S.
     Where the plain percentile bootstrap is known to mislead, it is mended: the recall of a class with fewer than
-    ENOUGH samples has Wilson's interval and enters the interval of the mean recall as Beta(hits + 1/2, misses + 1/2);
-    the interval of the ECE, which resampling inflates, is moved back by that much.
+    metrics.ENOUGH samples has Wilson's interval and enters the interval of the mean recall as
+    Beta(hits + 1/2, misses + 1/2); the interval of the ECE, which resampling inflates, is moved back by that much.
     """
     answers = len(probabilities)
     confusions = np.mean([metrics.confusion_tally(labels, p) for p in probabilities], axis=0).reshape(len(labels), -1)
@@ -137,7 +135,7 @@ def scores(
         "accuracy": _interval(metrics.accuracy(confusion)[0], metrics.accuracy(confused)),
         "macro_f1": _interval(metrics.macro_f1(confusion)[0], metrics.macro_f1(confused)),
         "mean_recall": _mean_recall(confusion[0], recalls, at_least=1),
-        f"mean_recall_n{ENOUGH}": _mean_recall(confusion[0], recalls, at_least=ENOUGH),
+        f"mean_recall_n{metrics.ENOUGH}": _mean_recall(confusion[0], recalls, at_least=metrics.ENOUGH),
         "per_class": {e.label: _class(e, confusion[0], recalls[:, e]) for e in Expression},
         "ece": ece,
         "ece_interval": {k: max(0.0, v) for k, v in _bounds(eces - (eces.mean() - ece)).items()},
@@ -160,7 +158,7 @@ def _recalls(confusion: Floats, confused: Floats, seed: int) -> Floats:
     recalls = metrics.recall(confused)
     counts, hits = metrics.samples(confusion), np.diagonal(confusion)
     rng = np.random.default_rng([seed, 1])
-    for c in np.flatnonzero((counts > 0) & (counts < ENOUGH)):
+    for c in np.flatnonzero((counts > 0) & (counts < metrics.ENOUGH)):
         recalls[:, c] = rng.beta(hits[c] + 0.5, counts[c] - hits[c] + 0.5, len(recalls))
     return recalls
 
@@ -176,7 +174,7 @@ def _class(e: Expression, confusion: Floats, recalls: Floats) -> dict[str, float
     count, hits = int(metrics.samples(confusion)[e]), float(confusion[e, e])
     if count == 0:
         return {"recall": None, "low": None, "high": None, "n": 0}
-    if count < ENOUGH:
+    if count < metrics.ENOUGH:
         low, high = wilson_interval(hits, count)
         bounds = {"low": low, "high": high}
     else:

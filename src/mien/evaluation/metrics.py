@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 
 Floats = NDArray[np.floating]
 BINS = 15
+# Means over classes are also given over those with so many samples: of fewer, recall and F1 say little.
+ENOUGH = 50
 
 
 def confusion_tally(labels: NDArray[np.integer], probabilities: Floats) -> Floats:
@@ -50,11 +52,11 @@ def mean_recall(confusion: Floats, at_least: float = 1) -> Floats:
     return _mean(np.where(samples(confusion) >= at_least, recall(confusion), np.nan))
 
 
-def macro_f1(confusion: Floats) -> Floats:
-    """The unweighted mean, over classes with samples, of F1 = 2 TP / (samples + predictions)."""
+def macro_f1(confusion: Floats, at_least: float = 1) -> Floats:
+    """The unweighted mean, over classes with so many samples, of F1 = 2 TP / (samples + predictions)."""
     labelled, predicted = confusion.sum(axis=-1), confusion.sum(axis=-2)
     f1 = _ratio(2 * np.diagonal(confusion, axis1=-2, axis2=-1), labelled + predicted)
-    return _mean(np.where(labelled > 0, f1, np.nan))
+    return _mean(np.where(samples(confusion) >= at_least, f1, np.nan))
 
 
 def ece(reliability: Floats) -> Floats:

@@ -39,7 +39,7 @@ ARMS = {
 }
 QUESTIONS = tuple(
     Question(f"{text} ({metric})", weights, metric)
-    for metric in ("macro_f1", "accuracy")
+    for metric in ("macro_f1", "macro_f1_n50", "accuracy")
     for text, weights in (
         ("Is the method better than plain Swin?", {"B3": 1.0, "B0": -1.0}),
         ("What does the gate add, mean with and without sharpness-aware steps?",
