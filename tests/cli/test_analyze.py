@@ -11,7 +11,8 @@ from rich.console import Console
 
 from mien import tables
 from mien.cli import commands
-from mien.cli.analyze import find, read, summary
+from mien.cli.analyze import summary
+from mien.cli.outcomes import find, read
 from mien.errors import InputError, ModelError
 from mien.pipeline import Pipeline
 from mien.results import ImageReport, Outcome
@@ -188,7 +189,7 @@ def test_a_folder_that_cannot_be_listed_is_a_failed_row(folder, monkeypatch):
         onerror(PermissionError(13, "Permission denied", f"{top}/closed"))
         yield from ()
 
-    monkeypatch.setattr("mien.cli.analyze.os.walk", walk)
+    monkeypatch.setattr("mien.cli.outcomes.os.walk", walk)
     result = run(folder)
     (line,) = result.stdout.splitlines()
     assert json.loads(line)["error"].endswith("closed: cannot be listed (Permission denied)")
@@ -211,10 +212,13 @@ def test_stopping_a_batch_keeps_what_was_read(folder, tmp_path, monkeypatch):
         return read(path, pipeline)
 
     monkeypatch.setattr("mien.cli.analyze.read", stop)
+    (tmp_path / "faces.json").write_text("of a whole run")
     result = run(folder, "-o", tmp_path / "faces.json")
     assert result.exit_code == 1
     assert "stopped after 1 of 3" in result.stderr
-    assert len(json.loads((tmp_path / "faces.json").read_text())["images"]) == 1
+    assert f"wrote {tmp_path / 'faces.part.json'}" in result.stderr
+    assert len(json.loads((tmp_path / "faces.part.json").read_text())["images"]) == 1
+    assert (tmp_path / "faces.json").read_text() == "of a whole run"
 
 
 def test_a_page_of_many_pictures_shows_large_ones_reduced_with_boxes_in_place(tmp_path):
@@ -274,7 +278,7 @@ def test_a_table_of_many_pictures_reduces_none(folder, tmp_path, monkeypatch):
     def never(image):
         raise AssertionError("nothing shows the pictures")
 
-    monkeypatch.setattr("mien.cli.analyze.reduced", never)
+    monkeypatch.setattr("mien.cli.outcomes.reduced", never)
     assert run(folder, "-o", tmp_path / "faces.csv").exit_code == 1  # for the broken file alone
     assert (tmp_path / "faces.csv").is_file()
 

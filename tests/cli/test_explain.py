@@ -7,7 +7,7 @@ import pytest
 from click.testing import CliRunner
 from PIL import Image
 
-from mien.cli import commands
+from mien.cli import commands, outcomes
 from mien.cli import explain as command
 from mien.cli.explain import WIDTH, Flow, remarks
 from mien.results import Explanation, Part, Phrase
@@ -34,7 +34,8 @@ def run(*arguments):
 
 
 def on_a_terminal(monkeypatch):
-    monkeypatch.setattr(command, "sys", SimpleNamespace(stdout=SimpleNamespace(isatty=lambda: True)))
+    for module in (command, outcomes):
+        monkeypatch.setattr(module, "sys", SimpleNamespace(stdout=SimpleNamespace(isatty=lambda: True)))
 
 
 def test_a_pipe_gets_one_json_line_a_picture_and_nothing_else(model):

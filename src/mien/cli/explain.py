@@ -7,9 +7,8 @@ from pathlib import Path
 
 import click
 
-from mien import tables
-from mien.cli.analyze import ENDINGS_OUT, check_outputs, find, read, write
 from mien.cli.options import finding, to_files
+from mien.cli.outcomes import ENDINGS_OUT, check_outputs, find, gather, read, save, to_pipe
 from mien.draw import percent
 from mien.errors import InputError, ModelError
 from mien.methods.expllm.generate import MODES, Explainer
@@ -64,17 +63,9 @@ def explain(
         explainer = Explainer(folder, threads)
     except (InputError, ModelError) as error:
         raise click.UsageError(str(error)) from error
-    piped = not outputs and not sys.stdout.isatty()
-    show = _silent if piped else _on(sys.stdout.isatty())
-    outcomes: list[Outcome] = []
-    for path in paths:
-        outcomes.append(_explained(read(path, pipeline), explainer, mode, show))
-        if piped:
-            click.echo(tables.json_line(outcomes[-1]))
-    for output in outputs:
-        if write(output, outcomes):
-            click.echo(f"wrote {output}", err=True)
-    if any(outcome.report is None for outcome in outcomes):
+    show = _silent if to_pipe(outputs) else _on(sys.stdout.isatty())
+    gathered = gather(paths, lambda path: _explained(read(path, pipeline), explainer, mode, show), outputs)
+    if not save(gathered, outputs):
         context.exit(1)
 
 

@@ -7,16 +7,14 @@ from pathlib import Path
 import click
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import track
 from rich.table import Table
 
-from mien import tables
-from mien.cli.analyze import ENDINGS_OUT, NAME, check_outputs, find, write
+from mien.cli.analyze import NAME
 from mien.cli.options import detecting, to_files
+from mien.cli.outcomes import ENDINGS_OUT, check_outputs, find, gather, read, save, to_pipe
 from mien.cli.provider import Asked, provided
 from mien.draw import percent
-from mien.errors import InputError, MienError, ModelError
-from mien.images import read_image
+from mien.errors import InputError, ModelError
 from mien.methods.facescan import FaceScanner
 from mien.pipeline import Pipeline
 from mien.results import Answer, AnswerStatus, Attributes, FaceReport, Outcome
@@ -74,36 +72,16 @@ def scan(
     if asked.provider == "openai":
         what = "pictures" if one_prompt or target else "pictures of the faces"
         click.echo(f"mien: {what} are sent to {asked.base_url}", err=True)
-    piped = not outputs and not sys.stdout.isatty()
-    outcomes = []
-    quiet = len(paths) < 2 or not sys.stderr.isatty()
-    for path in track(paths, "Asking", console=Console(stderr=True), disable=quiet, transient=True):
-        outcomes.append(_read(path, scanner, target))
-        if piped:
-            click.echo(tables.json_line(outcomes[-1]))
-    if not piped:
+    gathered = gather(paths, lambda path: read(path, lambda image: scanner(image, target)), outputs, "Asking")
+    if not to_pipe(outputs):
         Console(stderr=bool(outputs) and not sys.stdout.isatty()).print(
-            _summary(outcomes, attributes, asked.provider != "embedded")
+            _summary(gathered.outcomes, attributes, asked.provider != "embedded")
         )
-    problems = dict.fromkeys(a.problem for outcome in outcomes for a, _ in _answered(outcome) if a.problem)
-    for problem in problems:
+    answered = [answer for outcome in gathered.outcomes for answer, _ in _answered(outcome)]
+    for problem in dict.fromkeys(answer.problem for answer in answered if answer.problem):
         click.echo(f"mien: {problem}", err=True)
-    for output in outputs:
-        if write(output, outcomes):
-            click.echo(f"wrote {output}", err=True)
-    if any(outcome.report is None or _failed(outcome) for outcome in outcomes):
+    if not save(gathered, outputs) or any(map(_failed, answered)):
         context.exit(1)
-
-
-def _read(path: str | Outcome, scanner: FaceScanner, target: str | None) -> Outcome:
-    """One input to its outcome, with its picture; a failure is an outcome too."""
-    if isinstance(path, Outcome):
-        return path
-    try:
-        image = read_image(path)
-        return Outcome(path, scanner(image, target), image=image)
-    except MienError as error:
-        return Outcome(path, error=error)
 
 
 def _answered(outcome: Outcome) -> list[tuple[Attributes, FaceReport | None]]:
@@ -114,8 +92,8 @@ def _answered(outcome: Outcome) -> list[tuple[Attributes, FaceReport | None]]:
     return [*faces, *((answered, None) for answered in outcome.report.unmatched)]
 
 
-def _failed(outcome: Outcome) -> bool:
-    return any(a.status in _UNANSWERED for answered, _ in _answered(outcome) for a in answered.answers.values())
+def _failed(answered: Attributes) -> bool:
+    return any(answer.status in _UNANSWERED for answer in answered.answers.values())
 
 
 def _summary(outcomes: Sequence[Outcome], asked: Sequence[Attribute], beside: bool) -> Table:
