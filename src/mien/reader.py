@@ -19,23 +19,26 @@ _REST = frozenset({"action_units", "landmarks", "pose"})
 class Reader:
     """Gray crops to readings.
 
-    model: a name of mien.zoo.MODELS, or the path of an ONNX file with a contract.   threads: of ONNX Runtime.
+    model: a name of mien.zoo.MODELS, the path of an ONNX file with a contract, or one that is open.   threads: of ONNX
+    Runtime.
     Of a model that reads expressions alone, the default reader says the rest: action units, landmarks and head pose,
     by which the faces are also aligned. Attention is the model's own or none.
     """
 
-    def __init__(self, model: str | Path = DEFAULT, threads: int = 1) -> None:
-        self._classify = Classifier(load(model), threads)
+    def __init__(self, model: str | Path | Classifier = DEFAULT, threads: int = 1) -> None:
+        opened = Classifier(load(model), threads) if isinstance(model, str | Path) else model
+        self._classify = opened
         self._rest = None if _REST & self._classify.heads else Classifier(load(DEFAULT), threads)
-        self.name = str(model)
+        self.name = str(model) if isinstance(model, str | Path) else opened.contract.name
         self.size = self._classify.contract.size
 
     def __call__(self, crops: NDArray[np.uint8]) -> list[Reading]:
         """(N, size, size) uint8 gray crops to N readings."""
         batches = np.split(crops, range(BATCH, len(crops), BATCH)) if len(crops) else []
-        return [reading for batch in batches for reading in _readings(self._answers(batch))]
+        return [reading for batch in batches for reading in _readings(self.answers(batch))]
 
-    def _answers(self, crops: NDArray[np.uint8]) -> Answers:
+    def answers(self, crops: NDArray[np.uint8]) -> Answers:
+        """What the model says of (N, size, size) uint8 gray crops, and the default reader of what it does not."""
         answers = self._classify.answers(crops)
         if self._rest is None:
             return answers

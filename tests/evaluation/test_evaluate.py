@@ -24,6 +24,8 @@ META = {"shift": ",".join(["0.1"] * 8), "strength": "0.5", "temperature": "2.0",
 class Brightness:
     """A classifier that reads the class from the brightness of the crop: gray 10 is class 1, gray 20 class 2."""
 
+    heads = frozenset()
+
     def __init__(self, confidence=6.0, meta=META, labels=tuple(Expression)):
         self.confidence = confidence
         self.contract = Contract(labels, 48, 0.5, 0.25, "brightness", meta)
@@ -205,8 +207,10 @@ def test_faces_are_found_first_when_asked_and_misses_are_counted():
         looked_at.append(SimpleNamespace(shape=image.shape))
         return []
 
-    result = evaluate(Brightness(), [sample(1, clear(1))] * 2, detect=nobody, resamples=50)
-    assert len(looked_at) == result["no_face_found"] == 2
+    data = [*[sample(1, clear(1))] * 2, sample(1, clear(1), duplicate=True)]
+    result = evaluate(Brightness(), data, detect=nobody, resamples=50)
+    assert len(looked_at) == 3
+    assert result["no_face_found"] == result["n"] == 2
 
 
 def test_a_class_of_just_enough_samples_counts_however_many_answers_are_averaged():
@@ -228,12 +232,13 @@ class Keeps(Classifier):
         return super().logits(crops)
 
 
-def test_a_detected_face_is_aligned_as_the_pipeline_aligns_it():
+@pytest.mark.parametrize("model", ["reader", "vtff"])
+def test_a_detected_face_is_aligned_as_the_pipeline_aligns_it(model):
     image = read_image(ASTRONAUT)
     turn = cv2.getRotationMatrix2D((220, 120), 15, 1)
     image = cv2.warpAffine(image, turn, (512, 512), borderMode=cv2.BORDER_REPLICATE)
-    (face,) = Pipeline()(image).faces
-    classify = Keeps(load("reader"))
+    (face,) = Pipeline(model=model)(image).faces
+    classify = Keeps(load(model))
     evaluate(classify, [Sample(image, Expression.HAPPINESS)], detect=YuNet(), resamples=10)
     np.testing.assert_array_equal(classify.seen, align(image, [face.crop], 48))
     assert (classify.seen != align(image, [to_crop_frame(face.face)], 48)).mean() > 0.5

@@ -14,6 +14,7 @@ from mien.evaluation import calibration, metrics
 from mien.evaluation.compare import kept
 from mien.evaluation.intervals import bootstrap, percentile_interval, wilson_interval
 from mien.evaluation.protocols import Selection, select
+from mien.reader import Reader
 from mien.session import Classifier, softmax
 from mien.vocabulary import Expression
 
@@ -43,6 +44,7 @@ def evaluate(
     if cross_fit and protocol == "multi-target":
         raise InputError("a calibration is fitted on one label a face; cross_fit does not go with multi-target")
     missed = []
+    reader = None if detect is None else Reader(classify)
 
     def crop(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
         faces = detect(image)[:1] if detect is not None else []
@@ -50,7 +52,7 @@ def evaluate(
         frame = to_crop_frame((faces or whole_picture(image))[0])
         crops = align(image, [frame], classify.contract.size)
         # As in the pipeline; a picture that is one face already is scored as it is.
-        landmarks = classify.answers(crops).landmarks if faces else None
+        landmarks = reader.answers(crops).landmarks if faces and reader is not None else None
         if landmarks is not None and (better := realigned(frame, landmarks[0])) is not None:
             crops = align(image, [better], classify.contract.size)
         return np.asarray(crops[0])
@@ -85,7 +87,7 @@ def evaluate(
             for group in np.unique(groups[groups != ""]).tolist()
         }
     if detect is not None:
-        result["no_face_found"] = sum(missed)
+        result["no_face_found"] = int(np.array(missed)[clean].sum())
     if cross_fit:
         answers = _refitted(classify, logits[clean], labels[clean], cross_fit, seed)
         result["cross_fit"] = {"splits": cross_fit, "fitted": ["strength", "temperature"]}
