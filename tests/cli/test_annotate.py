@@ -50,6 +50,20 @@ def test_generated_faces_are_labelled_against_what_was_asked_for(models, tmp_pat
     assert "asked for" in result.stderr
 
 
+def test_a_vote_that_is_stopped_does_not_cost_an_earlier_one(models, tmp_path, monkeypatch):
+    shade(tmp_path, "light.png", 235)
+    shade(tmp_path, "dark.png", 15)
+    assert run("annotate", tmp_path, *models).exit_code == 0
+    before = (tmp_path / "labels.jsonl").read_bytes()
+
+    def stop(*arguments):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("mien.methods.synfer.feranno.Jury.__call__", stop)
+    assert run("annotate", tmp_path, *models).exit_code == 1
+    assert (tmp_path / "labels.jsonl").read_bytes() == before
+
+
 def test_any_folder_is_labelled_and_folders_named_after_expressions_say_the_label(models, tmp_path):
     shade(tmp_path / "surprised", "light.png", 235)
     shade(tmp_path / "other", "dark.png", 15)
