@@ -80,6 +80,9 @@ def test_a_folder_of_parquet_files_gives_the_one_of_the_split(tmp_path):
     write_parquet(tmp_path / "ferplus_valid.parquet", ROWS[1:3])
     assert [s.source for s in FerPlus(tmp_path, "valid")] == ["ferplus_valid.parquet:0", "ferplus_valid.parquet:1"]
     assert len(FerPlus(tmp_path, "train")) == 1
+    for split in (None, "test"):
+        with pytest.raises(InputError, match="name a split that is there, one of train, valid; got"):
+            FerPlus(tmp_path, split)
 
 
 def test_one_split_is_never_passed_off_as_another(tmp_path):

@@ -28,13 +28,13 @@ def test_the_folder_names_the_expression_in_everyday_words_and_any_case(tmp_path
 def test_a_sample_is_the_picture_in_the_file(tmp_path):
     (sample,) = Folder(write(tmp_path, "fear/a.png"))
     np.testing.assert_array_equal(sample.image, noise(8, 8, 3, seed=0))
-    assert sample.source == str(tmp_path / "fear" / "a.png")
+    assert sample.source == f"{tmp_path.name}/fear/a.png"
     assert sample.votes is None
 
 
 def test_pictures_of_every_kind_count_and_other_files_do_not(tmp_path):
     write(tmp_path, "fear/a.JPG", "fear/b.webp", "fear/deep/er/c.png", "fear/notes.txt", ".cache/d.png", "e.png")
-    assert [s.source[len(str(tmp_path)) + 1 :] for s in Folder(tmp_path)] == [
+    assert [s.source[len(tmp_path.name) + 1 :] for s in Folder(tmp_path)] == [
         "fear/a.JPG", "fear/b.webp", "fear/deep/er/c.png",
     ]  # fmt: skip
 
@@ -51,8 +51,25 @@ def test_a_split_is_a_folder_above_the_classes(tmp_path):
 
 
 def test_a_folder_that_names_no_expression_is_named(tmp_path):
-    with pytest.raises(InputError, match="'hungry' names no expression; the eight are neutral"):
+    with pytest.raises(InputError, match="hungry: 'hungry' names no expression; the eight are neutral"):
         Folder(write(tmp_path, "happy/a.png", "hungry/b.png"))
+
+
+def test_a_folder_of_splits_says_that_one_must_be_named(tmp_path):
+    with pytest.raises(InputError, match=r"test: 'test' names no expression.*; to read what lies in it, name"):
+        Folder(write(tmp_path, "train/happy/a.png", "test/sad/b.png"))
+
+
+def test_what_lies_beside_the_split_that_is_read_is_no_matter(tmp_path):
+    data = Folder(write(tmp_path, "test/happy/a.png", "test/sad/b.png", "notes/figures/c.png"), "test")
+    assert data.expressions == (Expression.HAPPINESS, Expression.SADNESS)
+
+
+def test_a_source_does_not_hang_on_how_the_path_is_spelt(tmp_path, monkeypatch):
+    write(tmp_path, "faces/happy/a.png")
+    monkeypatch.chdir(tmp_path / "faces")
+    spelt = (tmp_path / "faces", "../faces", ".", tmp_path / "faces" / "happy" / "..")
+    assert {Folder(path)[0].source for path in spelt} == {"faces/happy/a.png"}
 
 
 def test_a_folder_that_is_missing_is_named(tmp_path):

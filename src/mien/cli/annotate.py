@@ -14,7 +14,7 @@ from rich.progress import track
 from rich.table import Table
 
 from mien.align import align, to_crop_frame
-from mien.datasets.folder import pictures
+from mien.datasets.folder import named, pictures
 from mien.datasets.synthetic import LABELED, MADE, read_lines
 from mien.detect import Detector, YuNet, whole_picture
 from mien.errors import InputError
@@ -111,17 +111,10 @@ def listed(folder: Path) -> list[Picture]:
     if (folder / MADE).is_file():
         rows = read_lines(folder / MADE)
         return [Picture(r["file"], None if r["requested"] is None else expression(r["requested"])) for r in rows]
-    found = [Picture(str(file.relative_to(folder)), _filed(file)) for file in pictures(folder)]
+    found = [Picture(str(file.relative_to(folder)), named(file.parent.name)) for file in pictures(folder)]
     if not found:
         raise InputError(f"{folder}: no pictures in this folder")
     return found
-
-
-def _filed(file: Path) -> Expression | None:
-    try:
-        return expression(file.parent.name)
-    except InputError:
-        return None
 
 
 def labelled(

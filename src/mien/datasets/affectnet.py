@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mien.datasets.fer2013 import open_csv
-from mien.datasets.folder import first_of, no_layout, pictures, subfolders
+from mien.datasets.folder import first_of, no_layout, pictures, placed, subfolders
 from mien.datasets.sample import Sample
 from mien.errors import InputError
 from mien.images import read_image
@@ -76,7 +76,8 @@ class AffectNet(Sequence[Sample]):
         if classes not in (7, 8):
             raise InputError(f"AffectNet is scored with 7 or 8 classes, not {classes}")
         self.expressions = tuple(e for e in Expression if classes == 8 or e != Expression.CONTEMPT)
-        splits = _splits(Path(path))
+        self._root = Path(path)
+        splits = _splits(self._root)
         if split is not None and split not in splits:
             there = ", ".join(name for name in splits if name) or "no splits, so name none"
             raise InputError(f"{path}: there is no split {split!r}; this copy of AffectNet has {there}")
@@ -94,7 +95,7 @@ class AffectNet(Sequence[Sample]):
         image = read_image(face.picture)
         if face.box is not None:
             image = _cut(image, face.box, face.picture)
-        return Sample(image, expression=face.expression, source=str(face.picture))
+        return Sample(image, expression=face.expression, source=placed(self._root, face.picture))
 
 
 def _splits(root: Path) -> Mapping[str | None, Iterable[_Face]]:

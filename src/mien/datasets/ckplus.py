@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from mien.datasets import fer2013
-from mien.datasets.folder import first_of, no_layout, pictures, subfolders
+from mien.datasets.folder import first_of, no_layout, pictures, placed, subfolders
 from mien.datasets.sample import Sample
 from mien.errors import InputError
 from mien.images import read_image
@@ -103,10 +103,10 @@ def _sequences(images: Path, emotions: Path, peak_frames: int, neutral: bool) ->
             raise InputError(f"{file}: its frames are missing; there is no picture in {images / subject / sequence}")
         if neutral:
             first = frames.pop(0)
-            yield _Frame(first, Expression.NEUTRAL, subject, str(first))
+            yield _Frame(first, Expression.NEUTRAL, subject, placed(images, first))
         label = _label(file)
         for frame in frames[-peak_frames:]:
-            yield _Frame(frame, label, subject, str(frame))
+            yield _Frame(frame, label, subject, placed(images, frame))
 
 
 def _label(file: Path) -> Expression:
@@ -130,7 +130,7 @@ def _class_frames(folders: Sequence[Path], peak_frames: int) -> Iterator[_Frame]
         # In the order of their names the frames of a sequence come together, the peak last.
         for (subject, _), frames in groupby(pictures(folder), key=_subject_and_sequence):
             for frame in list(frames)[-peak_frames:]:
-                yield _Frame(frame, label, subject, str(frame))
+                yield _Frame(frame, label, subject, placed(folder.parent, frame))
 
 
 def _subject_and_sequence(picture: Path) -> tuple[str, str]:

@@ -44,7 +44,7 @@ class FairFace(People):
                 f"{path}: expected FairFace: {' and '.join(TABLES.values())}, with pictures in train/ and val/",
                 "missing",
             )
-        super().__init__(person for table in tables for person in _listed(root, table))
+        super().__init__(root, (person for table in tables for person in _listed(root, table)))
 
 
 def _listed(root: Path, table: Path) -> list[Person]:

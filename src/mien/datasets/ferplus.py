@@ -27,6 +27,9 @@ class FerPlus(Sequence[Sample]):
         path = Path(path)
         if path.is_dir() and split is not None and (path / f"ferplus_{split}.parquet").is_file():
             path = path / f"ferplus_{split}.parquet"
+        elif not (path / "fer2013.csv").is_file() and (files := sorted(path.glob("ferplus_*.parquet"))):
+            there = ", ".join(file.stem.removeprefix("ferplus_") for file in files)
+            raise InputError(f"{path}: name a split that is there, one of {there}; got {split!r}")
         self._name = path.name
         if path.suffix == ".parquet":
             self._from_parquet(path, split)

@@ -22,11 +22,14 @@ class Folder(Sequence[Sample]):
         root = Path(path) / split if split else Path(path)
         if not root.is_dir():
             raise InputError(f"{root}: there is no such folder", "missing")
-        self._rows = [(picture, expression(folder.name)) for folder in subfolders(root) for picture in pictures(folder)]
+        self._root = root
+        self._rows = [(picture, _label(folder)) for folder in subfolders(root) for picture in pictures(folder)]
         if not self._rows:
             raise InputError(f"{root}: no pictures in folders named after expressions, such as {root / 'happiness'}")
         self.labels = [label for _, label in self._rows]
-        classes = {expression(f.name) for one in (subfolders(Path(path)) if split else [root]) for f in subfolders(one)}
+        # Beside the split there may lie folders of something else.
+        others = [named(f.name) for one in subfolders(Path(path)) for f in subfolders(one)] if split else []
+        classes = {*self.labels, *(_label(f) for f in subfolders(root)), *(e for e in others if e is not None)}
         self.expressions = tuple(sorted(classes)) if len(classes) > 1 else tuple(Expression)
 
     def __len__(self) -> int:
@@ -34,7 +37,29 @@ class Folder(Sequence[Sample]):
 
     def __getitem__(self, index: int) -> Sample:  # type: ignore[override]
         path, label = self._rows[index]
-        return Sample(read_image(path), expression=label, source=str(path))
+        return Sample(read_image(path), expression=label, source=placed(self._root, path))
+
+
+def named(folder: str) -> Expression | None:
+    """The expression that a folder is named after; None where it is none."""
+    try:
+        return expression(folder)
+    except InputError:
+        return None
+
+
+def _label(folder: Path) -> Expression:
+    try:
+        return expression(folder.name)
+    except InputError as error:
+        classes = any(named(inner.name) is not None for inner in subfolders(folder))
+        remedy = f"; to read what lies in it, name the split {folder.name!r}" if classes else ""
+        raise InputError(f"{folder}: {error}{remedy}") from error
+
+
+def placed(root: Path, file: Path) -> str:
+    """Where in a data set a file lies, under the name of its root: the same wherever that is, however it is spelt."""
+    return (Path(root.resolve().name) / file.relative_to(root)).as_posix()
 
 
 def subfolders(root: Path) -> list[Path]:

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from mien.datasets.folder import placed
 from mien.datasets.sample import Sample
 from mien.images import read_image
 from mien.vocabulary import Attribute
@@ -25,12 +26,15 @@ class Person(NamedTuple):
 
 
 class People(Sequence[Sample]):
-    """Pictures of one person each, without expressions.   attributes: of each."""
+    """Pictures of one person each, without expressions.
+
+    root: the folder of the data set.   attributes: of each.
+    """
 
     expressions = ()
 
-    def __init__(self, people: Iterable[Person]) -> None:
-        self._people = list(people)
+    def __init__(self, root: Path, people: Iterable[Person]) -> None:
+        self._root, self._people = root, list(people)
         self.attributes = [person.attributes for person in self._people]
 
     def __len__(self) -> int:
@@ -38,7 +42,8 @@ class People(Sequence[Sample]):
 
     def __getitem__(self, index: int) -> Sample:  # type: ignore[override]
         person = self._people[index]
-        return Sample(read_image(person.picture), attributes=person.attributes, source=str(person.picture))
+        image, source = read_image(person.picture), placed(self._root, person.picture)
+        return Sample(image, attributes=person.attributes, source=source)
 
 
 def merged(labels: tuple[str, ...], by: Mapping[str, str]) -> tuple[str, ...]:

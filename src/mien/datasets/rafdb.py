@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from mien.datasets.fer2013 import open_csv
-from mien.datasets.folder import first_of, no_layout, pictures, subfolders
+from mien.datasets.folder import first_of, no_layout, pictures, placed, subfolders
 from mien.datasets.sample import Sample
 from mien.errors import InputError
 from mien.images import read_image
@@ -46,9 +46,10 @@ class RafDb(Sequence[Sample]):
             raise InputError(f"there is no split {split!r}; RAF-DB has {', '.join(SPLITS)}")
         root, splits = Path(path), (split,) if split else SPLITS
         if (listed := first_of(root, _LIST, f"basic/{_LIST}")) is not None:
-            self._rows = _official(listed, splits, aligned)
+            self._root, self._rows = listed.parents[1], _official(listed, splits, aligned)
         else:
-            self._rows = _numbered_folders(root, splits)
+            self._root = root / "DATASET" if (root / "DATASET").is_dir() else root
+            self._rows = _numbered_folders(self._root, splits)
         if not self._rows:
             raise InputError(f"{root}: RAF-DB without any face of {' or '.join(splits)}")
         self.labels = [RAFDB_EXPRESSION[number] for _, number in self._rows]
@@ -58,7 +59,7 @@ class RafDb(Sequence[Sample]):
 
     def __getitem__(self, index: int) -> Sample:  # type: ignore[override]
         path, number = self._rows[index]
-        return Sample(read_image(path), expression=RAFDB_EXPRESSION[number], source=str(path))
+        return Sample(read_image(path), expression=RAFDB_EXPRESSION[number], source=placed(self._root, path))
 
 
 def _official(listed: Path, splits: Sequence[str], aligned: bool) -> _Rows:
@@ -84,10 +85,9 @@ def _lines(listed: Path) -> Iterator[tuple[str, str, int]]:
             yield found[1], found[2], int(found[3])
 
 
-def _numbered_folders(root: Path, splits: Sequence[str]) -> _Rows:
-    base = root / "DATASET" if (root / "DATASET").is_dir() else root
+def _numbered_folders(base: Path, splits: Sequence[str]) -> _Rows:
     if not any((base / split).is_dir() for split in splits):
-        raise no_layout(root, _WANTED)
+        raise no_layout(base, _WANTED)
     rows: _Rows = []
     for split in splits:
         filed = [(picture, _number(folder)) for folder in subfolders(base / split) for picture in pictures(folder)]

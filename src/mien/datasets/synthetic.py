@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mien.datasets.folder import placed
 from mien.datasets.sample import Sample
 from mien.errors import InputError
 from mien.images import read_image
@@ -43,7 +44,7 @@ class Synthetic(Sequence[Sample]):
             read_image(self._root / row["file"]),
             expression=self.labels[index],
             soft=_soft(row, self.labels[index]),
-            source=f"{self._root.name}/{row['file']}",
+            source=placed(self._root, self._root / row["file"]),
         )
 
 

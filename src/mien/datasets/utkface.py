@@ -33,7 +33,7 @@ class UtkFace(People):
         if not root.is_dir():
             raise InputError(f"{path}: there is no such folder", "missing")
         named = [(picture, _NAME.match(picture.name)) for picture in pictures(root)]
-        super().__init__(Person(picture, _labels(match)) for picture, match in named if match is not None)
+        super().__init__(root, (Person(picture, _labels(match)) for picture, match in named if match is not None))
         self.unnamed = len(named) - len(self)
         if not len(self):
             raise InputError(
