@@ -106,6 +106,15 @@ def test_an_ablation_that_is_called_again_trains_what_is_missing_and_nothing_els
     assert again["answers"] == json.loads((tmp_path / "away").read_text())["answers"]
 
 
+def test_runs_with_other_settings_or_of_other_faces_are_never_mixed(finished):
+    with pytest.raises(InputError, match=r"blind with seed 0 with other settings \(epochs\); name another folder"):
+        ablate(finished, ["longer"], [0], replace(TINY, epochs=2))
+    for some, others in ((faces(12), faces(40)), (faces(16), faces(30))):
+        with pytest.raises(InputError, match="runs of other faces"):
+            run(train, ABLATION, TINY, ["longer"], [0], some, others, finished)
+    assert not (finished / "longer-s0").exists()
+
+
 def test_the_table_answers_the_questions_whose_arms_are_there(finished):
     found = table(ABLATION, finished, resamples=100)
     assert [row["arm"] for row in found["arms"]] == ["seeing", "blind"]

@@ -44,10 +44,15 @@ class Answers(NamedTuple):
 def kept(sources: Sequence[str], labels: NDArray[np.integer], answers: NDArray[np.integer]) -> dict[str, str]:
     """What a result file keeps of its answers: a hash of the faces, and a digit a face."""
     return {
-        "faces": hashlib.sha256("\n".join(sources).encode()).hexdigest()[:16],
+        "faces": hashed(sources),
         "labels": "".join(map(str, labels.tolist())),
         "answers": "".join(map(str, answers.tolist())),
     }
+
+
+def hashed(sources: Sequence[str]) -> str:
+    """Which faces these are, and in which order, in 16 letters."""
+    return hashlib.sha256("\n".join(sources).encode()).hexdigest()[:16]
 
 
 def read(path: Path) -> dict[str, Any]:

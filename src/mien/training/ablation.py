@@ -20,7 +20,7 @@ from torch import nn
 from mien.align import crop
 from mien.datasets import Sample
 from mien.errors import InputError
-from mien.evaluation.compare import METRICS, Answers, answers_of, contrast, kept, without_answer
+from mien.evaluation.compare import METRICS, Answers, answers_of, contrast, hashed, kept, without_answer
 from mien.evaluation.evaluate import scores
 from mien.evaluation.machine import conditions
 from mien.evaluation.protocols import Selection, select
@@ -82,24 +82,35 @@ def run(
 
     train: of the method.   ablation: its module of that name.   settings: of all arms, before their changes.
     valid: faces to evaluate on, by the strict majority, without duplicates.
+    InputError when the folder holds runs with other settings or of other faces, which no table may mix with these.
     """
     known = ablation.ARMS
     unknown = [name for name in arms if name not in known]
     if unknown:
         raise InputError(f"there is no arm {unknown[0]!r}; the arms are {', '.join(known)}")
-    missing = [(arm, seed) for seed in seeds for arm in arms if not (folder / f"{arm}-s{seed}" / RESULT).is_file()]
+    finished = _finished(folder)
+    for result in finished:
+        _check_settings(result, known[result["model"]].settings(settings, result["training"]["seed"]), folder)
+    there = {(result["model"], result["training"]["seed"]) for result in finished}
+    missing = [(arm, seed) for seed in seeds for arm in arms if (arm, seed) not in there]
     if not missing:
         return
     # The same faces in every arm, also of training, so that what is measured on them differs by the network alone.
     faces = held_out(valid, settings.size)
     trained_on = select(dataset, prepare=lambda image: crop(image, settings.size))
+    about = {"faces": hashed([s.source for s in faces.samples])}
+    about["trained_on_faces"] = hashed([s.source for s in trained_on.samples])
+    for result in finished:
+        before = {"faces": result["answers"]["faces"], "trained_on_faces": result["trained_on_faces"]}
+        if before != about:
+            raise InputError(f"{folder} holds runs of other faces; name another folder")
     for arm, seed in missing:
         log.info("%s, seed %d: %s", arm, seed, known[arm].purpose)
         started, own, place = time.monotonic(), known[arm].settings(settings, seed), folder / f"{arm}-s{seed}"
         network = train(dataset, own, place, valid=valid, resume=True)
         answered = logits(network, faces)
         result = {"model": arm, "purpose": known[arm].purpose, "training": asdict(own)}
-        result |= {"protocol": faces.protocol, "dropped": faces.dropped}
+        result |= {"protocol": faces.protocol, "dropped": faces.dropped, "trained_on_faces": about["trained_on_faces"]}
         result |= scores(faces.labels, softmax(answered)[None])
         result["answers"] = kept([s.source for s in faces.samples], faces.labels, answered.argmax(axis=1))
         result |= ablation.checks(network, own, faces, trained_on)
@@ -108,14 +119,24 @@ def run(
         (place / RESULT).write_text(json.dumps(result, indent=1, allow_nan=False) + "\n", encoding="utf-8")
 
 
+def _finished(folder: Path) -> list[dict[str, Any]]:
+    return [json.loads(path.read_text(encoding="utf-8")) for path in sorted(folder.glob(f"*-s*/{RESULT}"))]
+
+
+def _check_settings(result: Mapping[str, Any], own: Any, folder: Path) -> None:
+    before, now = result["training"], json.loads(json.dumps(asdict(own)))
+    if other := sorted(key for key in before.keys() | now.keys() if before.get(key) != now.get(key)):
+        run = f"{result['model']} with seed {before['seed']}"
+        raise InputError(f"{folder} holds {run} with other settings ({', '.join(other)}); name another folder")
+
+
 def table(ablation: ModuleType, folder: Path, *, resamples: int = 2000, seed: int = 0) -> dict[str, Any]:
     """What the finished runs in a folder say: a row for each arm, and the answer to each question they can answer.
 
     The arms of a question count with the seeds that all of them have.
     """
     runs: dict[str, dict[int, dict[str, Any]]] = defaultdict(dict)
-    for path in sorted(folder.glob(f"*-s*/{RESULT}")):
-        result = json.loads(path.read_text(encoding="utf-8"))
+    for result in _finished(folder):
         runs[result["model"]][result["training"]["seed"]] = result
     if not runs:
         raise InputError(f"{folder} holds no finished run of an ablation")

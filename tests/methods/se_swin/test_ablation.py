@@ -81,17 +81,17 @@ def test_the_gap_is_what_accuracy_loses_from_training_faces_to_others():
     assert 0 <= found["trained_accuracy"] <= 1
 
 
-def arm(name: str, f1: float, sharpness: list[float], gap: float) -> dict:
-    seeds = list(range(len(sharpness)))
-    return {"arm": name, "seeds": seeds, "macro_f1": {"value": f1}, "checks": {"sharpness": sharpness, "gap": gap}}
+def arm(name: str, sharpness: list[float], gap: list[float], seeds: tuple[int, ...] = (0, 1)) -> dict:
+    return {"arm": name, "seeds": seeds, "checks": {"sharpness": sharpness, "gap": gap}}
 
 
 def test_the_claims_are_answered_from_the_table():
     rows = [
-        arm("B0", 0.60, [0.3, 0.3], 0.2), arm("B1", 0.61, [0.3, 0.1], 0.1), arm("B2", 0.62, [0.1, 0.2], 0.1),
-        arm("B3", 0.63, [0.2, 0.2], 0.2), arm("B4", 0.64, [0.3], 0.3),
+        arm("B0", [0.3, 0.3], [0.2, 0.2]), arm("B1", [0.3, 0.1], [0.1, 0.2]), arm("B2", [0.1, 0.2], [0.1, 0.2]),
+        arm("B3", [0.2, 0.2], [0.2, 0.2]), arm("B4", [0.3], [0.3], (0,)),
     ]  # fmt: skip
     asked = [{"question": ablation.QUESTIONS[0].text, "answer": "higher"}]
+    asked += [{"question": ablation.QUESTIONS[4].text, "value": -0.004, "answer": "undecided"}]
     assert ablation.sentences({"arms": rows, "questions": asked}) == {
         "gate and steps beat plain Swin": "confirmed",
         "it is no effect of compute": "no",
@@ -100,3 +100,16 @@ def test_the_claims_are_answered_from_the_table():
         "sharpness is lower in B3 than in B1 with every seed": "no",
         "the gap between training and valid is smaller in B3 than in B1": "no",
     }
+
+
+def test_arms_are_held_against_each_other_with_the_seeds_that_both_have():
+    rows = [arm("B0", [0.1, 0.3], [0.1, 0.3], (0, 1)), arm("B2", [0.2], [0.2], (1,))]
+    said = ablation.sentences({"arms": rows, "questions": []})
+    assert set(said.values()) == {"yes"}
+    apart = [arm("B0", [0.3], [0.3], (0,)), arm("B2", [0.2], [0.2], (1,))]
+    assert ablation.sentences({"arms": apart, "questions": []}) == {}
+
+
+def test_a_lead_of_no_more_than_the_margin_of_twice_the_compute_is_no_effect_of_it():
+    asked = {"question": ablation.QUESTIONS[4].text, "value": -0.003, "answer": "not separable"}
+    assert ablation.sentences({"arms": [], "questions": [asked]}) == {"it is no effect of compute": "yes"}

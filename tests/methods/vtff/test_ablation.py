@@ -97,6 +97,7 @@ def answered(question: int, value: float, low: float, high: float) -> dict:
         ((0.01, 0.004, 0.016), (-0.002, -0.008, 0.004), "undecided"),
         ((0.001, -0.005, 0.007), (0.001, -0.005, 0.007), "undecided"),
         ((-0.01, -0.016, -0.004), (0.001, -0.005, 0.007), "no"),
+        ((0.01, 0.004, 0.016), (-0.015, -0.022, -0.008), "no"),
     ],
 )
 def test_the_first_claim_needs_the_control_too(patterns, control, said):

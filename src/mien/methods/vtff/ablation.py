@@ -136,7 +136,7 @@ def sentences(found: Mapping[str, Any]) -> dict[str, str]:
     if patterns and control:
         holds = patterns["value"] > 0 and patterns["low"] > -0.003 and control["value"] >= 0
         sure = patterns["low"] > 0 and control["low"] > 0
-        wide = patterns["high"] > 0 and not holds
+        wide = patterns["high"] > 0 and control["high"] >= 0
         said["image and patterns beat the image"] = (
             "confirmed" if sure else "accepted" if holds else "undecided" if wide else "no"
         )
