@@ -7,6 +7,7 @@ import pytest
 from mien.cli.data import open_data
 from mien.datasets import Half, Sample, Worn
 from mien.datasets.halves import in_first_half, worn
+from mien.errors import InputError
 from mien.vocabulary import Expression
 from tests.helpers import drawn_face, encoded
 
@@ -64,3 +65,9 @@ def test_worn_faces_are_gray_where_they_were_and_no_rougher_than_the_limit():
     roughness = [worn(flat, seed).astype(float).std() for seed in range(50)]
     assert 0.1 * 255 < max(roughness) <= 0.16 * 255
     assert all(np.ptp(worn(flat, seed), axis=2).max() == 0 for seed in range(3))
+
+
+def test_worn_faces_are_not_cut_in_halves_but_halves_are_worn():
+    with pytest.raises(InputError, match="wear a half: worn:half-a:KIND:PATH"):
+        Half(Worn(faces(4)), first=True)
+    assert len(Worn(Half(faces(40), first=True))) == 2 * len(Half(faces(40), first=True))

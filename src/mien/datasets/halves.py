@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mien.datasets.sample import Sample
+from mien.errors import InputError
 from mien.vocabulary import Expression
 
 # Of the blur in pixels of a 48-pixel face, and of the noise as a share of the gray levels.
@@ -27,10 +28,15 @@ def in_first_half(image: NDArray[np.uint8]) -> bool:
 class Half(Sequence[Sample]):
     """The samples of one half.
 
-    first: half a, else half b.   Reads the data set once, picture by picture.
+    first: half a, else half b.   Reads the data set once, picture by picture. InputError for worn faces, of which a
+    face may be in one half and its copy in the other: wear the half instead.
     """
 
     def __init__(self, dataset: Sequence[Sample], first: bool) -> None:
+        if isinstance(dataset, Worn):
+            raise InputError(
+                "a half of worn faces shares faces with the other half; wear a half: worn:half-a:KIND:PATH"
+            )
         self._dataset = dataset
         self._rows = [i for i in range(len(dataset)) if in_first_half(dataset[i].image) == first]
         self.expressions: tuple[Expression, ...] = getattr(dataset, "expressions", tuple(Expression))
