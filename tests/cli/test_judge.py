@@ -16,6 +16,7 @@ from mien.methods.synfer.networks import Identity
 from tests.helpers import drawn_face
 from tests.methods.synfer.runs import finished
 
+KINDS = ("happiness", "sadness")
 READER = Reader(size=24, widths=(4, 8), blocks=(1, 1), strides=(2, 2), heads=True, attention_stages=(1,), seed=5)
 
 
@@ -33,10 +34,10 @@ def given(tmp_path_factory):
     units = finished(root / "units", build_reader(wide), wide, "half-b:ferplus:train.parquet")
     for kind in ("seen", "unseen"):
         for i in range(8):
-            folder = root / kind / ("happiness", "sadness")[i % 2]
+            folder = root / kind / KINDS[i % 2]
             folder.mkdir(parents=True, exist_ok=True)
             Image.fromarray(drawn_face(i % 2 == 0, i + 50 * (kind == "unseen"))).save(folder / f"{i}.png")
-    sources = [str(file) for file in sorted((root / "unseen").rglob("*.png"))]
+    sources = [f"unseen/{kind}/{file.name}" for kind in KINDS for file in sorted((root / "unseen" / kind).iterdir())]
     rng, rest, count = np.random.default_rng(0), np.zeros(len(BLENDSHAPES)), len(sources)
     labels = PseudoLabels(
         np.ones(count, bool),
@@ -78,7 +79,8 @@ def judged(given, folder, *options):
 def test_a_folder_is_measured_with_and_without_the_labels_of_the_vote(given, tmp_path):
     folder = album(tmp_path / "made", given[0] / "seen" / "happiness" / "0.png")
     votes = [
-        {"file": f"faces/{i}.png", "requested": "fear", "decision": "drop" if i == 5 else "keep"} for i in range(6)
+        {"file": f"faces/{i}.png", "requested": KINDS[i % 2], "decision": "drop" if i == 5 else "keep"}
+        for i in range(6)
     ]
     soft = {"label_soft": np.eye(8)[1].tolist()}
     (folder / "labels.jsonl").write_text("".join(json.dumps(vote | soft) + "\n" for vote in votes))
@@ -93,7 +95,11 @@ def test_a_folder_is_measured_with_and_without_the_labels_of_the_vote(given, tmp
     assert asked["memorised"]["value"] >= 1 / 6
     assert asked["distance_ratio"] == pytest.approx(asked["distance"] / asked["real_distance"])
     assert found["judges"]["expression"]["half"] == "half-b"
+    assert [(row["folder"], row["over"]) for row in found["steps"]] == [(f"{folder}, labelled", str(folder))]
+    gained = labelled["accuracy"]["value"] - asked["accuracy"]["value"]
+    assert found["steps"][0]["accuracy"]["value"] == pytest.approx(gained)
     assert "judge %" in result.stderr
+    assert "gain" in result.stderr
 
 
 def test_a_judge_of_the_kind_of_a_voter_is_refused(given, tmp_path):

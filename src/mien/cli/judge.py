@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+from rich.console import Group
 from rich.table import Table
 
 from mien.cli.data import DATA_HELP, open_data
@@ -44,7 +45,8 @@ def judge(
     output: Path | None,
 ) -> None:
     """Measure folders of generated faces: whether they show what was asked for, how well action units follow, how far
-    they are from photographs, and how many copy a training face.
+    they are from photographs, and how many copy a training face. Each is held against the one before it, face by face,
+    where both were made of the same requests.
 
     Refused when a judge shares weights, architecture, seed or training faces with a network that guided the faces, or
     when a shipped model of its method voted on their labels.
@@ -62,25 +64,33 @@ def judge(
     judges = judging.Judges(expressions, units)
     against = judging.photographs(open_data(training), open_data(real), read(real_labels), judges, size)
     guiding = None if guide is None else open_run(guide)[0]
-    rows = []
+    rows: list[dict[str, Any]] = []
+    steps: list[dict[str, Any]] = []
+    before: tuple[str, judging.Seen] | None = None
+
+    def add(name: str, seen: judging.Seen, over: tuple[str, judging.Seen] | None) -> tuple[str, judging.Seen]:
+        rows.append({"folder": name} | judging.measured(seen, against))
+        if over is not None and (gained := judging.step(over[1], seen, against)) is not None:
+            steps.append({"folder": name, "over": over[0]} | gained)
+        return name, seen
+
     for name, album in albums.items():
-        rows.append({"folder": name} | judging.measured(album, judges, against, size, guiding))
+        before = add(name, judging.look(album, judges, size, guiding), before)
         if name in votes:
-            rows.append({"folder": f"{name}, labelled"})
-            rows[-1] |= judging.measured(Synthetic(name), judges, against, size, guiding)
+            add(f"{name}, labelled", judging.look(Synthetic(name), judges, size, guiding), before)
             rows[-1]["decisions"] = feranno.counts([row for row in votes[name] if "decision" in row])
     unit_r = {n: None if r != r else round(float(r), 4) for n, r in zip(NAMES, against.unit_r, strict=True)}
     found: dict[str, Any] = {
         "judges": {"expression": first.to_json(), "units": second.to_json()},
         "unit_r_of_judge": unit_r,
     }
-    found |= {"train": training, "real": real, "rows": rows}
+    found |= {"train": training, "real": real, "rows": rows, "steps": steps}
     result = measured(found)
     publish(result, summary(result), output, width=100)
 
 
-def summary(result: dict[str, Any]) -> Table:
-    """The folders on a terminal, a row each."""
+def summary(result: dict[str, Any]) -> Group:
+    """The folders on a terminal, a row each, and what each gains over the one before it."""
     table = Table(box=None, pad_edge=False, header_style="bold")
     table.add_column("folder", overflow="fold")
     controlled = list(result["rows"][0]["control"])
@@ -104,7 +114,15 @@ def summary(result: dict[str, Any]) -> Table:
     if over:
         table.caption += f"; followed the guide too far: {', '.join(over)}"
     table.caption_justify = "left"
-    return table
+    gains = Table(box=None, pad_edge=False, header_style="bold")
+    for column in ("gain", "judge, points", "", "AU r"):
+        gains.add_column(column, overflow="fold")
+    for step in result["steps"]:
+        r = step["unit_r"]
+        moved = "-" if r["value"] is None else f"{r['value']:+.3f} [{r['low']:+.3f}, {r['high']:+.3f}]"
+        accuracy = interval(step["accuracy"], signed=True)
+        gains.add_row(f"{step['folder']} over {step['over']}", accuracy, step["accuracy"].get("answer", ""), moved)
+    return Group(table, "", gains) if result["steps"] else Group(table)
 
 
 def _number(value: float | None) -> str:
