@@ -81,6 +81,8 @@ def test_encoders_are_named_by_their_path_and_the_untrained_one_is_among_them(tm
     said = json.loads((tmp_path / "few.json").read_text())["rows"]
     assert [row["run"] for row in said] == [str(run_) for run_ in runs]
     assert said[0]["accuracy"] == said[1]["accuracy"]
+    assert "difference" not in said[0]
+    assert said[1]["difference"] == {"value": 0, "low": 0, "high": 0}
     result = run("downstream", "few-shot", runs[0], tmp_path / "photos", *asked)
     assert "settings.json is not there" in str(result.exception)
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 import numpy as np
+from numpy.typing import NDArray
 from rich.console import Group
 from rich.table import Table
 
@@ -140,23 +141,27 @@ def few_shot(
     from mien.training.faces import held_out, tensor
 
     data, rows = open_data(valid), []
+    first: dict[int, NDArray[np.float64]] = {}
     # All are opened first: one that cannot be would cost the episodes of those before it.
     for run, (encoder, size) in [(run, encoder_of(run)) for run in runs]:
         faces = held_out(data, size, "measure on")
         said = features(encoder, tensor(faces)).numpy()
         for count in shots:
-            found = module.episodes(said, faces.labels, shots=count, count=episodes, seed=seed)
-            rows.append({"run": str(run), "accuracy": found})
+            right = module.episodes(said, faces.labels, shots=count, count=episodes, seed=seed)
+            rows.append({"run": str(run), "shots": count, "accuracy": module.mean(right)})
+            if first.setdefault(count, right) is not right:
+                rows[-1]["difference"] = module.mean(right - first[count])
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for heading in ("run", "shots", "accuracy %"):
+    for heading in ("run", "shots", "accuracy %", "difference"):
         table.add_column(heading)
     for row in rows:
-        table.add_row(row["run"], str(row["accuracy"]["shots"]), interval(row["accuracy"]))
+        ahead = interval(row["difference"], signed=True) if "difference" in row else ""
+        table.add_row(row["run"], str(row["shots"]), interval(row["accuracy"]), ahead)
     table.caption = (
-        f"five expressions, {episodes} episodes; intervals: 95 %, over episodes of these faces; "
-        "that rare expressions have few faces is not in them"
+        f"five expressions, {episodes} episodes, the same for all; difference: in points, to the first run; "
+        "intervals: 95 %, over episodes of these faces; that rare expressions have few faces is not in them"
     )
-    publish(measured({"valid": valid, "seed": seed, "rows": rows}), table, output, width=80)
+    publish(measured({"valid": valid, "seed": seed, "episodes": episodes, "rows": rows}), table, output, width=80)
 
 
 @click.command(help=PARADIGMS["feranno"])

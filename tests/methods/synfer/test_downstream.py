@@ -10,6 +10,7 @@ from torch.utils.data import TensorDataset
 
 from mien.align import crop
 from mien.errors import InputError
+from mien.evaluation.compare import kept
 from mien.evaluation.protocols import select
 from mien.methods.synfer.downstream import few_shot, self_supervised, supervised, zero_shot
 from mien.methods.synfer.downstream.encoder import (
@@ -22,6 +23,7 @@ from mien.methods.synfer.downstream.encoder import (
     first,
     gather,
     stratified,
+    table,
 )
 from mien.training.faces import loader, tensor
 from mien.vocabulary import Expression
@@ -136,14 +138,14 @@ def test_a_larger_set_is_covered_over_the_epochs_and_a_smaller_one_in_each():
 
 def test_arms_are_compared_with_photographs_and_go_on_where_they_were_stopped(given, tmp_path):
     settings = Settings(**PLAIN)
-    table = supervised.run(given, settings, tmp_path, ["real", "real-syn-1x"], [0], DRAWN)
-    assert [row["arm"] for row in table["arms"]] == ["real", "real-syn-1x"]
-    assert {"value", "low", "high"} <= set(table["arms"][1]["difference"])
-    assert table["n"] == 24
-    assert [(row["photographs"], row["generated"]) for row in table["arms"]] == [(16, 0), (16, 16)]
-    (pair,) = table["contrasts"]
+    found = supervised.run(given, settings, tmp_path, ["real", "real-syn-1x"], [0], DRAWN)
+    assert [row["arm"] for row in found["arms"]] == ["real", "real-syn-1x"]
+    assert {"value", "low", "high"} <= set(found["arms"][1]["difference"])
+    assert found["n"] == 24
+    assert [(row["photographs"], row["generated"]) for row in found["arms"]] == [(16, 0), (16, 16)]
+    (pair,) = found["contrasts"]
     assert (pair["arm"], pair["against"]) == ("real-syn-1x", "real")
-    assert pair["accuracy"] == table["arms"][1]["difference"]
+    assert pair["accuracy"] == found["arms"][1]["difference"]
     assert {"value", "low", "high", "answer"} == set(pair["macro_f1"])
     kept = (tmp_path / "real-s0" / "result.json").stat().st_mtime_ns
     again = supervised.run(given, settings, tmp_path, ["real"], [0], DRAWN)
@@ -156,6 +158,36 @@ def test_arms_are_compared_with_photographs_and_go_on_where_they_were_stopped(gi
     encoder, size = encoder_of(tmp_path / "real-s0")
     assert size == 24
     assert features(encoder, tensor(given.valid)).shape == (24, 8)
+
+
+def test_an_arm_that_expects_other_shares_is_set_right(given):
+    settings = Settings(**PLAIN)
+    natural = np.array([0.0, 0.75, 0, 0.25, 0, 0, 0, 0])
+    many = given.photographs
+    some = replace(many, samples=many.samples[:8], targets=np.tile(np.float32(natural), (8, 1)))
+    shares = np.log(np.maximum(many.targets.mean(axis=0), 1 / 16))
+    # As often as they come: what is added takes an answer with the shares learned to one with those of photographs.
+    added = supervised.as_in(many, some, replace(settings, rebalance=0.0))
+    np.testing.assert_allclose(added + np.log(np.maximum(natural, 1 / 8)), shares, atol=1e-6)
+
+
+def test_a_difference_counts_the_seeds_that_both_arms_have(tmp_path):
+    def leave(arm, seed, right):
+        place = tmp_path / f"{arm}-s{seed}"
+        place.mkdir()
+        said = kept(["a", "b", "c", "d"], np.zeros(4, int), np.array([0] * right + [1] * (4 - right)))
+        result = {"model": arm, "seed": seed, "answers": said, "n": 4, "photographs": 1, "generated": 0}
+        (place / "result.json").write_text(json.dumps(result))
+
+    for arm, seed, right in (("real", 0, 4), ("real", 1, 2), ("syn-1x", 1, 3), ("tenth", 2, 1)):
+        leave(arm, seed, right)
+    arms = {"real": "", "syn-1x": "", "tenth": ""}
+    found = table(arms, tmp_path, [("syn-1x", "real"), ("tenth", "real")])
+    real, generated, tenth = found["arms"]
+    assert real["accuracy"]["value"] == 0.75
+    assert generated["difference"]["value"] == 0.25
+    assert "difference" not in tenth
+    assert [(pair["arm"], pair["against"]) for pair in found["contrasts"]] == [("syn-1x", "real")]
 
 
 def test_runs_of_one_folder_are_given_the_same(tmp_path):
@@ -210,12 +242,12 @@ def test_a_probe_of_one_layer_finds_classes_that_a_line_separates():
 
 def test_learning_without_labels_is_measured_by_a_probe_beside_an_untrained_encoder(given, tmp_path):
     settings = replace(self_supervised.SimSiamSettings(**PLAIN, hidden=16), epochs=1)
-    table = self_supervised.run(given, settings, tmp_path, ["synthetic", "none"], [0], DRAWN)
-    assert [row["arm"] for row in table["arms"]] == ["synthetic", "none"]
-    assert json.loads((tmp_path / "synthetic-s0" / "result.json").read_text())["generated"] == 32
-    assert [row["photographs"] + row["generated"] for row in table["arms"]] == [32, 0]
+    found = self_supervised.run(given, settings, tmp_path, ["synthetic", "none"], [0], DRAWN)
+    assert [row["arm"] for row in found["arms"]] == ["synthetic", "none"]
+    assert json.loads((tmp_path / "synthetic-s0" / "result.json").read_text())["generated"] == 16
+    assert [row["photographs"] + row["generated"] for row in found["arms"]] == [16, 0]
     both = self_supervised.chosen_faces(given, "both")
-    assert len(both.samples) == 48
+    assert len(both.samples) == 32
 
 
 def test_photographs_are_sorted_by_captions_after_learning_from_pairs(given, album, tmp_path):
@@ -232,9 +264,9 @@ def test_photographs_are_sorted_by_captions_after_learning_from_pairs(given, alb
 
 def test_pairs_are_compared_as_the_other_arms_are(given, album, tmp_path):
     settings = replace(zero_shot.PairSettings(**PLAIN, width=16, heads=2, depth=1), epochs=1)
-    table = zero_shot.run(given, settings, tmp_path, ["synthetic"], [0], DRAWN, synthetic=album)
-    assert table["arms"][0]["seeds"] == [0]
-    assert (table["arms"][0]["photographs"], table["arms"][0]["generated"]) == (0, 32)
+    found = zero_shot.run(given, settings, tmp_path, ["synthetic"], [0], DRAWN, synthetic=album)
+    assert found["arms"][0]["seeds"] == [0]
+    assert (found["arms"][0]["photographs"], found["arms"][0]["generated"]) == (0, 16)
     with pytest.raises(InputError, match="give --pseudo-labels"):
         zero_shot.run(given, settings, tmp_path, ["real"], [0], DRAWN)
 
@@ -264,16 +296,24 @@ def test_generated_faces_without_captions_make_no_pairs(tmp_path):
 def test_the_nearest_prototype_is_always_right_where_classes_are_points():
     labels_ = np.repeat(np.arange(8), 10)
     points = np.eye(8)[labels_]
-    found = few_shot.episodes(points, labels_, shots=5, count=20)
-    assert (found["value"], found["low"], found["high"]) == (1, 1, 1)
-    assert found["episodes"] == 20
+    right = few_shot.episodes(points, labels_, shots=5, count=20)
+    assert right.tolist() == [1] * 20
+    assert few_shot.mean(right) == {"value": 1, "low": 1, "high": 1}
 
 
 def test_an_episode_of_noise_is_right_one_time_in_five():
     rng = np.random.default_rng(0)
     labels_ = np.repeat(np.arange(8), 30)
-    found = few_shot.episodes(rng.standard_normal((240, 4)), labels_, shots=1, count=300)
+    found = few_shot.mean(few_shot.episodes(rng.standard_normal((240, 4)), labels_, shots=1, count=300))
     assert found["low"] - 0.02 < 0.2 < found["high"] + 0.02
+
+
+def test_the_same_episodes_are_made_of_whatever_features():
+    rng, labels_ = np.random.default_rng(0), np.repeat(np.arange(8), 30)
+    points = np.eye(8)[labels_] + 0.4 * rng.standard_normal((240, 8))
+    one, other = (few_shot.episodes(scale * points, labels_, shots=1, count=30) for scale in (1, 2))
+    assert one.tolist() == other.tolist()
+    assert 0.3 < one.mean() < 1
 
 
 def test_too_few_faces_for_an_episode_are_counted():

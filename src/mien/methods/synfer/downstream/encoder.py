@@ -238,28 +238,32 @@ def run_arms(
 def table(arms: Mapping[str, str], folder: Path, pairs: Sequence[tuple[str, str]] = ()) -> dict[str, Any]:
     """The finished arms of a folder, mean over their seeds, and how far each is from the first, all with intervals.
 
-    pairs: of arms, whose difference is told too where both are finished.
+    pairs: of arms, whose difference is told too where both are finished. Differences count the seeds of both arms.
     """
-    results = {
-        arm: [json.loads(p.read_text(encoding="utf-8")) for p in sorted(folder.glob(f"{arm}-s[0-9]*/{RESULT}"))]
-        for arm in arms
-    }
-    answers = {arm: [answers_of(result) for result in some] for arm, some in results.items() if some}
+    read = [json.loads(p.read_text(encoding="utf-8")) for p in sorted(folder.glob(f"*-s[0-9]*/{RESULT}"))]
+    results = {arm: {r["seed"]: r for r in read if r["model"] == arm} for arm in arms}
+    answers = {arm: {seed: answers_of(r) for seed, r in some.items()} for arm, some in results.items() if some}
+
+    def difference(arm: str, other: str, metric: str = "accuracy") -> dict[str, Any] | None:
+        seeds = answers.get(arm, {}).keys() & answers.get(other, {}).keys()
+        if not seeds:
+            return None
+        both = {name: [answers[name][seed] for seed in sorted(seeds)] for name in (arm, other)}
+        return contrast(both, {arm: 1.0, other: -1.0}, metric)
+
     rows = []
     for arm, said in answers.items():
-        row: dict[str, Any] = {"arm": arm, "purpose": arms[arm], "seeds": [r["seed"] for r in results[arm]]}
-        row |= {kind: results[arm][0][kind] for kind in ("photographs", "generated")}
+        row: dict[str, Any] = {"arm": arm, "purpose": arms[arm], "seeds": sorted(said)}
+        row |= {kind: next(iter(results[arm].values()))[kind] for kind in ("photographs", "generated")}
         for metric in METRICS:
-            row[metric] = without_answer(contrast({arm: said}, {arm: 1.0}, metric))
+            row[metric] = without_answer(contrast({arm: [*said.values()]}, {arm: 1.0}, metric))
         base = next(iter(answers))
-        if arm != base:
-            row["against"] = base
-            row["difference"] = contrast({arm: said, base: answers[base]}, {arm: 1.0, base: -1.0})
+        if arm != base and (ahead := difference(arm, base)) is not None:
+            row |= {"against": base, "difference": ahead}
         rows.append(row)
     contrasts = [
-        {"arm": arm, "against": other}
-        | {m: contrast({arm: answers[arm], other: answers[other]}, {arm: 1.0, other: -1.0}, m) for m in METRICS}
+        {"arm": arm, "against": other} | {metric: difference(arm, other, metric) for metric in METRICS}
         for arm, other in pairs
-        if arm in answers and other in answers
+        if difference(arm, other) is not None
     ]
-    return {"n": results[next(iter(answers))][0]["n"], "arms": rows, "contrasts": contrasts}
+    return {"n": next(iter(results[next(iter(answers))].values()))["n"], "arms": rows, "contrasts": contrasts}

@@ -6,7 +6,6 @@ Letters: N faces, F features, E episodes.
 """
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,10 +26,9 @@ def episodes(
     count: int = 600,
     queries: int = 5,
     seed: int = 0,
-) -> dict[str, Any]:
-    """The mean accuracy of episodes over (N, F) features, with its 95 % interval over episodes.
+) -> NDArray[np.float64]:
+    """(E,) the accuracy of each episode over (N, F) features; the same labels and seed make the same episodes.
 
-    The interval is of these faces alone: that others of a rare expression might be easier or harder is not in it.
     In each, `shots` faces of each of five expressions make its prototype, their mean, and `queries` others of each are
     sorted to the nearest. InputError when an expression of RARE, or all but one of the others, has too few faces.
     """
@@ -43,10 +41,16 @@ def episodes(
             f"an episode needs {need} faces of each of {', '.join(e.label for e in RARE)} and two others; enough are "
             f"there of {', '.join(e.label for e in enough) or 'none'}"
         )
-    right = np.array([_episode(features, labels, common, shots, need, rng) for _ in range(count)])
-    half = 1.96 * right.std(ddof=1) / np.sqrt(count)
-    value = float(right.mean())
-    return {"value": value, "low": float(value - half), "high": float(value + half), "episodes": count, "shots": shots}
+    return np.array([_episode(features, labels, common, shots, need, rng) for _ in range(count)])
+
+
+def mean(values: NDArray[np.float64]) -> dict[str, float]:
+    """The mean of what E episodes gave, with its 95 % interval over episodes.
+
+    It is of these faces alone: that others of a rare expression might be easier or harder is not in it.
+    """
+    value, half = float(values.mean()), 1.96 * float(values.std(ddof=1)) / len(values) ** 0.5
+    return {"value": value, "low": value - half, "high": value + half}
 
 
 def _episode(

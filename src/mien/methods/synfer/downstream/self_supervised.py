@@ -27,6 +27,7 @@ from mien.methods.synfer.downstream.encoder import (
     counted,
     drawn,
     features,
+    first,
     run_arms,
     table,
     together,
@@ -36,8 +37,8 @@ from mien.training.loop import Batch, fit
 
 ARMS = {
     "real": "photographs, without labels",
-    "synthetic": "generated faces, without labels",
-    "both": "photographs and generated faces, without labels",
+    "synthetic": "as many generated faces, without labels",
+    "both": "photographs and as many generated faces, without labels",
     "none": "an encoder that was not trained",
 }
 
@@ -127,7 +128,8 @@ def chosen_faces(faces: Faces, arm: str) -> Selection:
         return faces.photographs
     if faces.asked is None:
         raise InputError("this arm learns from generated faces; give --synthetic")
-    return faces.asked if arm == "synthetic" else together(faces.photographs, faces.asked)
+    generated = first(faces.asked, len(faces.photographs.samples))
+    return generated if arm == "synthetic" else together(faces.photographs, generated)
 
 
 def run(

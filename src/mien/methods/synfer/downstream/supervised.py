@@ -8,7 +8,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from mien.errors import InputError
@@ -25,7 +27,7 @@ from mien.methods.synfer.downstream.encoder import (
     table,
     together,
 )
-from mien.training.faces import fit_faces, logits
+from mien.training.faces import fit_faces, logits, priors
 from mien.vocabulary import Expression
 
 
@@ -117,6 +119,17 @@ def as_asked(generated: Selection, asked: Selection) -> Selection:
     return replace(generated, targets=asked.targets[[row[sample.source] for sample in generated.samples]])
 
 
+def as_in(photographs: Selection, learned: Selection, settings: Settings) -> NDArray[np.float64]:
+    """(8,) what to add to the logits so that every arm expects the classes with the shares of the photographs.
+
+    Arms draw classes with shares of their own; on faces with those of the photographs, the arm whose shares are nearest
+    would be ahead, whatever its faces are worth. A class that is not there counts as one face.
+    """
+    drawn = np.maximum(priors(learned, settings)["drawn"], 1 / len(learned.samples))
+    natural = np.maximum(priors(photographs, settings)["natural"], 1 / len(photographs.samples))
+    return np.asarray(np.log(natural) - np.log(drawn))
+
+
 def run(
     faces: Faces, settings: Settings, folder: Path, arms: Sequence[str], seeds: Sequence[int], given: Mapping[str, Any]
 ) -> dict[str, Any]:
@@ -127,7 +140,8 @@ def run(
         torch.manual_seed(seed)
         draws = len(faces.photographs.samples)
         network = fit_faces(Classifier(own), chosen, own, place, resume=True, draws=draws)
-        return counted(chosen.samples) | answered(faces.valid, logits(network, faces.valid))
+        said = logits(network, faces.valid) + as_in(faces.photographs, chosen, own)
+        return counted(chosen.samples) | answered(faces.valid, said)
 
     def prepare(arm: str) -> Selection:
         return mixed(faces, MIXTURES[arm])

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from torch.utils.data import TensorDataset
 
 from mien.datasets import Synthetic
+from mien.datasets.folder import placed
 from mien.datasets.pseudo_labels import PseudoLabels
 from mien.errors import InputError
 from mien.evaluation.protocols import Selection
@@ -31,6 +32,7 @@ from mien.methods.synfer.downstream.encoder import (
     answered,
     drawn,
     features,
+    first,
     run_arms,
     table,
 )
@@ -41,7 +43,10 @@ from mien.training.faces import augmented, tensor
 from mien.training.loop import Batch, fit
 from mien.vocabulary import Expression
 
-ARMS = {"real": "photographs and a short caption of each", "synthetic": "generated faces and the caption of each"}
+ARMS = {
+    "real": "photographs and a short caption of each",
+    "synthetic": "as many generated faces and the caption of each",
+}
 _KIND = {"real": "photographs", "synthetic": "generated"}
 
 
@@ -126,7 +131,7 @@ def of_photographs(faces: Selection, labels: PseudoLabels) -> Pairs:
 
 def of_generated(folder: Path, faces: Selection) -> Pairs:
     """Generated faces with the captions that they were made for; InputError when they have none."""
-    said = {f"{folder.name}/{row['file']}": row["caption"] for row in Synthetic(folder, annotated=False).rows}
+    said = {placed(folder, folder / row["file"]): row["caption"] for row in Synthetic(folder, annotated=False).rows}
     texts = [said[sample.source] for sample in faces.samples]
     rows = [i for i, text in enumerate(texts) if text]
     if not rows:
@@ -195,7 +200,7 @@ def run(
             return of_photographs(faces.photographs, labels)
         if synthetic is None or faces.asked is None:
             raise InputError("this arm learns from generated faces; give --synthetic")
-        return of_generated(synthetic, faces.asked)
+        return of_generated(synthetic, first(faces.asked, len(faces.photographs.samples)))
 
     def measure(arm: str, pairs: Pairs, seed: int, place: Path) -> dict[str, Any]:
         network = fit_pairs(pairs, replace(settings, seed=seed), place, len(faces.photographs.samples))
