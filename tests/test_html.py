@@ -8,6 +8,7 @@ import sys
 from dataclasses import replace
 from html.parser import HTMLParser
 
+import cv2
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -268,6 +269,16 @@ def test_a_photo_of_pure_noise_stays_under_a_megabyte_and_a_half():
     assert len(page([Outcome("noise.png", report, image=photo)])) < 1_500_000
     large = np.repeat(np.repeat(noise(1500, 2000, 3), 2, axis=0), 2, axis=1)
     assert len(page([Outcome("noise.png", ImageReport((3000, 4000), (a_face(),)), image=large)])) < 1_500_000
+
+
+def test_a_crowd_stays_under_a_megabyte_and_a_half_too():
+    crowd = tuple(
+        replace(full_report(), face=Face(np.array([x, y, x + 80, y + 80], np.float32), None, 0.9))
+        for x in range(0, 1000, 100)
+        for y in range(0, 1000, 100)
+    )
+    photo = cv2.GaussianBlur(noise(1280, 1280, 3), (0, 0), 1.5)
+    assert len(page([Outcome("crowd.png", ImageReport((1280, 1280), crowd), image=photo)])) < 1_500_000
 
 
 def test_a_failed_input_shows_its_reason_among_the_others():

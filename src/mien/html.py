@@ -29,9 +29,11 @@ from mien.facs import PRESENT, PROTOTYPES, PROXIES, band
 from mien.results import ActionUnits, Attributes, Explanation, FaceReport, ImageReport, Outcome, Part, Pose
 from mien.vocabulary import CAVEAT, ActionUnit, Expression
 
-# The embedded picture: its longest and shortest long side in pixels, and what its JPEG may weigh.
-LONGEST, SHORTEST, MAX_BYTES = 1280, 640, 800_000
-THUMBNAIL = 144
+# The embedded picture: its longest and shortest long side in pixels, and what its JPEG may weigh, less so much for each
+# face, down to the least: a page of one photograph is to stay under 1.5 MB.
+LONGEST, SHORTEST, MAX_BYTES, FACE_BYTES, MIN_BYTES = 1280, 640, 800_000, 8_000, 150_000
+# The side of a face on its card in pixels, and in pictures of more than CROWD faces.
+THUMBNAIL, CROWD_THUMBNAIL, CROWD = 144, 72, 20
 SMALL_FACE = 36
 ALIGNED_ON = {
     "reader": "the reader’s own 68 landmarks",
@@ -141,7 +143,7 @@ def _figure(outcome: Outcome, image: NDArray[np.uint8], number: int) -> str:
     dots = _fill("dots.html", number=number) if landmarks else ""
     return _fill(
         "figure.html",
-        photo=_jpeg(shown, 85),
+        photo=_jpeg(shown, 85, max(MIN_BYTES, MAX_BYTES - FACE_BYTES * len(faces))),
         width=shown.width,
         height=shown.height,
         name=_text(outcome.name),
@@ -462,15 +464,16 @@ def _thumbnail(outcome: Outcome, face: FaceReport) -> str:
     x1, y1 = np.clip(np.round(center - half), 0, [width - 1, height - 1]).astype(int)
     x2, y2 = np.clip(np.round(center + half), [x1 + 1, y1 + 1], [width, height]).astype(int)
     crop = Image.fromarray(image[y1:y2, x1:x2])
-    crop.thumbnail((THUMBNAIL, THUMBNAIL), Image.Resampling.LANCZOS)
+    side = CROWD_THUMBNAIL if len(outcome.report.faces) > CROWD else THUMBNAIL
+    crop.thumbnail((side, side), Image.Resampling.LANCZOS)
     return _jpeg(crop, 82)
 
 
-def _jpeg(picture: Image.Image, quality: int) -> str:
-    """A data URL; a picture that would be too heavy, such as noise, is compressed more."""
+def _jpeg(picture: Image.Image, quality: int, most: int = MAX_BYTES) -> str:
+    """A data URL; a picture of more than `most` bytes, such as noise, is compressed more."""
     for q in (quality, 75, 60, 45, 30, 15):
         file = _encoded(picture, "JPEG", quality=q, optimize=True, progressive=True)
-        if len(file) <= MAX_BYTES:
+        if len(file) <= most:
             break
     return _data_url("jpeg", file)
 
