@@ -29,6 +29,10 @@ def body(*urls, **other):
     return {"model": MODEL, "messages": [{"role": "user", "content": [{"type": "text", "text": "?"}, *parts]}], **other}
 
 
+def schema(given):
+    return {"type": "json_schema", "json_schema": {"name": "faces", "schema": given}}
+
+
 @pytest.fixture(scope="module")
 def client():
     return testclient.TestClient(create_app(found(20, 120), openai=True))
@@ -72,7 +76,14 @@ def test_a_stream_has_the_answer_and_an_end(client):
         (body(), 400, "no picture"),
         (body("https://example.com/a.jpg"), 400, "fetches nothing"),
         (body("data:image/png;base64,@@@"), 400, "base64 is damaged"),
+        (body("data:image/png;base64,é"), 400, "base64 is damaged"),
         (body(url(b"hello")), 400, "not a picture"),
+        (body(PICTURE, response_format=schema({"properties": []})), 400, "JSON schema cannot be used"),
+        (
+            body(PICTURE, response_format=schema({"properties": {"a": {"enum": None}}})),
+            400,
+            "JSON schema cannot be used",
+        ),
         (body(PICTURE, response_format={"type": "json_schema"}), 400, "json_schema.schema"),
         (body(PICTURE, response_format={"type": "xml"}), 400, "json_object"),
         ({"model": MODEL, "messages": [None, {"content": 3}, {"content": [{"image_url": 5}, 1]}]}, 400, "no picture"),

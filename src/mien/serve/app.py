@@ -70,8 +70,9 @@ class _Reader:
         return JSONResponse(outcome.to_dict(), status_code=200 if outcome.report else 400)
 
     async def report(self, request: Request) -> Response:
-        name, data = await _picture(request)
-        return HTMLResponse(await self.run(lambda: page([self._read(name, data)], "mien serve")))
+        outcome = await self.run(partial(self._read, *await _picture(request)))
+        told = await self.run(partial(page, [outcome], "mien serve"))
+        return HTMLResponse(told, status_code=200 if outcome.report else 400)
 
     def _read(self, name: str, data: bytes) -> Outcome:
         try:

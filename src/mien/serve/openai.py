@@ -5,7 +5,6 @@ Of the messages only the last picture counts. Without `response_format` the answ
 """
 
 import base64
-import binascii
 import json
 import time
 import uuid
@@ -84,7 +83,7 @@ def _decoded(url: str) -> bytes:
         raise InputError("this server fetches nothing: send the picture itself, as data:image/jpeg;base64,...")
     try:
         return base64.b64decode(data, validate=True)
-    except binascii.Error as error:
+    except ValueError as error:
         raise InputError(f"the picture's base64 is damaged: {error}") from error
 
 

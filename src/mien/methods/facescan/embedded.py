@@ -165,6 +165,8 @@ def fill(schema: Schema, people: Sequence[_Facts]) -> Any:
         return _object(schema, schema, people)
     except RecursionError as error:
         raise InputError("the JSON schema contains itself, so no answer would ever be complete") from error
+    except (AttributeError, TypeError) as error:
+        raise InputError(f"the JSON schema cannot be used, for it is not made as one is: {error}") from error
 
 
 def _object(schema: Schema, root: Schema, people: Sequence[_Facts]) -> dict[str, Any]:
