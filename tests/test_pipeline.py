@@ -1,6 +1,8 @@
 import io
+import json
 import subprocess
 import sys
+from dataclasses import dataclass
 
 import numpy as np
 import pytest
@@ -216,6 +218,29 @@ def test_analyze_makes_one_pipeline_for_equal_options_in_any_order(monkeypatch):
     finally:
         module._pipeline.cache_clear()  # or later tests would get the fakes
     assert made == [{"rotations": True, "threads": 2}, {}]
+
+
+def test_a_detector_of_one_s_own_need_not_be_hashable():
+    @dataclass
+    class Middle:
+        share: float
+
+        def __call__(self, image):
+            side = np.array([image.shape[1], image.shape[0]] * 2)
+            half = self.share / 2
+            return [
+                Face((side * [0.5 - half, 0.5 - half, 0.5 + half, 0.5 + half]).astype(np.float32), None, np.float32(1))
+            ]
+
+    report = analyze(ASTRONAUT, detect=Middle(0.5))
+    assert len(report.faces) == 1
+    assert json.loads(json.dumps(report.to_dict()))["faces"][0]["score"] == 1
+
+
+@pytest.mark.parametrize("model", ["yunet", "synfer", "expllm-words"])
+def test_a_model_for_something_else_says_what_it_is_for(model):
+    with pytest.raises(ModelError, match=f"'{model}' .*; those that read expressions are reader, vtff, se-swin"):
+        analyze(ASTRONAUT, model=model)
 
 
 def test_a_photo_is_read_without_torch():

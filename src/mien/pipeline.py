@@ -111,10 +111,11 @@ def analyze(source: ImageSource, **options: Any) -> ImageReport:
     """Read the faces in one picture.
 
     source: a path, a file's bytes, a uint8 RGB array or a Pillow image.   options: those of Pipeline.
-    The models of mien are loaded once for each set of options; a file of your own is opened anew, for it may change.
-    Raises InputError when the picture is not usable.
+    The models of mien are loaded once for each set of options, but anew beside a detect or read of your own; a file of
+    your own is opened anew, for it may change. Raises InputError when the picture is not usable.
     """
-    if str(options.get("model", DEFAULT)) not in MODELS:
+    own = options.get("detect") is not None or options.get("read") is not None
+    if own or str(options.get("model", DEFAULT)) not in MODELS:
         return Pipeline(**options)(source)
     return _pipeline(**dict(sorted(options.items())))(source)
 

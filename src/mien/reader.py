@@ -26,7 +26,7 @@ class Reader:
     """
 
     def __init__(self, model: str | Path | Classifier = DEFAULT, threads: int = 1) -> None:
-        opened = Classifier(load(model), threads) if isinstance(model, str | Path) else model
+        opened = Classifier(load(model, reads=True), threads) if isinstance(model, str | Path) else model
         self._classify = opened
         self._rest = None if _REST & self._classify.heads else Classifier(load(DEFAULT), threads)
         self.name = str(model) if isinstance(model, str | Path) else opened.contract.name

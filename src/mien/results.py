@@ -29,6 +29,8 @@ class Face:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "box", _fixed(self.box, (4,), "box"))
+        # A detector of one's own may give NumPy's, which JSON does not know.
+        object.__setattr__(self, "score", float(self.score))
         if self.points is not None:
             object.__setattr__(self, "points", _fixed(self.points, (5, 2), "points"))
 

@@ -88,11 +88,16 @@ MODELS = {
 DEFAULT = "reader"
 
 
-def load(model: str | Path) -> bytes:
-    """The bytes of a model, by its name in MODELS or by path; ModelError when missing or not what was shipped."""
+def load(model: str | Path, *, reads: bool = False) -> bytes:
+    """The bytes of a model, by its name in MODELS or by path; ModelError when missing or not what was shipped.
+
+    reads: ModelError also for one that mien ships for something else than to read expressions.
+    """
     entry = MODELS.get(str(model))
     if entry is None:
         return _from_path(Path(model))
+    if reads and not entry.reads:
+        raise ModelError(f"the model {str(model)!r} {entry.purpose}; those that read expressions are {_readers()}")
     try:
         data = (files(entry.package) / entry.file).read_bytes()
     except (OSError, ModuleNotFoundError) as error:
@@ -111,10 +116,15 @@ def card(model: str | Path) -> list[str]:
     return re.findall(r"^> (.+)$", section[1], re.M) if section else []
 
 
+def _readers() -> str:
+    return ", ".join(name for name, entry in MODELS.items() if entry.reads)
+
+
 def _from_path(path: Path) -> bytes:
     if path.suffix.lower() != ".onnx":
-        names = ", ".join(name for name, entry in MODELS.items() if entry.reads)
-        raise ModelError(f"there is no model {str(path)!r}; the models are {names}, or give the path of an .onnx file")
+        raise ModelError(
+            f"there is no model {str(path)!r}; the models are {_readers()}, or give the path of an .onnx file"
+        )
     try:
         return path.read_bytes()
     except OSError as error:

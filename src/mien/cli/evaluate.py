@@ -79,7 +79,9 @@ def evaluate(
         raise click.UsageError("--detect and --cross-fit are for models that only read")
     try:
         opened = (
-            Explainer(None if model == "expllm" else model, threads) if writes else Classifier(load(model), threads)
+            Explainer(None if model == "expllm" else model, threads)
+            if writes
+            else Classifier(load(model, reads=True), threads)
         )
     except (InputError, ModelError) as error:
         raise click.UsageError(str(error)) from error
