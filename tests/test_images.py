@@ -231,6 +231,13 @@ def test_a_picture_of_floating_point_numbers_is_refused_with_what_to_do():
         read_image(Image.new("F", (3, 3)))
 
 
+def test_a_picture_of_floating_point_numbers_is_named(tmp_path):
+    Image.new("F", (3, 3)).save(tmp_path / "a.tiff")
+    with pytest.raises(InputError, match=r"a\.tiff: a picture of floating-point numbers") as caught:
+        read_image(tmp_path / "a.tiff")
+    assert caught.value.status == "unreadable"
+
+
 def test_gray_weighs_the_channels_by_how_bright_they_look():
     primaries = np.array([[(255, 0, 0), (0, 255, 0), (0, 0, 255), WHITE]], np.uint8)
     np.testing.assert_allclose(to_gray(primaries)[0], [0.299 * 255, 0.587 * 255, 0.114 * 255, 255], atol=1)

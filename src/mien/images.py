@@ -86,7 +86,7 @@ def _decode(image: Image.Image, name: str) -> NDArray[np.uint8]:
     _check_size(*image.size, name)
     try:
         image.load()
-        return np.array(_to_rgb(_upright(image)))
+        return np.array(_to_rgb(_upright(image), name))
     except InputError:
         raise
     except Exception as error:
@@ -100,12 +100,14 @@ def _upright(image: Image.Image) -> Image.Image:
         return image
 
 
-def _to_rgb(image: Image.Image) -> Image.Image:
+def _to_rgb(image: Image.Image, name: str) -> Image.Image:
     if image.mode.startswith("I"):
         # 16-bit gray arrives as I;16 or as 32-bit I, depending on the format.
         return Image.fromarray((np.clip(np.asarray(image), 0, 65535) / 257).round().astype(np.uint8)).convert("RGB")
     if image.mode == "F":
-        raise InputError("a picture of floating-point numbers has no agreed white; save it with 8 or 16 bits")
+        raise InputError(
+            f"{name}: a picture of floating-point numbers has no agreed white; save it with 8 or 16 bits", "unreadable"
+        )
     if image.mode == "La":
         image = image.convert("LA")
     if image.has_transparency_data:

@@ -41,6 +41,22 @@ def test_models_are_compared_with_the_first_and_their_seeds_counted_together(res
     assert "differences from reader" in given.stderr
 
 
+def test_a_path_may_hold_an_equals_sign(results, tmp_path):
+    (tmp_path / "lr=0.1").mkdir()
+    other = results[1].rename(tmp_path / "lr=0.1" / "vtff-0.json")
+    found = json.loads(run(results[0], other).stdout)
+    assert [model["model"] for model in found["models"]] == ["reader", "vtff-0"]
+    assert json.loads(run(results[0], f"slow={other}").stdout)["models"][1]["model"] == "slow"
+
+
+@pytest.mark.parametrize(
+    ("text", "said"), [("3", "no result"), ('{"answers": "x"}', "face by face"), ("{", "no result")]
+)
+def test_what_is_no_result_is_refused(results, tmp_path, text, said):
+    (tmp_path / "other.json").write_text(text)
+    assert said in str(run(results[0], tmp_path / "other.json").exception)
+
+
 def test_two_models_of_one_name_are_wrong_usage(results):
     given = run(results[0], results[0])
     assert given.exit_code == 2

@@ -8,6 +8,7 @@ from click.testing import CliRunner
 from PIL import Image
 
 from mien.cli import commands
+from mien.cli.data import open_data
 from mien.cli.generate import STEPS
 from tests.helpers import drawn_face
 from tests.methods.synfer import toy
@@ -158,6 +159,8 @@ def test_a_layout_may_come_from_a_data_set(model, tmp_path):
     data = f"folder:{tmp_path / 'data'}"
     generate(tmp_path / "out", model, "--init", "invert", "--layout", data, "-n", 4)
     assert {line["layout"].rpartition("/")[2] for line in lines(tmp_path / "out")} <= {"0.png", "1.png", "2.png"}
+    half = f"half-a:{data}" if len(open_data(f"half-a:{data}")) else f"half-b:{data}"
+    generate(tmp_path / "half", model, "--init", "invert", "--layout", half, "-n", 1)
 
 
 @pytest.mark.parametrize(

@@ -31,8 +31,10 @@ def compare(results: tuple[str, ...], resamples: int, seed: int, output: Path | 
 
 def _model(text: str) -> tuple[str, list[dict[str, Any]]]:
     name, equals, files = text.partition("=")
-    paths = [Path(file) for file in (files if equals else text).split(",")]
-    return name if equals else paths[0].stem, [comparing.read(path) for path in paths]
+    if not equals or Path(text.partition(",")[0]).is_file():  # a folder may be called lr=0.1
+        name, files = "", text
+    paths = [Path(file) for file in files.split(",")]
+    return name or paths[0].stem, [comparing.read(path) for path in paths]
 
 
 def summary(found: dict[str, Any]) -> Table:

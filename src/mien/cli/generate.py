@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.progress import track
 
 from mien.align import crop
-from mien.cli.data import DATA_HELP, KINDS, open_data
+from mien.cli.data import DATA_HELP, KINDS, MADE_OF, open_data
 from mien.cli.runs import RUN_HELP, open_run
 from mien.cli.train import chosen as settings_from
 from mien.cli.train import method
@@ -236,7 +236,7 @@ class _Layouts:
 
 
 def _layouts(text: str) -> _Layouts:
-    if text.partition(":")[0] in KINDS:
+    if text.partition(":")[0] in {*KINDS, *MADE_OF}:
         return _Layouts(open_data(text))
     path = Path(text)
     files = pictures(path) if path.is_dir() else [path]

@@ -61,7 +61,9 @@ def read(path: Path) -> dict[str, Any]:
         result: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise InputError(f"{path}: no result can be read from it ({error})") from error
-    if "answers" not in result:
+    if not isinstance(result, dict):
+        raise InputError(f"{path}: no result, which is an object with answers")
+    if not isinstance(result.get("answers"), dict):
         raise InputError(f"{path} does not keep its answers face by face; write it anew with `mien evaluate -o`")
     return result
 
