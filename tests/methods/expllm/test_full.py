@@ -35,20 +35,11 @@ from transformers import (
     SiglipVisionModel,
 )
 
-from mien.methods.expllm.full import (
-    SLOT,
-    Conversations,
-    Settings,
-    Talk,
-    adapted,
-    collate,
-    encode,
-    join,
-    load_run,
-    replace_sides,
-    train,
-)
-from mien.methods.expllm.full import Trainer as Taught
+from mien.methods.expllm.full import Settings, load_run, train
+from mien.methods.expllm.full.join import SLOT, join
+from mien.methods.expllm.full.talks import Conversations, Talk, collate, encode, replace_sides
+from mien.methods.expllm.full.train import Trainer as Taught
+from mien.methods.expllm.full.train import adapted
 from mien.methods.expllm.model import FaceEncoder, FaceEncoderConfig
 
 COUNT = 6

@@ -1,0 +1,176 @@
+"""Align the projector, then tune tower and language model with LoRA, by the library's own trainer."""
+
+import json
+import re
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import matplotlib.pyplot as plt
+import torch
+import torch.nn.functional as F
+from peft import LoraConfig, PeftModel, get_peft_model
+from torch import Tensor, nn
+from transformers import Trainer as _Trainer
+from transformers import TrainingArguments
+
+from mien.datasets import Sample
+from mien.errors import InputError
+from mien.evaluation.protocols import select
+from mien.methods.expllm.full.join import join
+from mien.methods.expllm.full.reasoner import Reasoner
+from mien.methods.expllm.full.settings import Settings
+from mien.methods.expllm.full.talks import Conversations, collate
+from mien.methods.expllm.lessons import read_chains
+from mien.methods.expllm.model import ExpLlm
+from mien.vocabulary import Expression
+
+# Queries and values under the names of CLIP, SigLIP, Llama, Qwen and relatives, of DINOv2 and ViT, and of mien's tower.
+LORA = r".*\.(q_proj|v_proj|query|value|qkv)"
+STAGES = ("1-align", "2-mix")
+ADAPTER = "adapter"
+
+
+class Trainer(_Trainer):  # type: ignore[misc]
+    """The library's trainer with the paper's loss: the mean over each conversation's own answers."""
+
+    def compute_loss(
+        self, model: nn.Module, inputs: dict[str, Tensor], return_outputs: bool = False, **_: Any
+    ) -> Tensor | tuple[Tensor, Any]:
+        """See the library."""
+        answered, weight = inputs.pop("answered")[:, 1:], inputs.pop("weight")  # (B, T-1), (B,)
+        output = model(**inputs)
+        words = inputs["input_ids"][:, 1:]
+        off = F.cross_entropy(output.logits[:, :-1].float().transpose(1, 2), words, reduction="none")  # (B, T-1)
+        each = (off * answered).sum(dim=1) / answered.sum(dim=1).clamp(min=1)
+        loss = (weight * each).mean()
+        return (loss, output) if return_outputs else loss
+
+
+def train(
+    dataset: Sequence[Sample],
+    settings: Settings,
+    folder: Path,
+    *,
+    valid: Sequence[Sample] | None = None,
+    chains: Path,
+    resume: bool = False,
+) -> Reasoner:
+    """Align the projector, then tune with LoRA; what changed is left in folder/adapter, the loss in log.jsonl and
+    loss.png, and what the model writes of three faces of valid (left out, of the dataset) in examples.json.
+
+    chains: of the dataset, the file that `mien cot` wrote.
+    """
+    kept = folder / "settings.json"
+    if kept.is_file() and not resume:
+        raise InputError(f"{folder} holds a run already; give --resume to go on with it, or name another folder")
+    if kept.is_file() and json.loads(kept.read_text()) != json.loads(json.dumps(asdict(settings))):
+        raise InputError(f"{folder} was begun with other settings; resume with the same")
+    folder.mkdir(parents=True, exist_ok=True)
+    kept.write_text(json.dumps(asdict(settings), indent=2) + "\n")
+    told = read_chains(chains)
+    faces = select(dataset, "soft-votes").needed("train on")
+    joined = join(settings)
+    tuned = adapted(joined.model, settings)
+    aligning = Conversations(faces, told, joined, settings, units=True)
+    mixed = Conversations(faces, told, joined, settings)
+    _stage(tuned, aligning, settings, folder / STAGES[0], settings.align_epochs, settings.align_steps, ("projector",))
+    _stage(tuned, mixed, settings, folder / STAGES[1], settings.epochs, settings.steps, ("projector", "lora_"))
+    tuned.save_pretrained(folder / ADAPTER)
+    curve(folder)
+    reasoner = Reasoner(joined._replace(model=tuned.eval()))
+    shown = faces if valid is None else select(valid)
+    said = [
+        {
+            "face": sample.source,
+            "voted": Expression(int(label)).label,
+            "label": reasoner.label(sample.image).label,
+            "text": reasoner.write(sample.image),
+        }
+        for sample, label in zip(shown.samples[:3], shown.labels[:3], strict=True)
+    ]
+    (folder / "examples.json").write_text(json.dumps(said, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    return reasoner
+
+
+def adapted(model: ExpLlm, settings: Settings) -> PeftModel:
+    """The model with LoRA in tower and language model, and its projector to be trained whole."""
+    names = [name for name, module in model.named_modules() if re.fullmatch(LORA, name)]
+    if not any(name.startswith("language.") for name in names):
+        raise InputError(f"{settings.language} has no query and value projections under a name known here: {LORA}")
+    config = LoraConfig(
+        r=settings.rank,
+        lora_alpha=settings.alpha,
+        lora_dropout=settings.lora_dropout,
+        target_modules=names,
+        modules_to_save=["projector"],
+    )
+    return get_peft_model(model, config)
+
+
+def _stage(
+    tuned: PeftModel,
+    talks: Conversations,
+    settings: Settings,
+    folder: Path,
+    epochs: float,
+    steps: int,
+    trained: tuple[str, ...],
+) -> None:
+    """Train the parameters with these names; a stage that was stopped goes on from its last checkpoint."""
+    for name, parameter in tuned.named_parameters():
+        parameter.requires_grad_(
+            any(part in name for part in trained) and ("lora_" in name or "modules_to_save" in name)
+        )
+    options = TrainingArguments(
+        output_dir=str(folder),
+        per_device_train_batch_size=settings.batch_size,
+        gradient_accumulation_steps=settings.accumulate,
+        learning_rate=settings.learning_rate,
+        weight_decay=settings.weight_decay,
+        warmup_steps=settings.warmup,
+        lr_scheduler_type="cosine",
+        num_train_epochs=epochs,
+        max_steps=steps or -1,
+        bf16=settings.precision == "bf16-mixed",
+        use_cpu=not torch.cuda.is_available(),
+        logging_steps=5,
+        save_steps=settings.save_steps,
+        save_total_limit=1,
+        seed=settings.seed,
+        report_to="none",
+        disable_tqdm=True,
+        remove_unused_columns=False,
+        dataloader_pin_memory=False,
+    )
+    pad = talks.pad
+    trainer = Trainer(tuned, options, data_collator=lambda items: collate(items, pad), train_dataset=talks)
+    trainer.train(resume_from_checkpoint=any(folder.glob("checkpoint-*")) or None)
+    lines = [line for line in trainer.state.log_history if "loss" in line]
+    (folder / "log.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+
+
+def curve(folder: Path) -> None:
+    """loss.png: the loss of both stages over their steps, the mean over conversations of the mean over their tokens."""
+    figure, axes = plt.subplots(figsize=(7, 3.5), layout="constrained")
+    done = 0
+    for stage in STAGES:
+        lines = [json.loads(line) for line in (folder / stage / "log.jsonl").read_text().splitlines()]
+        axes.plot([done + line["step"] for line in lines], [line["loss"] for line in lines], label=stage)
+        done += lines[-1]["step"] if lines else 0
+    axes.set(xlabel="step", ylabel="loss, nats a token", ylim=(0, None))
+    axes.legend(frameon=False)
+    axes.spines[["top", "right"]].set_visible(False)
+    figure.savefig(folder / "loss.png", dpi=150)
+    plt.close(figure)
+
+
+def load_run(folder: Path) -> Reasoner:
+    """The model of a finished run."""
+    if not (folder / ADAPTER).is_dir():
+        raise InputError(f"{folder / ADAPTER} is not there; a finished `mien train expllm-full` run has it", "missing")
+    settings = Settings(**json.loads((folder / "settings.json").read_text()))
+    joined = join(settings)
+    tuned = PeftModel.from_pretrained(joined.model, folder / ADAPTER)
+    return Reasoner(joined._replace(model=tuned.eval()))
