@@ -34,6 +34,7 @@ def test_arms_are_trained_and_their_questions_answered_in_one_table(faces, tmp_p
     again = run("vtff", *data, "--arms", "A0,A5,A3", "--seeds", "3", *TINY)
     assert again.exit_code == 0, again.output
     assert sorted(path.parent.name for path in tmp_path.glob("*/result.json")) == ["A0-s3", "A3-s3", "A5-s3"]
+    assert Image.open(tmp_path / "table.png").width > 900
     found = json.loads((tmp_path / "table.json").read_text())
     assert [row["arm"] for row in found["arms"]] == ["A0", "A3", "A5"]
     assert found["n"] == 16

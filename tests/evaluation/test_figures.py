@@ -2,7 +2,7 @@ import numpy as np
 from PIL import Image
 
 from mien.evaluation.evaluate import scores
-from mien.evaluation.figures import confusion_matrix, reliability_diagram
+from mien.evaluation.figures import confusion_matrix, differences, reliability_diagram
 
 
 def drawn_result():
@@ -26,3 +26,23 @@ def test_a_figure_of_the_same_result_has_the_same_bytes(tmp_path):
     for name in ("a", "b"):
         confusion_matrix(drawn_result(), tmp_path / f"{name}.png")
     assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()
+
+
+def test_differences_have_a_row_a_question_and_a_panel_a_metric(tmp_path):
+    def entry(question, metric, value, answer):
+        bounds = {"value": value, "low": None, "high": None}
+        if value is not None:
+            bounds |= {"low": value - 0.01, "high": value + 0.01}
+        return {"question": f"{question} ({metric})", "metric": metric, "seeds": [0, 1], "answer": answer} | bounds
+
+    asked = [
+        entry(question, metric, value, answer)
+        for question, value, answer in (("Is it better?", 0.03, "higher"), ("Is it worse?", None, "undecided"))
+        for metric in ("accuracy", "macro_f1")
+    ]
+    about = {"method": "vtff", "valid": "ferplus:valid.parquet", "protocol": "majority", "n": 9}
+    differences(about | {"questions": asked}, tmp_path / "two.png")
+    differences(about | {"questions": asked[::2]}, tmp_path / "one.png")
+    two, one = (np.asarray(Image.open(tmp_path / name).convert("L")) for name in ("two.png", "one.png"))
+    assert two.shape[1] > one.shape[1] > 900
+    assert (two < 200).mean() > 0.005

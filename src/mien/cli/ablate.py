@@ -35,7 +35,7 @@ class _Methods(click.Group):
 
 @click.group(cls=_Methods)
 def ablate() -> None:
-    """Train the arms of a method's ablation and answer its questions, with intervals.
+    """Train the arms of a method's ablation and answer its questions, with intervals, as a table and as a picture.
 
     A killed ablation goes on when it is called again; further arms and seeds join those that are finished.
     """
@@ -69,6 +69,9 @@ def _command(name: str) -> click.Command:
         runs.run(package.train, ablation, settings, arms.split(","), seeds, open_data(data), open_data(valid), output)
         found = {"method": name, "data": data, "valid": valid} | runs.table(ablation, output)
         publish(measured(found), summary(found), output / "table.json", width=100)
+        if found["questions"]:
+            import_module("mien.evaluation.figures").differences(found, output / "table.png")
+            click.echo(f"wrote {output / 'table.png'}", err=True)
 
     return with_settings(ablation.SETTINGS, base)(command)
 

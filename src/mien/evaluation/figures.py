@@ -1,10 +1,15 @@
-"""A result to pictures for a paper or a README: confusion matrix and reliability diagram. Needs the extra `train`."""
+"""Results to pictures for a paper or a README: confusion matrix, reliability diagram, differences with intervals.
+
+Needs the extra `train`.
+"""
 
 from pathlib import Path
+from textwrap import fill
 from typing import Any
 
 import numpy as np
 
+from mien.evaluation.compare import NARROW
 from mien.evaluation.intervals import wilson_interval
 from mien.extras import optional
 from mien.vocabulary import Expression
@@ -63,6 +68,55 @@ def reliability_diagram(result: dict[str, Any], path: Path) -> None:
     below.bar(confidence, count, width=0.04, color="#0072B2")
     below.set(xlabel="probability of the top expression", ylabel="faces")
     save(figure, path)
+
+
+def differences(result: dict[str, Any], path: Path) -> None:
+    """What `mien ablate` found: a row a question, a panel a metric; dots are filled where a difference is not 0.
+
+    The band is where an interval must lie for two models to be called alike.
+    """
+    plt = pyplot()
+    asked = result["questions"]
+    metrics = list(dict.fromkeys(entry["metric"] for entry in asked))
+    rows = list(dict.fromkeys(_question(entry) for entry in asked))
+    size = (4.2 + 2.6 * len(metrics), 1.5 + 0.42 * len(rows))
+    figure, panels = plt.subplots(
+        1, len(metrics), sharex=True, sharey=True, squeeze=False, figsize=size, layout="constrained"
+    )
+    for metric, axes in zip(metrics, panels[0], strict=True):
+        axes.axvspan(-100 * NARROW, 100 * NARROW, color="#eeeeee", zorder=0)
+        axes.axvline(0, color="gray", linewidth=1, zorder=1)
+        for entry in asked:
+            if entry["metric"] != metric or entry["value"] is None:
+                continue
+            value, low, high = (100 * entry[key] for key in ("value", "low", "high"))
+            filled = "#0072B2" if entry["answer"] in ("higher", "lower") else "white"
+            axes.errorbar(
+                value,
+                rows.index(_question(entry)),
+                xerr=[[value - low], [high - value]],
+                fmt="o",
+                color="#0072B2",
+                markerfacecolor=filled,
+                capsize=3,
+            )
+        axes.set_xlabel(f"{_METRIC_NAMES.get(metric, metric)}, points")
+        axes.spines[["top", "right", "left"]].set_visible(False)
+        axes.tick_params(axis="y", length=0)
+    panels[0, 0].set_yticks(range(len(rows)), [fill(row, 44) for row in rows], fontsize=8)
+    panels[0, 0].set_ylim(len(rows) - 0.5, -0.5)
+    data = Path(str(result["valid"]).partition(":")[2]).name
+    about = f"{result['method']} on {data}, {result['protocol']}, n = {result['n']}: differences, 95 % intervals"
+    figure.suptitle(f"{about}\nfilled: not 0; band: alike within {100 * NARROW:g} points", fontsize=10)
+    save(figure, path)
+
+
+_METRIC_NAMES = {"accuracy": "accuracy", "macro_f1": "macro F1", "macro_f1_n50": "macro F1, classes of 50 or more"}
+
+
+def _question(entry: dict[str, Any]) -> str:
+    asked, seeds = entry["question"].removesuffix(f" ({entry['metric']})"), len(entry["seeds"])
+    return f"{asked} ({seeds} seed{'s' if seeds > 1 else ''})"
 
 
 def _title(result: dict[str, Any]) -> str:

@@ -55,10 +55,10 @@ QUESTIONS = (
     Question("Does the transformer add to the fused map?", {"A5": 1, "A8": -1}),
     Question("Is the image better than patterns?", {"A0": 1, "A1": -1}),
     *(
-        Question(f"Does {name} {what} take more of the method than of {arm}?", {arm: 1, "A5": -1}, "accuracy", shown,
+        Question(f"Does {name} take more of the method than of {what}?", {arm: 1, "A5": -1}, "accuracy", shown,
                  "answers")
         for shown, name in (("occluded", "a covered square"), ("blurred", "blur"))
-        for arm, what in (("A0", "over the image"), ("A3", "over the sum"))
+        for arm, what in (("A0", "the image alone"), ("A3", "the sum"))
     ),
 )  # fmt: skip
 # A black square of this side somewhere on each face, and the standard deviation of a blur, both in pixels of 48.
