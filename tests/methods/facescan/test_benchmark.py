@@ -158,7 +158,7 @@ def test_the_person_described_is_asked_for_by_place_and_by_frame_in_turn(tmp_pat
 
 
 def test_time_and_tokens_are_counted_for_each_person(built):
-    result = measured(built, Knows(in_order, {"total_tokens": 10}), "splitter", "one-prompt")
+    result = measured(built, Knows(in_order, {"prompt_tokens": 7, "completion_tokens": 3}), "splitter", "one-prompt")
     assert result["alone"]["tokens_a_person"] == result["systems"]["splitter"]["tokens_a_person"] == 10
     assert result["systems"]["one-prompt"]["tokens_a_person"] == 5
     assert result["alone"]["latency_ms_a_person"] > 0

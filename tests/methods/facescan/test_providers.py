@@ -131,6 +131,28 @@ def test_a_form_of_answer_that_the_server_does_not_take_is_given_up_for_good(ser
     assert server.requests[0]["response_format"]["json_schema"]["strict"] is True
 
 
+def test_a_request_that_is_refused_for_itself_does_not_weaken_the_others(server):
+    server.will(*[fails(400, "image flagged")] * 3, says("a"), fails(400, "too long"))
+    asking = client(server)
+    said = asking.complete(QUESTION, [], SCHEMA)
+    assert (said.failure, said.permanent) == (AnswerStatus.TRANSPORT_ERROR, False)
+    assert asking.complete([Message("user", "more")], [], SCHEMA).text == "a"
+    assert server.requests[-1]["response_format"]["type"] == "json_schema"
+    # The server answers others, so it is this request that it would refuse again.
+    assert asking.complete([Message("user", "again")], []).permanent
+
+
+def test_half_a_surrogate_pair_can_be_written(server):
+    server.will(Reply(json.dumps({"choices": [{"message": {"content": "\ud83d fear"}}]}).encode()))
+    assert client(server).complete(QUESTION, []).text == "? fear"
+
+
+def test_an_empty_answer_is_not_sent_back(server):
+    server.will(says("a"))
+    client(server).complete([*QUESTION, Message("assistant", ""), Message("user", "Again?")], [])
+    assert [message["role"] for message in server.requests[0]["messages"]] == ["system", "user", "user"]
+
+
 def test_a_model_that_does_not_take_a_temperature_is_asked_without(server):
     server.will(fails(400, "Unsupported value: 'temperature' does not support 0 with this model."), says("a"))
     assert client(server).complete(QUESTION, [], SCHEMA).text == "a"

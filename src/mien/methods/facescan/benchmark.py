@@ -72,7 +72,7 @@ class Metered:
         start = time.perf_counter()
         completion = self._provider.complete(messages, images, json_schema, choices)
         self.seconds += time.perf_counter() - start
-        self.tokens += completion.usage.get("total_tokens", 0)
+        self.tokens += sum(completion.usage.get(kind, 0) for kind in ("prompt_tokens", "completion_tokens"))
         return completion
 
 

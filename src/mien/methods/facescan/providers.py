@@ -54,6 +54,7 @@ class Completion:
     text: word for word.   refusal: what the server marked as one.
     choice_logprobs: natural logarithm of each choice's probability, up to a common constant.
     failure: transport_error or timeout when nothing came back, and problem why, in words.   usage: tokens, by name.
+    permanent: a failure that asking again would not mend, of this request, not of the server.
     """
 
     text: str = ""
@@ -62,6 +63,7 @@ class Completion:
     failure: AnswerStatus | None = None
     problem: str | None = None
     usage: Mapping[str, int] = field(default_factory=dict)
+    permanent: bool = False
 
 
 class Provider(Protocol):
@@ -147,13 +149,26 @@ class OpenAICompatible:
 
     def _ask(self, chat: list[dict[str, Any]], schema: Mapping[str, Any] | None) -> Completion:
         api = self._openai
+        forms, temperature = list(self._forms), dict(self._temperature)
         while True:
-            sent = {**self._temperature, **_response_format(self._forms[0], schema)}
+            sent = {**temperature, **_response_format(forms[0], schema)}
             try:
-                return _read(self._client.chat.completions.create(model=self.model, messages=chat, **sent))
+                completion = _read(self._client.chat.completions.create(model=self.model, messages=chat, **sent))
+                # What the server did not like is left out for good once it answers without: until then it may be the
+                # picture or the words that it did not like.
+                self._forms, self._temperature = forms, temperature
+                return completion
             except (api.BadRequestError, api.UnprocessableEntityError) as error:
-                if not self._give_way(str(error), sent):
-                    return Completion(failure=AnswerStatus.TRANSPORT_ERROR, problem=f"{self.base_url}: {error}")
+                if "temperature" in sent and "temperature" in str(error):
+                    temperature = {}
+                elif "response_format" in sent:
+                    forms = forms[1:]
+                else:
+                    problem = f"{self.base_url}: {error}"
+                    # From a server that answers other requests: this one it would refuse again.
+                    return Completion(
+                        failure=AnswerStatus.TRANSPORT_ERROR, problem=problem, permanent=bool(self._answered)
+                    )
             except (api.AuthenticationError, api.PermissionDeniedError) as error:
                 raise InputError(f"{self.base_url} does not accept the key: {error}") from error
             except api.NotFoundError as error:
@@ -168,16 +183,6 @@ class OpenAICompatible:
             except api.APIError as error:
                 cause = error.__cause__ or error
                 return Completion(failure=AnswerStatus.TRANSPORT_ERROR, problem=f"{self.base_url}: {cause}")
-
-    def _give_way(self, complaint: str, sent: Mapping[str, Any]) -> bool:
-        """Leave out, for good, what the server did not like; False when nothing is left to leave out."""
-        if "temperature" in sent and "temperature" in complaint:
-            self._temperature = {}
-        elif "response_format" in sent:
-            self._forms.pop(0)
-        else:
-            return False
-        return True
 
 
 def data_url(pixels: NDArray[np.uint8], longest: int) -> str:
@@ -203,7 +208,7 @@ def _chat(messages: Sequence[Message], urls: Sequence[str]) -> list[dict[str, An
         if message.role == "user" and parts:
             chat.append({"role": "user", "content": [*parts, {"type": "text", "text": message.text}]})
             parts = []
-        else:
+        elif message.text:  # of an empty answer that is asked about again there is nothing to send
             chat.append({"role": message.role, "content": message.text})
     return chat
 
@@ -215,6 +220,11 @@ def _response_format(form: str, schema: Mapping[str, Any] | None) -> dict[str, A
         return {"response_format": {"type": "json_object"}}
     named = {"name": "answer", "strict": True, "schema": dict(schema)}
     return {"response_format": {"type": "json_schema", "json_schema": named}}
+
+
+def _encodable(text: str) -> str:
+    """Half of a surrogate pair, which JSON can escape, could be written to no file."""
+    return text.encode("utf-8", "replace").decode("utf-8")
 
 
 def _read(answer: Any) -> Completion:
@@ -235,7 +245,7 @@ def _read(answer: Any) -> Completion:
     usage = getattr(answer, "usage", None)
     counted = {name: getattr(usage, name, None) for name in ("prompt_tokens", "completion_tokens")}
     return Completion(
-        text if isinstance(text, str) else "",
-        refusal if isinstance(refusal, str) else None,
+        _encodable(text) if isinstance(text, str) else "",
+        _encodable(refusal) if isinstance(refusal, str) else None,
         usage={name: count for name, count in counted.items() if isinstance(count, int)},
     )
