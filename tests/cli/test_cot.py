@@ -110,6 +110,15 @@ def test_a_file_of_another_seed_is_not_mixed_with_this_one(faces, labels, tmp_pa
     assert "made with seed 1, not 2" in str(run(*arguments, "--seed", 2).exception)
 
 
+def test_a_file_of_other_data_or_labels_is_not_mixed_with_this_one(faces, labels, tmp_path):
+    output = ("-o", tmp_path / "cot.jsonl")
+    run("--data", f"folder:{faces}", "--pseudo-labels", labels, *output)
+    assert "made with pseudo_labels" in str(run("--data", f"folder:{faces}", *output).exception)
+    other = faces.rename(faces.with_name("others"))
+    result = run("--data", f"folder:{other}", "--pseudo-labels", labels, *output)
+    assert "made with data 'folder:faces', not 'folder:others'" in str(result.exception)
+
+
 def test_pseudo_labels_of_other_faces_are_an_error(faces, labels, tmp_path):
     Image.fromarray(drawn_face(smiling=True)).save(faces / "happy" / "new.png")
     result = run("--data", f"folder:{faces}", "--pseudo-labels", labels, "-o", tmp_path / "cot.jsonl")

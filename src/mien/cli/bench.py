@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
-from mien.cli.data import DATA_HELP, open_data
+from mien.cli.data import DATA_HELP, data_name, open_data
 from mien.cli.provider import Asked, provided
 from mien.cli.result import check, interval, measured, publish, resampled, to_file
 from mien.errors import InputError, ModelError
@@ -48,10 +48,8 @@ def fer_rows(
 ) -> None:
     """Build FER-Rows: labelled faces side by side on black. Expressions are as frequent as in the data; no face is used
     twice."""
-    kind, _, path = data.partition(":")
-    name = f"{kind}:{Path(path).name}" + ("" if split is None else f", {split}")
     options: dict[str, Any] = {"rows": count, "people": people, "agreement": agreement, "frames": frames, "seed": seed}
-    made = rows.build(open_data(data, split), output, data=name, **options)
+    made = rows.build(open_data(data, split), output, data=data_name(data, split), **options)
     shown = ", ".join(f"{n} {label}" for label, n in made.about["expressions"].items() if n)
     click.echo(f"wrote {output}: {count} rows of {people}; {shown}", err=True)
 

@@ -5,6 +5,7 @@ import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from hashlib import sha256
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
-from mien.cli.data import DATA_HELP, open_data
+from mien.cli.data import DATA_HELP, data_name, open_data
 from mien.cli.result import measured, publish
 from mien.datasets.pseudo_labels import PseudoLabels, read
 from mien.datasets.sample import Sample
@@ -95,6 +96,8 @@ def cot(
     if kind == "llm" and not (base_url and model):
         raise click.UsageError("--engine llm asks a server: give its --base-url and --model")
     made_by = {
+        "data": data_name(data, split),
+        "pseudo_labels": None if pseudo_labels is None else _hash(pseudo_labels),
         "engine": kind,
         "engine_version": engine.VERSION if kind == "deterministic" else prompts.VERSION,
         "model": model if kind == "llm" else None,
@@ -112,10 +115,16 @@ def cot(
     faces = _Faces(selection, labels)
     wanted = [i for i in range(len(faces))[:limit] if faces.name(i) not in done]
     _write(output, wanted, faces, make, workers if kind == "llm" else 1)
-    result = measured({"data": data, "split": split, **made_by} | records.count(records.read(output)))
+    result = measured({**made_by, "data": data, "split": split} | records.count(records.read(output)))
     result["left_out"] = selection.dropped
     publish(result, summary(result), None, width=80)
     click.echo(f"wrote {output}", err=True)
+
+
+def _hash(file: Path) -> str:
+    if not file.is_file():
+        raise InputError(f"{file}: there is no such file", "missing")
+    return sha256(file.read_bytes()).hexdigest()[:16]
 
 
 def summary(result: dict[str, Any]) -> Table:

@@ -173,6 +173,13 @@ def test_a_server_that_gives_no_answer_stops_the_run_and_says_how_to_go_on():
     assert caught.value.status == "no_answer"
 
 
+def test_a_request_that_the_server_would_refuse_again_rejects_the_face():
+    full = Completion(failure=AnswerStatus.TRANSPORT_ERROR, problem="maximum context length exceeded", permanent=True)
+    with pytest.raises(InputError, match=r"refuses the request .*maximum context length") as caught:
+        run(Server(infer=[full]))
+    assert caught.value.status == "rejected"
+
+
 def test_expressions_are_known_by_their_usual_words():
     assert expressions_in("Happy, or rather surprised; a happy face") == (Expression.HAPPINESS, Expression.SURPRISE)
     assert expressions_in("") == ()

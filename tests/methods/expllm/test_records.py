@@ -12,7 +12,13 @@ from mien.results import ActionUnits, Hidden, Pose
 from mien.vocabulary import Expression
 from tests.methods.expllm.faces import SMILE, SURPRISE, face
 
-MADE_BY = {"engine": "deterministic", "engine_version": "1", "model": None, "seed": 5, "max_loops": 3}
+MADE_BY = {"data": "drawn", "pseudo_labels": None} | {
+    "engine": "deterministic",
+    "engine_version": "1",
+    "model": None,
+    "seed": 5,
+    "max_loops": 3,
+}
 
 
 def row(observed, **other):

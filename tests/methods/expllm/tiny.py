@@ -18,7 +18,13 @@ if TYPE_CHECKING:
 
 HAPPY, SAD = Expression.HAPPINESS, Expression.SADNESS
 UNITS = {HAPPY: {12: 0.6, 6: 0.5, 25: 0.3}, SAD: {15: 0.5, 4: 0.5, 1: 0.3}}
-MADE_BY = {"engine": "deterministic", "engine_version": "1", "model": None, "seed": 0, "max_loops": 3}
+MADE_BY = {"data": "drawn", "pseudo_labels": None} | {
+    "engine": "deterministic",
+    "engine_version": "1",
+    "model": None,
+    "seed": 0,
+    "max_loops": 3,
+}
 
 
 def label(number: int) -> Expression:

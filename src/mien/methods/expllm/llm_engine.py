@@ -88,6 +88,8 @@ class Asked:
         seconds = round(time.perf_counter() - started, 3)
         tokens = (answer.usage.get(name) for name in ("prompt_tokens", "completion_tokens"))
         self.calls.append(Call(node, seconds, *tokens))
+        if answer.permanent:
+            raise InputError(f"the server refuses the request ({node}): {answer.problem}", "rejected")
         if answer.failure is not None:
             raise InputError(f"{answer.problem}; run the same command again to go on", "no_answer")
         if answer.refusal or not answer.text.strip():

@@ -13,7 +13,7 @@ from mien.methods.expllm.grounding import Claim
 from mien.vocabulary import ASYMMETRIES, ActionUnit, Expression
 
 # What all lines of a file have in common; with other values the same face could get another text.
-MADE_BY = ("engine", "engine_version", "model", "seed", "max_loops")
+MADE_BY = ("data", "pseudo_labels", "engine", "engine_version", "model", "seed", "max_loops")
 # What a question to a language model costs.
 COSTS = ("seconds", "prompt_tokens", "completion_tokens")
 
