@@ -168,6 +168,8 @@ def test_no_order_of_words_breaks_the_parser_and_phrases_do_not_overlap(words):
 
 def test_a_long_text_takes_no_longer_for_its_length():
     assert len(parse("The brows are visibly, slowly, oddly and very " + "slightly " * 3000 + "raised.")) == 2
+    # Words that fit two of the links: going back over them would double the time with each.
+    assert parse("the brows " + "fly nearly " * 3000 + "qq raised") == ()
 
 
 def test_texts_are_read_and_written_without_torch():
