@@ -30,9 +30,10 @@ class Eyes:
     def __init__(self, name: str, tower: PreTrainedModel) -> None:
         config = tower.config
         self._own = isinstance(config, FaceEncoderConfig)
-        self.size = int(config.size if self._own else config.image_size)
+        self.size = int(config.size) if self._own else 0
         if not self._own:
             processor = AutoImageProcessor.from_pretrained(name)
+            self.size = _side(processor)
             self._mean, self._std = torch.tensor(processor.image_mean), torch.tensor(processor.image_std)
         self.patches = int(config.side**2 if self._own else (self.size // config.patch_size) ** 2)
         with torch.no_grad():
@@ -49,6 +50,13 @@ class Eyes:
         small = square.resize((self.size, self.size), Image.Resampling.BICUBIC)
         scaled = torch.from_numpy(np.asarray(small).copy()).permute(2, 0, 1).float() / 255
         return (scaled - self._mean[:, None, None]) / self._std[:, None, None]
+
+
+def _side(processor: Any) -> int:
+    """Of the pictures that a tower is used with: checkpoints of DINOv2 use 224, and call 518 their image size."""
+    crop = getattr(processor, "crop_size", None) if getattr(processor, "do_center_crop", False) else None
+    size = crop or processor.size
+    return int(size["height"] if "height" in size else size["shortest_edge"])
 
 
 class Joined(NamedTuple):

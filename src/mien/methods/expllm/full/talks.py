@@ -86,9 +86,10 @@ class Conversations(Dataset[dict[str, Any]]):
         written = [i for i, t in enumerate(self._told) if t is not None and t.sections is not None]
         if not written:
             raise InputError("the chains of thought speak of none of the faces: they were made of other data")
-        share = settings.cot_share
-        often = round((1 - share) / share) if share else 1
-        labels = [(i, LABEL) for i in range(len(faces.samples))] * often
+        share, count = settings.cot_share, len(faces.samples)
+        often, rest = divmod(round(len(written) * (1 - share) / share) if share else count, count)
+        some = np.random.default_rng(settings.seed).permutation(count)[:rest].tolist()
+        labels = [(i, LABEL) for i in [*range(count)] * often + some]
         chains = [(i, REASON) for i in written] if share else []
         self._items = [(i, UNITS) for i, t in enumerate(self._told) if t is not None] if units else chains + labels
         self._change = v2.Compose(
