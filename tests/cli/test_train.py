@@ -2,10 +2,12 @@ import json
 
 import numpy as np
 import pytest
+from click import UsageError
 from click.testing import CliRunner
 from PIL import Image
 
 from mien.cli import commands
+from mien.cli.data import open_data
 from tests.helpers import drawn_face
 
 TINY = [
@@ -142,6 +144,22 @@ def test_an_exported_run_is_evaluated_and_the_result_has_the_agreed_form(exporte
 def test_a_run_that_is_not_finished_cannot_be_exported(tmp_path):
     result = run("export", "au-cues", tmp_path, "-o", tmp_path / "m.onnx")
     assert "settings.json is not there" in str(result.exception)
+
+
+def test_what_is_tuned_of_a_model_of_the_hub_is_not_exported(tmp_path):
+    result = run("export", "facescan", tmp_path, "-o", tmp_path / "x.onnx")
+    assert result.exit_code == 2
+    assert "is not one of" in result.stderr
+
+
+def test_a_split_may_stand_beside_the_kind(tmp_path):
+    for split, name in (("train", "happy"), ("test", "sad")):
+        (tmp_path / split / name).mkdir(parents=True)
+        Image.fromarray(drawn_face(True)).save(tmp_path / split / name / "0.png")
+    assert [sample.expression.label for sample in open_data(f"folder/test:{tmp_path}")] == ["sadness"]
+    assert len(open_data(f"worn:folder/train:{tmp_path}")) == 2
+    with pytest.raises(UsageError, match="names the split 'test', but --split is 'train'"):
+        open_data(f"folder/test:{tmp_path}", "train")
 
 
 @pytest.mark.parametrize("data", ["ferplus", "unknown:x", "folder:"])

@@ -7,10 +7,12 @@ import click
 from mien.cli.data import DATA_HELP, open_data
 from mien.cli.train import METHODS, method
 
+# What is tuned of models of the hub stays a checkpoint of transformers.
+EXPORTED = [name for name in METHODS if name != "facescan" and not name.endswith("-full")]
+
 
 @click.command()
-# A full size of the hub stays a checkpoint of transformers.
-@click.argument("name", metavar="METHOD", type=click.Choice([name for name in METHODS if not name.endswith("-full")]))
+@click.argument("name", metavar="METHOD", type=click.Choice(EXPORTED))
 @click.argument("run", type=click.Path(path_type=Path, exists=True, file_okay=False))
 @click.option(
     "-o", "--output", type=click.Path(path_type=Path), required=True, help="The .onnx to write; of expllm a folder."

@@ -10,6 +10,7 @@ from rich.progress import track
 
 from mien.cli.data import DATA_HELP, open_data
 from mien.datasets import pseudo_labels
+from mien.extras import optional
 
 
 @click.command()
@@ -36,6 +37,7 @@ def pseudo_label(
     """
     if not output.parent.is_dir():
         raise click.UsageError(f"{output}: the folder {output.parent} does not exist")
+    optional("pyarrow", "parquet")  # better said before the faces are labelled
     constants = None if calibration is None else pseudo_labels.read(calibration).calibration
     dataset = open_data(data, split)
     ask = pseudo_labels.Teacher({"mediapipe": pseudo_labels.mediapipe_mesh}[teacher](model))

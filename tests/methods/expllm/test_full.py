@@ -78,7 +78,9 @@ def hub(tmp_path_factory):
     folder = tmp_path_factory.mktemp("hub")
     for name, (make, _) in TOWERS.items():
         make(folder / name)
-        CLIPImageProcessor(image_mean=[0.5] * 3, image_std=[0.25] * 3).save_pretrained(folder / name)
+        CLIPImageProcessor(
+            image_mean=[0.5] * 3, image_std=[0.25] * 3, size={"shortest_edge": 16}, crop_size=16
+        ).save_pretrained(folder / name)
     LlamaForCausalLM(LlamaConfig(**WORDS)).save_pretrained(folder / "llama")
     Qwen2ForCausalLM(Qwen2Config(**WORDS)).save_pretrained(folder / "qwen")
     for name in ("llama", "qwen"):
@@ -222,6 +224,27 @@ def test_each_face_is_told_once_and_labelled_three_times(hub, chains):
     assert (kinds.count(REASON), kinds.count(LABEL)) == (COUNT, 3 * COUNT)
     _, units = conversations(hub, chains, units=True)
     assert [kind for _, kind in units._items] == [UNITS] * COUNT
+
+
+def test_any_share_of_texts_is_kept_to_a_face(hub, chains):
+    for share, labelled in ((0.6, round(COUNT * 0.4 / 0.6)), (0.75, COUNT // 3), (1.0, 0)):
+        given = settings(hub, cot_share=share)
+        mixed = Conversations(faces_of(tiny.samples(COUNT), 48), read_chains(chains), join(given), given)
+        kinds = [kind for _, kind in mixed._items]
+        assert (kinds.count(REASON), kinds.count(LABEL)) == (COUNT, labelled)
+
+
+def test_a_run_that_could_not_begin_does_not_hold_its_folder(hub, chains, tmp_path):
+    with pytest.raises(InputError, match="cannot be opened as a vision tower"):
+        train(tiny.samples(COUNT), settings(hub, tower="nowhere"), tmp_path / "run", chains=chains)
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_tower_sees_pictures_of_the_size_that_its_checkpoint_is_used_with(hub, tmp_path):
+    Dinov2Model(Dinov2Config(**EYES | {"image_size": 40})).save_pretrained(tmp_path)
+    CLIPImageProcessor(size={"shortest_edge": 20}, crop_size=16).save_pretrained(tmp_path)
+    eyes = join(settings(hub, tower=tmp_path)).eyes
+    assert (eyes.size, eyes.patches) == (16, 4)
 
 
 def test_a_batch_is_filled_up_where_attention_does_not_look(hub, chains):

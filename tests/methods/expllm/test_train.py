@@ -116,6 +116,13 @@ def test_eyes_that_see_too_little_stop_the_run_before_the_language_model(tmp_pat
             valid=tiny.samples(4),
         )  # fmt: skip
     assert not (tmp_path / "run" / STAGES[1]).exists()
+    # Told to lower the gate, one need not see anew.
+    begun = (tmp_path / "run" / STAGES[0] / "log.jsonl").read_text()
+    train(
+        tiny.samples(COUNT), tiny.settings(**ONCE | {"gate": 0.0}), tmp_path / "run", chains=chains,
+        valid=tiny.samples(4), resume=True,
+    )  # fmt: skip
+    assert (tmp_path / "run" / STAGES[0] / "log.jsonl").read_text() == begun
 
 
 def test_the_encoder_starts_from_the_backbone_of_a_reader(tmp_path, chains):

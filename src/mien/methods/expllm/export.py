@@ -20,9 +20,9 @@ from mien.errors import InputError
 from mien.export.runs import calibrated, export_run, settings_of, with_weights
 from mien.export.to_onnx import HALF_TOLERANCE, TOLERANCE, in_half_precision, refuse_above, traced
 from mien.methods.expllm.generate import ENCODER, LANGUAGE, WORDS
-from mien.methods.expllm.model import ExpLlm, FaceEncoder
+from mien.methods.expllm.model import ExpLlm, FaceEncoder, FaceEncoderConfig
 from mien.methods.expllm.tokenizer import Tokenizer
-from mien.methods.expllm.train import STAGES, TOKENIZER, Labeller, Settings, Watcher, encoder_config
+from mien.methods.expllm.train import STAGES, TOKENIZER, Labeller, Settings, Watcher
 from mien.session import Contract, open_session, softmax
 from mien.training.faces import MEAN, STD
 from mien.vocabulary import Expression
@@ -76,15 +76,20 @@ def export(
         (output / name).write_bytes(graph.SerializeToString())
     (output / WORDS).write_bytes(listed)
     if (run / STAGES[0] / "model.safetensors").is_file():
-        differences |= _head(run / STAGES[0], output / HEAD, calibrate, accuracy_cost, half)
+        differences |= _head(run / STAGES[0], model.config.vision_config, output / HEAD, calibrate, accuracy_cost, half)
     return differences
 
 
 def _head(
-    run: Path, output: Path, calibrate: Sequence[Sample] | None, accuracy_cost: float, half: bool
+    run: Path,
+    config: FaceEncoderConfig,
+    output: Path,
+    calibrate: Sequence[Sample] | None,
+    accuracy_cost: float,
+    half: bool,
 ) -> dict[str, float]:
     settings = Settings(**settings_of(run))
-    watcher = with_weights(Watcher(FaceEncoder(encoder_config(settings))), run)
+    watcher = with_weights(Watcher(FaceEncoder(config)), run)
     options: dict[str, Any] = {"calibrate": calibrate, "accuracy_cost": accuracy_cost, "half": half}
     found = export_run(run, watcher, settings, _Named(watcher), output, **options)
     return {f"{name} of {HEAD}": value for name, value in found.items()}

@@ -224,8 +224,13 @@ def _learn_to_see(
         given = load_file(Path(settings.reader) / "model.safetensors")
         stem = "backbone."
         model.tower.stages.load_state_dict({k.removeprefix(stem): v for k, v in given.items() if k.startswith(stem)})
+    # Without the gate: a run that did not pass may go on with a lower one.
     own = replace(
-        settings, epochs=settings.vision_epochs, learning_rate=settings.vision_learning_rate, last_learning_rate=0.0
+        settings,
+        epochs=settings.vision_epochs,
+        learning_rate=settings.vision_learning_rate,
+        last_learning_rate=0.0,
+        gate=0.0,
     )
     spread = action_units.spread(lessons.action_units, lessons.taught)
     watcher: Watcher = fit_faces(

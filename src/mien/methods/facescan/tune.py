@@ -136,7 +136,7 @@ def train(
     InputError for settings that do not go together, a checkpoint that is no PaliGemma, and data without labels.
     """
     asked = _checked(settings)
-    _begin(folder, settings, resume)
+    _check(folder, settings, resume)
     given = questions(dataset, asked, settings.per_class, settings.seed)
     counts = Counter(item.answer for item in given.items)
     logger.info("%d questions: %s", len(given), ", ".join(f"{n} {label}" for label, n in counts.items()))
@@ -147,6 +147,9 @@ def train(
     weights = last if settings.adapter == "none" else None
     processor, net = open_checkpoint(settings, weights, quantized=settings.adapter == "qlora")
     tuned = prepared(net, settings)
+    # Now that all is there: settings that cannot be used would otherwise hold the folder against better ones.
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "settings.json").write_text(json.dumps(asdict(settings), indent=2) + "\n")
     _fit(tuned, processor, given, watched, settings, folder, last)
     whole = merged(tuned, settings, folder)
     whole.save_pretrained(folder / MODEL)
@@ -166,14 +169,12 @@ def _checked(settings: Settings) -> tuple[Task, ...]:
     return tasks(settings.tasks)
 
 
-def _begin(folder: Path, settings: Settings, resume: bool) -> None:
+def _check(folder: Path, settings: Settings, resume: bool) -> None:
     kept = folder / "settings.json"
     if kept.is_file() and not resume:
         raise InputError(f"{folder} holds a run already; give --resume to go on with it, or name another folder")
     if kept.is_file() and json.loads(kept.read_text()) != json.loads(json.dumps(asdict(settings))):
         raise InputError(f"{folder} was begun with other settings; resume with the same")
-    folder.mkdir(parents=True, exist_ok=True)
-    kept.write_text(json.dumps(asdict(settings), indent=2) + "\n")
 
 
 def _last(folder: Path) -> str | None:

@@ -67,14 +67,15 @@ def train(
         raise InputError(f"{folder} holds a run already; give --resume to go on with it, or name another folder")
     if kept.is_file() and json.loads(kept.read_text()) != json.loads(json.dumps(asdict(settings))):
         raise InputError(f"{folder} was begun with other settings; resume with the same")
-    folder.mkdir(parents=True, exist_ok=True)
-    kept.write_text(json.dumps(asdict(settings), indent=2) + "\n")
     told = read_chains(chains)
     faces = select(dataset, "soft-votes").needed("train on")
     joined = join(settings)
     tuned = adapted(joined.model, settings)
     aligning = Conversations(faces, told, joined, settings, units=True)
     mixed = Conversations(faces, told, joined, settings)
+    # Now that all is there: settings that cannot be used would otherwise hold the folder against better ones.
+    folder.mkdir(parents=True, exist_ok=True)
+    kept.write_text(json.dumps(asdict(settings), indent=2) + "\n")
     _stage(tuned, aligning, settings, folder / STAGES[0], settings.align_epochs, settings.align_steps, ("projector",))
     _stage(tuned, mixed, settings, folder / STAGES[1], settings.epochs, settings.steps, ("projector", "lora_"))
     tuned.save_pretrained(folder / ADAPTER)
