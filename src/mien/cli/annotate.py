@@ -14,6 +14,7 @@ from rich.progress import track
 from rich.table import Table
 
 from mien.align import align, to_crop_frame
+from mien.cli.outcomes import replacing
 from mien.datasets.folder import named, pictures
 from mien.datasets.synthetic import LABELED, MADE, read_lines
 from mien.detect import Detector, YuNet, whole_picture
@@ -87,9 +88,7 @@ def annotate(
     finder = YuNet(threads=threads) if detect else whole_picture
     rows, failed = [], 0
     place = output or folder / LABELED
-    # Written beside and then moved: half a vote must not replace a whole one.
-    beside = place.with_name(f".{place.name}.part")
-    with beside.open("w", encoding="utf-8") as file:
+    with replacing(place) as beside, beside.open("w", encoding="utf-8") as file:
         for some in _shown([found[i : i + BATCH] for i in range(0, len(found), BATCH)]):
             for row in labelled(folder, some, jury, alone.size, finder):
                 file.write(feranno.to_line(row))
@@ -97,7 +96,6 @@ def annotate(
                     failed += 1
                 else:
                     rows.append(row)
-    beside.replace(place)
     if not sys.stdout.isatty():
         click.echo(json.dumps(feranno.counts(rows)))
     Console(stderr=not sys.stdout.isatty()).print(summary(rows))

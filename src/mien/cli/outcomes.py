@@ -5,6 +5,7 @@ import os
 import shlex
 import sys
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
@@ -155,18 +156,29 @@ def _write(output: Path, outcomes: Sequence[Outcome], columns: str) -> bool:
     """Write all outcomes to one file; its ending says how. False when there is no picture to draw on."""
     image, report = outcomes[0].image, outcomes[0].report
     ending = output.suffix.lower()
-    # Written beside and then moved, so that a full disk does not cost the file that was there.
-    beside = output.with_name(f".{output.stem}.part{output.suffix}")
-    try:
+    if ending in PICTURE_ENDINGS and (image is None or report is None):
+        return False
+    with replacing(output) as beside:
         if ending in tables.WRITERS:
             COLUMNS[columns][ending](outcomes, beside)
         elif ending == ".html":
             beside.write_text(page(outcomes, f"mien {shlex.join(sys.argv[1:])}"), encoding="utf-8")
-        elif image is None or report is None:
-            return False
         else:
+            assert image is not None
+            assert report is not None
             Image.fromarray(draw(image, report)).save(beside, quality=92)
-        beside.replace(output)
+    return True
+
+
+@contextmanager
+def replacing(file: Path) -> Iterator[Path]:
+    """A place beside a file to write to, which takes its place once all is written.
+
+    So neither a full disk nor a stop costs the file that was there.
+    """
+    beside = file.with_name(f".{file.stem}.part{file.suffix}")
+    try:
+        yield beside
+        beside.replace(file)
     finally:
         beside.unlink(missing_ok=True)
-    return True
