@@ -95,9 +95,10 @@ def cot(
         raise click.UsageError(f"{output}: the folder {output.parent} does not exist")
     if kind == "llm" and not (base_url and model):
         raise click.UsageError("--engine llm asks a server: give its --base-url and --model")
+    labels = None if pseudo_labels is None else read(pseudo_labels)
     made_by = {
         "data": data_name(data, split),
-        "pseudo_labels": None if pseudo_labels is None else _hash(pseudo_labels),
+        "pseudo_labels": None if pseudo_labels is None else sha256(pseudo_labels.read_bytes()).hexdigest()[:16],
         "engine": kind,
         "engine_version": engine.VERSION if kind == "deterministic" else prompts.VERSION,
         "model": model if kind == "llm" else None,
@@ -110,7 +111,6 @@ def cot(
         assert base_url
         assert model
         make = _by_model(OpenAICompatible(base_url, model, os.environ.get(key_env), timeout=timeout), made_by)
-    labels = None if pseudo_labels is None else read(pseudo_labels)
     selection = select(open_data(data, split), "soft-votes")
     faces = _Faces(selection, labels)
     wanted = [i for i in range(len(faces))[:limit] if faces.name(i) not in done]
@@ -119,12 +119,6 @@ def cot(
     result["left_out"] = selection.dropped
     publish(result, summary(result), None, width=80)
     click.echo(f"wrote {output}", err=True)
-
-
-def _hash(file: Path) -> str:
-    if not file.is_file():
-        raise InputError(f"{file}: there is no such file", "missing")
-    return sha256(file.read_bytes()).hexdigest()[:16]
 
 
 def summary(result: dict[str, Any]) -> Table:

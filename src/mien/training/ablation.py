@@ -98,11 +98,9 @@ def run(
     # The same faces in every arm, also of training, so that what is measured on them differs by the network alone.
     faces = held_out(valid, settings.size)
     trained_on = select(dataset, prepare=lambda image: crop(image, settings.size))
-    about = {"faces": hashed([s.source for s in faces.samples])}
-    about["trained_on_faces"] = hashed([s.source for s in trained_on.samples])
+    sources, learned = [s.source for s in faces.samples], hashed([s.source for s in trained_on.samples])
     for result in finished:
-        before = {"faces": result["answers"]["faces"], "trained_on_faces": result["trained_on_faces"]}
-        if before != about:
+        if (result["answers"]["faces"], result["trained_on_faces"]) != (hashed(sources), learned):
             raise InputError(f"{folder} holds runs of other faces; name another folder")
     for arm, seed in missing:
         log.info("%s, seed %d: %s", arm, seed, known[arm].purpose)
@@ -110,9 +108,9 @@ def run(
         network = train(dataset, own, place, valid=valid, resume=True)
         answered = logits(network, faces)
         result = {"model": arm, "purpose": known[arm].purpose, "training": asdict(own)}
-        result |= {"protocol": faces.protocol, "dropped": faces.dropped, "trained_on_faces": about["trained_on_faces"]}
+        result |= {"protocol": faces.protocol, "dropped": faces.dropped, "trained_on_faces": learned}
         result |= scores(faces.labels, softmax(answered)[None])
-        result["answers"] = kept([s.source for s in faces.samples], faces.labels, answered.argmax(axis=1))
+        result["answers"] = kept(sources, faces.labels, answered.argmax(axis=1))
         result |= ablation.checks(network, own, faces, trained_on)
         # Of what an interruption left of the run; log.jsonl has the seconds of every epoch.
         result |= {"seconds": time.monotonic() - started} | conditions()
