@@ -5,7 +5,7 @@ import json
 import logging
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ from torch.optim.lr_scheduler import CosineAnnealingLR, LinearLR, SequentialLR
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from torch.utils.data import DataLoader
 
-from mien.errors import InputError
+from mien.training.folder import check_folder, keep_settings
 
 log = logging.getLogger(__name__)
 Batch = tuple[Tensor, ...]
@@ -87,7 +87,8 @@ def fit(
     Raises InputError when the folder holds a run and `resume` is not given, or a run with other settings.
     """
     checkpoint = folder / "last.ckpt"
-    _check_folder(folder, checkpoint, asdict(schedule), resume)
+    check_folder(folder, schedule, resume=resume, begun=checkpoint.name)
+    keep_settings(folder, schedule)
     torch.manual_seed(schedule.seed)
     # Channels last is the layout that CPU convolutions want, and no slower elsewhere.
     model = model.to(memory_format=torch.channels_last)
@@ -146,18 +147,6 @@ def faster_precision(model: nn.Module, batch: Batch, loss_of: LossOf, steps: int
         seconds[precision] = time.monotonic() - started
     log.info("seconds for %d steps: %s", steps, seconds)
     return min(seconds, key=lambda name: seconds[name])
-
-
-def _check_folder(folder: Path, checkpoint: Path, settings: dict[str, Any], resume: bool) -> None:
-    kept = folder / "settings.json"
-    if checkpoint.is_file() and not resume:
-        raise InputError(f"{folder} holds a run already; give --resume to go on with it, or name another folder")
-    if resume and kept.is_file() and (before := json.loads(kept.read_text())) != json.loads(json.dumps(settings)):
-        now = json.loads(json.dumps(settings))
-        other = sorted(k for k in before.keys() | now.keys() if now.get(k) != before.get(k))
-        raise InputError(f"{folder} was begun with other settings ({', '.join(other)}); resume with the same")
-    folder.mkdir(parents=True, exist_ok=True)
-    kept.write_text(json.dumps(settings, indent=2) + "\n")
 
 
 def _decayed(model: nn.Module, weight_decay: float) -> list[dict[str, Any]]:

@@ -8,7 +8,7 @@ import json
 import logging
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -20,6 +20,7 @@ from mien.errors import InputError
 from mien.extras import optional
 from mien.methods.facescan.prompts import PROMPTS, user_text
 from mien.methods.facescan.tasks import Task, labels_of, tasks
+from mien.training.folder import check_folder, keep_settings
 
 logger = logging.getLogger(__name__)
 # The wording that Transformers(tuned=True) asks in.
@@ -136,7 +137,7 @@ def train(
     InputError for settings that do not go together, a checkpoint that is no PaliGemma, and data without labels.
     """
     asked = _checked(settings)
-    _check(folder, settings, resume)
+    check_folder(folder, settings, resume=resume)
     given = questions(dataset, asked, settings.per_class, settings.seed)
     counts = Counter(item.answer for item in given.items)
     logger.info("%d questions: %s", len(given), ", ".join(f"{n} {label}" for label, n in counts.items()))
@@ -148,8 +149,7 @@ def train(
     processor, net = open_checkpoint(settings, weights, quantized=settings.adapter == "qlora")
     tuned = prepared(net, settings)
     # Now that all is there: settings that cannot be used would otherwise hold the folder against better ones.
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "settings.json").write_text(json.dumps(asdict(settings), indent=2) + "\n")
+    keep_settings(folder, settings)
     _fit(tuned, processor, given, watched, settings, folder, last)
     whole = merged(tuned, settings, folder)
     whole.save_pretrained(folder / MODEL)
@@ -167,14 +167,6 @@ def _checked(settings: Settings) -> tuple[Task, ...]:
     if settings.adapter == "qlora":
         optional("bitsandbytes", "qlora")
     return tasks(settings.tasks)
-
-
-def _check(folder: Path, settings: Settings, resume: bool) -> None:
-    kept = folder / "settings.json"
-    if kept.is_file() and not resume:
-        raise InputError(f"{folder} holds a run already; give --resume to go on with it, or name another folder")
-    if kept.is_file() and json.loads(kept.read_text()) != json.loads(json.dumps(asdict(settings))):
-        raise InputError(f"{folder} was begun with other settings; resume with the same")
 
 
 def _last(folder: Path) -> str | None:

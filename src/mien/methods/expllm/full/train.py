@@ -3,7 +3,6 @@
 import json
 import re
 from collections.abc import Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +23,7 @@ from mien.methods.expllm.full.settings import Settings
 from mien.methods.expllm.full.talks import Conversations, collate
 from mien.methods.expllm.lessons import read_chains
 from mien.methods.expllm.model import ExpLlm
+from mien.training.folder import check_folder, keep_settings
 from mien.vocabulary import Expression
 
 # Queries and values under the names of CLIP, SigLIP, Llama, Qwen and relatives, of DINOv2 and ViT, and of mien's tower.
@@ -62,11 +62,7 @@ def train(
 
     chains: of the dataset, the file that `mien cot` wrote.
     """
-    kept = folder / "settings.json"
-    if kept.is_file() and not resume:
-        raise InputError(f"{folder} holds a run already; give --resume to go on with it, or name another folder")
-    if kept.is_file() and json.loads(kept.read_text()) != json.loads(json.dumps(asdict(settings))):
-        raise InputError(f"{folder} was begun with other settings; resume with the same")
+    check_folder(folder, settings, resume=resume)
     told = read_chains(chains)
     faces = select(dataset, "soft-votes").needed("train on")
     joined = join(settings)
@@ -74,8 +70,7 @@ def train(
     aligning = Conversations(faces, told, joined, settings, units=True)
     mixed = Conversations(faces, told, joined, settings)
     # Now that all is there: settings that cannot be used would otherwise hold the folder against better ones.
-    folder.mkdir(parents=True, exist_ok=True)
-    kept.write_text(json.dumps(asdict(settings), indent=2) + "\n")
+    keep_settings(folder, settings)
     _stage(tuned, aligning, settings, folder / STAGES[0], settings.align_epochs, settings.align_steps, ("projector",))
     _stage(tuned, mixed, settings, folder / STAGES[1], settings.epochs, settings.steps, ("projector", "lora_"))
     tuned.save_pretrained(folder / ADAPTER)
