@@ -26,7 +26,7 @@ METRICS: dict[str, Callable[[Floats], Floats]] = {
     "macro_f1_n50": partial(metrics.macro_f1, at_least=metrics.ENOUGH),
     "mean_recall": metrics.mean_recall,
 }
-# Half the width, as a fraction, of an interval around 0 that is narrow enough to say that two models are alike.
+# Half the width, as a fraction, of an interval around 0 that is narrow enough to call two models not separable.
 NARROW = 0.007
 
 

@@ -73,7 +73,7 @@ def reliability_diagram(result: dict[str, Any], path: Path) -> None:
 def differences(result: dict[str, Any], path: Path) -> None:
     """What `mien ablate` found: a row a question, a panel a metric; dots are filled where a difference is not 0.
 
-    The band is where an interval must lie for two models to be called alike.
+    An interval that holds 0 and is narrower than the band is called not separable.
     """
     plt = pyplot()
     asked = result["questions"]
@@ -107,7 +107,7 @@ def differences(result: dict[str, Any], path: Path) -> None:
     panels[0, 0].set_ylim(len(rows) - 0.5, -0.5)
     data = Path(str(result["valid"]).partition(":")[2]).name
     about = f"{result['method']} on {data}, {result['protocol']}, n = {result['n']}: differences, 95 % intervals"
-    figure.suptitle(f"{about}\nfilled: not 0; band: alike within {100 * NARROW:g} points", fontsize=10)
+    figure.suptitle(f"{about}\nfilled: not 0; around 0 and narrower than the band: not separable", fontsize=10)
     save(figure, path)
 
 
