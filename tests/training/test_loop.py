@@ -197,10 +197,19 @@ def test_training_returns_the_moving_average_of_weights_and_running_statistics(t
     trained = run(tmp_path, dataclasses.replace(SCHEDULE, epochs=5), loss_of=watch, model=model).state_dict()
     first, *others = [*seen[1:], now()]  # after each step
     for name, average in first.items():
-        for state in others:
-            average = 0.8 * average + 0.2 * state[name]
+        for n, state in enumerate(others, 1):
+            kept = min(0.8, (1 + n) / (10 + n))
+            average = kept * average + (1 - kept) * state[name]
         assert torch.allclose(trained[name], average, atol=1e-6), name
         assert not torch.allclose(trained[name], model.state_dict()[name], atol=1e-6), name
+
+
+def test_the_untrained_network_is_soon_no_part_of_the_average():
+    update = loop._moving(0.999)
+    average = [torch.tensor([1.0])]
+    for n in range(1, 100):
+        update(average, [torch.tensor([0.002])], torch.tensor(n))
+    assert average[0].item() == pytest.approx(0.002, rel=0.01)
 
 
 def test_an_average_spans_no_more_than_a_fifth_of_the_steps():

@@ -100,8 +100,7 @@ def fit(
     wrapped, optimizer = fabric.setup(model, optimizer)
     batches: Any = fabric.setup_dataloaders(loader)
     scheduler = _schedule(optimizer, schedule, len(batches))
-    average = get_ema_multi_avg_fn(decay(schedule, len(batches)))  # type: ignore[no-untyped-call]
-    averaged = AveragedModel(model, multi_avg_fn=average, use_buffers=True)
+    averaged = AveragedModel(model, multi_avg_fn=_moving(decay(schedule, len(batches))), use_buffers=True)
     state: dict[str, Any] = {"model": wrapped, "average": averaged, "optimizer": optimizer, "scheduler": scheduler}
     state["epoch"] = 0
     if resume and checkpoint.is_file():
@@ -163,6 +162,20 @@ def _decayed(model: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
 def decay(schedule: Schedule, per_epoch: int) -> float:
     """That of the moving average."""
     return min(schedule.average, 1 - 1 / max(1.0, _HORIZON * schedule.epochs * per_epoch))
+
+
+def _moving(most: float) -> Callable[..., None]:
+    """The updates of a moving average that keeps so much of itself at most.
+
+    The n-th keeps no more than (1 + n) / (10 + n): else the untrained network, with running variances of 1 where those
+    of features may be hundredths, would be a part of the average for most of the training.
+    """
+
+    def update(averages: Any, values: Any, updates: Tensor) -> None:
+        n = int(updates)
+        get_ema_multi_avg_fn(min(most, (1 + n) / (10 + n)))(averages, values, updates)  # type: ignore[no-untyped-call]
+
+    return update
 
 
 def _schedule(optimizer: Any, schedule: Schedule, per_epoch: int) -> SequentialLR:
