@@ -84,6 +84,12 @@ MODELS = {
         "draws faces from an expression, words and action units",
         reads=False,
     ),
+    "feranno": _own(
+        "feranno.onnx",
+        "812ef3c702b30ae97d7b46b1e0e36a718d2888d1f1d9cd352acc906c020c2ab9",
+        "labels faces by what the generator sees in them",
+        reads=False,
+    ),
 }
 DEFAULT = "reader"
 

@@ -1,4 +1,5 @@
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,6 +10,8 @@ from mien.cli import commands
 from mien.datasets import Synthetic
 from mien.vocabulary import Expression
 from tests.methods.synfer import toy
+
+ROOT = Path(__file__).parents[2]
 
 
 def run(*arguments):
@@ -92,6 +95,15 @@ def test_a_picture_without_a_face_is_no_face_where_faces_are_looked_for(models, 
     shade(tmp_path, "wall.png", 200)
     run("annotate", tmp_path, *models, "--detect")
     assert lines(tmp_path / "labels.jsonl")[0]["status"] == "no_face"
+
+
+def test_a_photo_is_labelled_by_the_models_that_come_with_mien(tmp_path):
+    (tmp_path / "happy").mkdir()
+    (tmp_path / "happy" / "photo.png").write_bytes((ROOT / "examples" / "astronaut.png").read_bytes())
+    assert run("annotate", tmp_path, "--detect").exit_code == 0
+    (said,) = lines(tmp_path / "labels.jsonl")
+    assert said["decision"] == "keep"
+    assert said["answers"] == dict.fromkeys(("feranno", "reader", "vtff", "se-swin"), "happiness")
 
 
 def test_a_folder_without_pictures_is_named(models, tmp_path):
