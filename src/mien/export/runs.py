@@ -16,6 +16,7 @@ from mien.evaluation.calibration import Calibration, fit
 from mien.export.to_onnx import Calibrated, to_onnx
 from mien.session import Contract
 from mien.training.faces import MEAN, PRIORS, STD, FaceSettings, held_out, logits
+from mien.training.folder import SETTINGS
 from mien.vocabulary import Expression
 
 Network = TypeVar("Network", bound=nn.Module)
@@ -23,10 +24,10 @@ Network = TypeVar("Network", bound=nn.Module)
 
 def settings_of(run: Path) -> dict[str, Any]:
     """The settings that a run was trained with; InputError when the run is not finished."""
-    for name in ("settings.json", "model.safetensors"):
+    for name in (SETTINGS, "model.safetensors"):
         if not (run / name).is_file():
             raise InputError(f"{run / name} is not there; a finished `mien train` run has it", "missing")
-    values = json.loads((run / "settings.json").read_text())
+    values = json.loads((run / SETTINGS).read_text())
     return {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
 
 

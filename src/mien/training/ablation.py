@@ -98,9 +98,10 @@ def run(
     # The same faces in every arm, also of training, so that what is measured on them differs by the network alone.
     faces = held_out(valid, settings.size)
     trained_on = select(dataset, prepare=lambda image: crop(image, settings.size))
-    sources, learned = [s.source for s in faces.samples], hashed([s.source for s in trained_on.samples])
+    sources = [s.source for s in faces.samples]
+    measured, learned = hashed(sources), hashed([s.source for s in trained_on.samples])
     for result in finished:
-        if (result["answers"]["faces"], result["trained_on_faces"]) != (hashed(sources), learned):
+        if (result["answers"]["faces"], result["trained_on_faces"]) != (measured, learned):
             raise InputError(f"{folder} holds runs of other faces; name another folder")
     for arm, seed in missing:
         log.info("%s, seed %d: %s", arm, seed, known[arm].purpose)

@@ -23,7 +23,7 @@ from mien.methods.expllm.full.settings import Settings
 from mien.methods.expllm.full.talks import Conversations, collate
 from mien.methods.expllm.lessons import read_chains
 from mien.methods.expllm.model import ExpLlm
-from mien.training.folder import check_folder, keep_settings
+from mien.training.folder import SETTINGS, check_folder, keep_settings
 from mien.vocabulary import Expression
 
 # Queries and values under the names of CLIP, SigLIP, Llama, Qwen and relatives, of DINOv2 and ViT, and of mien's tower.
@@ -166,7 +166,7 @@ def load_run(folder: Path) -> Reasoner:
     """The model of a finished run."""
     if not (folder / ADAPTER).is_dir():
         raise InputError(f"{folder / ADAPTER} is not there; a finished `mien train expllm-full` run has it", "missing")
-    settings = Settings(**json.loads((folder / "settings.json").read_text()))
+    settings = Settings(**json.loads((folder / SETTINGS).read_text()))
     joined = join(settings)
     tuned = PeftModel.from_pretrained(joined.model, folder / ADAPTER)
     return Reasoner(joined._replace(model=tuned.eval()))
