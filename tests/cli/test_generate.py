@@ -73,6 +73,12 @@ def test_the_same_command_writes_the_same_bytes_and_another_seed_other_faces(mod
     assert not np.array_equal(picture(tmp_path / "one", 0), picture(tmp_path / "one", 1))
 
 
+def test_threads_change_no_byte(model, tmp_path):
+    for threads in (1, 3):
+        generate(tmp_path / str(threads), model, *ASKED, "-n", 35, "--threads", threads)
+    assert contents(tmp_path / "1") == contents(tmp_path / "3")
+
+
 @pytest.mark.parametrize("whole_lines", [8, 11, 20])
 def test_a_stopped_command_goes_on_and_ends_as_the_uninterrupted_one(model, tmp_path, whole_lines):
     generate(tmp_path / "whole", model, *ASKED, "-n", 20)

@@ -3,6 +3,7 @@
 import sys
 import time
 from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -108,7 +109,13 @@ Drawing = Callable[[Sequence[asking.Request], Sequence[NDArray[np.uint8]] | None
     metavar="NAME|FILE.onnx|RUN",
     help="The generator, or a run of synfer-full.",
 )
-@click.option("--threads", type=click.IntRange(min=1), default=2, show_default=True)
+@click.option(
+    "--threads",
+    type=click.IntRange(min=1),
+    default=2,
+    show_default=True,
+    help=f"Each draws {BATCH} faces at a time; of no effect with --run or a RUN.",
+)
 @click.option("--run", type=click.Path(path_type=Path, file_okay=False), help="Guidance: the generator's training run.")
 @click.option("--guide", metavar="METHOD:RUN", help=f"Guidance: a classifier of expressions. {RUN_HELP}")
 @click.option("--au-guide", metavar="METHOD:RUN", help="Guidance: a network that estimates action units.")
@@ -187,7 +194,7 @@ def generate(
         where = {} if faces is None else {"layout": faces.name(seed, request.identity)}
         lines.append(album.line(number, request, made_by | where))
     started = time.monotonic()
-    new = _draw(artist.draw, chosen, lines, faces, seed, output)
+    new = _draw(artist, chosen, lines, faces, seed, output)
     seconds = time.monotonic() - started
     titles = [_title(request, unit) for request, unit in zip(chosen, _swept_units(swept, len(chosen)), strict=True)]
     album.sheet(output, lines, titles, len(STEPS) if swept else min(8, len(lines)))
@@ -246,7 +253,7 @@ def _layouts(text: str) -> _Layouts:
 
 
 def _draw(
-    drawing: Drawing,
+    artist: "_Artist",
     chosen: Sequence[asking.Request],
     lines: Sequence[dict[str, Any]],
     layouts: _Layouts | None,
@@ -255,14 +262,20 @@ def _draw(
 ) -> int:
     """Write the faces that the folder lacks; how many that were."""
     done = album.resume(output, lines)
-    # A batch that was cut short is drawn whole again: what is beside a face moves the last bits of its numbers.
-    parts = [range(i, min(i + BATCH, len(chosen))) for i in range(done - done % BATCH, len(chosen), BATCH)]
-    for part in _shown(parts if done < len(chosen) else []):
+
+    def drawn(part: range) -> NDArray[np.uint8]:
         some = [chosen[i] for i in part]
         kept = None if layouts is None else [layouts.picture(seed, request.identity) for request in some]
-        faces = drawing(some, kept)
-        there = max(0, done - part.start)
-        album.append(output, [lines[i] for i in part[there:]], faces[there:])
+        return artist.draw(some, kept)
+
+    # A batch that was cut short is drawn whole again: what is beside a face moves the last bits of its numbers.
+    parts = [range(i, min(i + BATCH, len(chosen))) for i in range(done - done % BATCH, len(chosen), BATCH)]
+    groups = [parts[i : i + artist.threads] for i in range(0, len(parts), artist.threads)]
+    with ThreadPoolExecutor(artist.threads) as pool:
+        for some in _shown(groups if done < len(chosen) else []):
+            for part, faces in zip(some, pool.map(drawn, some), strict=True):
+                there = max(0, done - part.start)
+                album.append(output, [lines[i] for i in part[there:]], faces[there:])
     return len(chosen) - done
 
 
@@ -270,20 +283,21 @@ class _Artist(NamedTuple):
     """Who draws.
 
     about: what the generator says of itself.   made_by: what a line says of it and of how it draws.
-    card: the lines of its card that the folder's card repeats.
+    card: the lines of its card that the folder's card repeats.   threads: that may draw at a time.
     """
 
     about: About
     draw: Drawing
     made_by: dict[str, Any]
     card: list[str]
+    threads: int = 1
 
 
 def _embedded(model: str, plan: Plan, seed: int, threads: int) -> _Artist:
     """The generator of a file."""
-    sampler = Sampler(model, threads)
+    sampler = Sampler(model)
     made_by = {"model": sampler_name(model), "model_sha256": sampler.sha256, "guidance": None}
-    return _flowing(sampler, plan, seed, made_by, card(model))
+    return _flowing(sampler, plan, seed, made_by, card(model))._replace(threads=threads)
 
 
 def _flowing(model: Model, plan: Plan, seed: int, made_by: dict[str, Any], lines: list[str]) -> _Artist:
@@ -333,7 +347,7 @@ def _full_size(
     )
 
 
-def _shown(parts: Sequence[range]) -> Iterable[range]:
+def _shown(parts: Sequence[Sequence[range]]) -> Iterable[Sequence[range]]:
     console = Console(stderr=True)
     return track(parts, "Drawing", console=console, disable=not sys.stderr.isatty(), transient=True)
 
