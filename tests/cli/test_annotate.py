@@ -53,6 +53,17 @@ def test_generated_faces_are_labelled_against_what_was_asked_for(models, tmp_pat
     assert "asked for" in result.stderr
 
 
+def test_threads_change_no_label(models, tmp_path):
+    for level in range(70):
+        shade(tmp_path, f"{level:02d}.png", 3 * level)
+    for threads in (1, 3):
+        assert (
+            run("annotate", tmp_path, *models, "--threads", threads, "-o", tmp_path / f"{threads}.jsonl").exit_code == 0
+        )
+    assert [row["file"] for row in lines(tmp_path / "3.jsonl")] == [f"{level:02d}.png" for level in range(70)]
+    assert (tmp_path / "1.jsonl").read_bytes() == (tmp_path / "3.jsonl").read_bytes()
+
+
 def test_a_vote_that_is_stopped_does_not_cost_an_earlier_one(models, tmp_path, monkeypatch):
     shade(tmp_path, "light.png", 235)
     shade(tmp_path, "dark.png", 15)

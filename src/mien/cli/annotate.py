@@ -15,6 +15,7 @@ from rich.table import Table
 
 from mien.align import align, to_crop_frame
 from mien.cli.outcomes import replacing
+from mien.cli.threads import in_threads
 from mien.datasets.folder import named, pictures
 from mien.datasets.synthetic import LABELED, MADE, read_lines
 from mien.detect import Detector, YuNet, whole_picture
@@ -63,7 +64,13 @@ class Picture(NamedTuple):
     "guided the faces or judge them.",
 )
 @click.option("--detect", is_flag=True, help="Find the face in each picture first; else it is one face already.")
-@click.option("--threads", type=click.IntRange(min=1), default=2, show_default=True)
+@click.option(
+    "--threads",
+    type=click.IntRange(min=1),
+    default=2,
+    show_default=True,
+    help=f"Each labels {BATCH} faces at a time.",
+)
 @click.pass_context
 def annotate(
     context: click.Context,
@@ -82,15 +89,20 @@ def annotate(
     agrees; else it is relabelled where the vote is sure, and dropped where it is not. Exit code 1 when a picture could
     not be read or had no face.
     """
-    alone = feranno.FerAnno(feranno.Seer(generator, units, threads), head, threads)
-    jury = feranno.Jury(alone, experts or feranno.experts(), threads)
+    alone = feranno.FerAnno(feranno.Seer(generator, units), head)
+    jury = feranno.Jury(alone, experts or feranno.experts())
     found = listed(folder)
-    finder = YuNet(threads=threads) if detect else whole_picture
+    finder = YuNet() if detect else whole_picture
+    parts = [found[i : i + BATCH] for i in range(0, len(found), BATCH)]
+
+    def labels(some: Sequence[Picture]) -> list[dict[str, object]]:
+        return list(labelled(folder, some, jury, alone.size, finder))
+
     rows, failed = [], 0
     place = output or folder / LABELED
     with replacing(place) as beside, beside.open("w", encoding="utf-8") as file:
-        for some in _shown([found[i : i + BATCH] for i in range(0, len(found), BATCH)]):
-            for row in labelled(folder, some, jury, alone.size, finder):
+        for _, some in zip(_shown(parts), in_threads(labels, parts, threads), strict=True):
+            for row in some:
                 file.write(feranno.to_line(row))
                 if "status" in row:
                     failed += 1

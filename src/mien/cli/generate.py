@@ -3,7 +3,6 @@
 import sys
 import time
 from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -17,6 +16,7 @@ from rich.progress import track
 from mien.align import crop
 from mien.cli.data import DATA_HELP, KINDS, MADE_OF, open_data
 from mien.cli.runs import RUN_HELP, open_run
+from mien.cli.threads import in_threads
 from mien.cli.train import chosen as settings_from
 from mien.cli.train import method
 from mien.datasets import Sample
@@ -270,12 +270,10 @@ def _draw(
 
     # A batch that was cut short is drawn whole again: what is beside a face moves the last bits of its numbers.
     parts = [range(i, min(i + BATCH, len(chosen))) for i in range(done - done % BATCH, len(chosen), BATCH)]
-    groups = [parts[i : i + artist.threads] for i in range(0, len(parts), artist.threads)]
-    with ThreadPoolExecutor(artist.threads) as pool:
-        for some in _shown(groups if done < len(chosen) else []):
-            for part, faces in zip(some, pool.map(drawn, some), strict=True):
-                there = max(0, done - part.start)
-                album.append(output, [lines[i] for i in part[there:]], faces[there:])
+    parts = parts if done < len(chosen) else []
+    for part, faces in zip(_shown(parts), in_threads(drawn, parts, artist.threads), strict=True):
+        there = max(0, done - part.start)
+        album.append(output, [lines[i] for i in part[there:]], faces[there:])
     return len(chosen) - done
 
 
@@ -347,7 +345,7 @@ def _full_size(
     )
 
 
-def _shown(parts: Sequence[Sequence[range]]) -> Iterable[Sequence[range]]:
+def _shown(parts: Sequence[range]) -> Iterable[range]:
     console = Console(stderr=True)
     return track(parts, "Drawing", console=console, disable=not sys.stderr.isatty(), transient=True)
 

@@ -150,9 +150,9 @@ class Jury:
     experts: classifiers by name or file; those that guided or judge the faces have no place among them.
     """
 
-    def __init__(self, labeler: FerAnno, experts: Sequence[str], threads: int = 1) -> None:
+    def __init__(self, labeler: FerAnno, experts: Sequence[str]) -> None:
         self._labeler = labeler
-        self._experts = {Path(name).stem: Classifier(load(name), threads) for name in experts}
+        self._experts = {Path(name).stem: Classifier(load(name)) for name in experts}
         if len(self._experts) < len(experts) or "feranno" in self._experts:
             raise InputError(
                 f"voters go by the names of their files, and these are not told apart: {', '.join(experts)}"
