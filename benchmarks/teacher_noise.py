@@ -26,16 +26,17 @@ def main() -> None:
     arguments.add_argument("-o", "--output", type=Path)
     given = arguments.parse_args()
     dataset, labels = open_data(given.data), pseudo_labels.read(given.labels)
-    teacher = pseudo_labels.Teacher(pseudo_labels.mediapipe_mesh(given.model))
     rng = np.random.default_rng(given.seed)
     errors = []
-    for row in rng.choice(np.flatnonzero(labels.found), given.faces, replace=False):
-        image, here = dataset[int(row)].image, labels.landmarks[row]
-        reading = teacher(np.ascontiguousarray(image[:, ::-1]))
-        if reading is not None:
-            mirrored = (reading.landmarks * [-1, 1] + [image.shape[1], 0])[MIRRORED_68]
-            eyes = np.linalg.norm(here[36:42].mean(axis=0) - here[42:48].mean(axis=0))
-            errors.append(100 * np.linalg.norm(mirrored - here, axis=1).mean() / eyes)
+    with pseudo_labels.mediapipe_mesh(given.model) as mesh:
+        teacher = pseudo_labels.Teacher(mesh)
+        for row in rng.choice(np.flatnonzero(labels.found), given.faces, replace=False):
+            image, here = dataset[int(row)].image, labels.landmarks[row]
+            reading = teacher(np.ascontiguousarray(image[:, ::-1]))
+            if reading is not None:
+                mirrored = (reading.landmarks * [-1, 1] + [image.shape[1], 0])[MIRRORED_68]
+                eyes = np.linalg.norm(here[36:42].mean(axis=0) - here[42:48].mean(axis=0))
+                errors.append(100 * np.linalg.norm(mirrored - here, axis=1).mean() / eyes)
     result = {
         "measure": "landmarks of a face and of its mirror image, per cent of the distance between the eyes' centres",
         "data": Path(given.data).name,

@@ -40,14 +40,14 @@ def pseudo_label(
     optional("pyarrow", "parquet")  # better said before the faces are labelled
     constants = None if calibration is None else pseudo_labels.read(calibration).calibration
     dataset = open_data(data, split)
-    ask = pseudo_labels.Teacher({"mediapipe": pseudo_labels.mediapipe_mesh}[teacher](model))
     quiet = not sys.stderr.isatty()
-    labels = pseudo_labels.label(
-        dataset,
-        ask,
-        constants,
-        lambda rows: track(list(rows), "Labelling", console=Console(stderr=True), disable=quiet, transient=True),
-    )
+    with {"mediapipe": pseudo_labels.mediapipe_mesh}[teacher](model) as mesh:
+        labels = pseudo_labels.label(
+            dataset,
+            pseudo_labels.Teacher(mesh),
+            constants,
+            lambda rows: track(list(rows), "Labelling", console=Console(stderr=True), disable=quiet, transient=True),
+        )
     pseudo_labels.write(labels, output, model)
     click.echo(json.dumps(labels.about))
     click.echo(f"wrote {output}", err=True)

@@ -8,6 +8,7 @@ import hashlib
 import json
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -96,8 +97,9 @@ class Teacher:
         yield _onto(whole, 360), 360, True
 
 
-def mediapipe_mesh(model: Path) -> Callable[[Image], Mesh | None]:
-    """MediaPipe's Face Landmarker from its .task file; needs the extra `mediapipe`."""
+@contextmanager
+def mediapipe_mesh(model: Path) -> Iterator[Callable[[Image], Mesh | None]]:
+    """MediaPipe's Face Landmarker from its .task file, for a `with`; needs the extra `mediapipe`."""
     if not model.is_file():
         raise InputError(f"{model}: there is no such file; it is MediaPipe's face_landmarker .task file", "missing")
     mediapipe, vision = optional("mediapipe", "mediapipe"), optional("mediapipe.tasks.python.vision", "mediapipe")
@@ -109,18 +111,19 @@ def mediapipe_mesh(model: Path) -> Callable[[Image], Mesh | None]:
         output_face_blendshapes=True,
         output_facial_transformation_matrixes=True,
     )
-    landmarker = vision.FaceLandmarker.create_from_options(options)
+    # Left to the end of the interpreter, its own clean-up prints a traceback.
+    with vision.FaceLandmarker.create_from_options(options) as landmarker:
 
-    def mesh(image: Image) -> Mesh | None:
-        answer = landmarker.detect(mediapipe.Image(image_format=mediapipe.ImageFormat.SRGB, data=image))
-        if not answer.face_landmarks:
-            return None
-        points = np.array([(p.x * image.shape[1], p.y * image.shape[0]) for p in answer.face_landmarks[0]])
-        scores = {shape.category_name: shape.score for shape in answer.face_blendshapes[0]}
-        shapes = np.array([scores[name] for name in BLENDSHAPES])
-        return Mesh(points, shapes, np.array(answer.facial_transformation_matrixes[0])[:3, :3])
+        def mesh(image: Image) -> Mesh | None:
+            answer = landmarker.detect(mediapipe.Image(image_format=mediapipe.ImageFormat.SRGB, data=image))
+            if not answer.face_landmarks:
+                return None
+            points = np.array([(p.x * image.shape[1], p.y * image.shape[0]) for p in answer.face_landmarks[0]])
+            scores = {shape.category_name: shape.score for shape in answer.face_blendshapes[0]}
+            shapes = np.array([scores[name] for name in BLENDSHAPES])
+            return Mesh(points, shapes, np.array(answer.facial_transformation_matrixes[0])[:3, :3])
 
-    return mesh
+        yield mesh
 
 
 @dataclass(frozen=True, eq=False)
