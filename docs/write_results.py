@@ -26,7 +26,8 @@ def text() -> str:
     parts = [HEAD, "## Models\n", *models(scored)]
     for path, result in found.items():
         if path not in scored:
-            kind = differences if "reference" in result else ablation if "questions" in result else anything
+            kinds = {"reference": differences, "questions": ablation, "contrasts": downstream}
+            kind = next((kinds[key] for key in kinds if key in result), anything)
             parts += list(kind(path, result))
     return "\n".join(parts)
 
@@ -103,6 +104,29 @@ def ablation(path: Path, result: Mapping[str, Any]) -> Iterator[str]:
     yield table(("question", "seeds", "points", "answer"), asked)
     yield table(("claim", "answer"), list(result["sentences"].items()))
     yield table(("arm", "check", "value"), checks)
+
+
+def downstream(path: Path, result: Mapping[str, Any]) -> Iterator[str]:
+    """What `mien downstream` found of a paradigm that trains."""
+    said = f"Downstream, {result['paradigm']}, on {data({'data': result['valid']})}, n = {result['n']}"
+    yield f"## {path.stem}\n\n{said}. [File]({link(path)}); {conditions(result)}.\n"
+    metrics = ("accuracy", "macro_f1", "macro_f1_n50", "mean_recall")
+    rows = [
+        (
+            *(plain(row[key]) for key in ("arm", "purpose", "photographs", "generated", "seeds")),
+            *(percent(row[key]) for key in metrics),
+            percent(row["difference"], signed=True) if "difference" in row else "",
+        )
+        for row in result["arms"]
+    ]
+    measures = ("accuracy %", "macro F1 %", "n >= 50", "mean recall %")
+    yield table(("arm", "", "photographs", "generated", "seeds", *measures, "accuracy less the first"), rows)
+    if result["contrasts"]:
+        pairs = [
+            (f"{row['arm']} less {row['against']}", *(percent(row[key], signed=True) for key in metrics))
+            for row in result["contrasts"]
+        ]
+        yield table(("difference, points", *measures), pairs)
 
 
 def anything(path: Path, result: Mapping[str, Any]) -> Iterator[str]:
