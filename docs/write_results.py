@@ -24,11 +24,10 @@ def text() -> str:
     found = {path: json.loads(path.read_text(encoding="utf-8")) for path in sorted(RESULTS.glob("*.json"))}
     scored = {path: result for path, result in found.items() if "per_class" in result}
     parts = [HEAD, "## Models\n", *models(scored)]
+    kinds = {"reference": differences, "questions": ablation, "contrasts": downstream}
     for path, result in found.items():
         if path not in scored:
-            kinds = {"reference": differences, "questions": ablation, "contrasts": downstream}
-            kind = next((kinds[key] for key in kinds if key in result), anything)
-            parts += list(kind(path, result))
+            parts += list(next((kind for key, kind in kinds.items() if key in result), anything)(path, result))
     return "\n".join(parts)
 
 

@@ -2,7 +2,7 @@
 
 import json
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -10,12 +10,11 @@ import click
 import numpy as np
 from numpy.typing import NDArray
 from rich.console import Console
-from rich.progress import track
 from rich.table import Table
 
 from mien.align import align, to_crop_frame
 from mien.cli.outcomes import replacing
-from mien.cli.threads import in_threads
+from mien.cli.threads import in_threads, threads_option
 from mien.datasets.folder import named, pictures
 from mien.datasets.synthetic import LABELED, MADE, read_lines
 from mien.detect import Detector, YuNet, whole_picture
@@ -64,13 +63,7 @@ class Picture(NamedTuple):
     "guided the faces or judge them.",
 )
 @click.option("--detect", is_flag=True, help="Find the face in each picture first; else it is one face already.")
-@click.option(
-    "--threads",
-    type=click.IntRange(min=1),
-    default=2,
-    show_default=True,
-    help=f"Each labels {BATCH} faces at a time.",
-)
+@threads_option(f"Each labels {BATCH} faces at a time.")
 @click.pass_context
 def annotate(
     context: click.Context,
@@ -96,12 +89,12 @@ def annotate(
     parts = [found[i : i + BATCH] for i in range(0, len(found), BATCH)]
 
     def labels(some: Sequence[Picture]) -> list[dict[str, object]]:
-        return list(labelled(folder, some, jury, alone.size, finder))
+        return labelled(folder, some, jury, alone.size, finder)
 
     rows, failed = [], 0
     place = output or folder / LABELED
     with replacing(place) as beside, beside.open("w", encoding="utf-8") as file:
-        for _, some in zip(_shown(parts), in_threads(labels, parts, threads), strict=True):
+        for some in in_threads(labels, parts, threads, "Labelling", len(parts)):
             for row in some:
                 file.write(feranno.to_line(row))
                 if "status" in row:
@@ -129,7 +122,7 @@ def listed(folder: Path) -> list[Picture]:
 
 def labelled(
     folder: Path, some: Sequence[Picture], jury: feranno.Jury, size: int, detect: Detector
-) -> Iterator[dict[str, object]]:
+) -> list[dict[str, object]]:
     """A row for each picture, in order; one that cannot be labelled has a status and an error instead of a label."""
     crops: dict[str, NDArray[np.uint8]] = {}
     failures: dict[str, dict[str, object]] = {}
@@ -145,7 +138,7 @@ def labelled(
     there = [picture for picture in some if picture.file in crops]
     verdicts = jury(np.stack([*crops.values()]), [picture.requested for picture in there]) if there else []
     rows = {p.file: feranno.row(p.file, p.requested, v) for p, v in zip(there, verdicts, strict=True)}
-    yield from ((rows | failures)[picture.file] for picture in some)
+    return [(rows | failures)[picture.file] for picture in some]
 
 
 def summary(rows: Sequence[dict[str, object]]) -> Table:
@@ -163,8 +156,3 @@ def summary(rows: Sequence[dict[str, object]]) -> Table:
         table.caption = f"the voters' own answers agree with the vote in {100 * agreement:.1f} % of cases"
         table.caption_justify = "left"
     return table
-
-
-def _shown(parts: Sequence[list[Picture]]) -> Iterator[list[Picture]]:
-    console = Console(stderr=True)
-    yield from track(parts, "Labelling", console=console, disable=not sys.stderr.isatty(), transient=True)

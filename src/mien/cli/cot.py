@@ -2,23 +2,19 @@
 
 import json
 import os
-import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterable, Sequence
 from hashlib import sha256
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import click
 import numpy as np
 from numpy.typing import NDArray
-from rich.console import Console
-from rich.progress import track
 from rich.table import Table
 
 from mien.cli.data import DATA_HELP, data_name, open_data
 from mien.cli.result import measured, publish
+from mien.cli.threads import in_threads
 from mien.datasets.pseudo_labels import PseudoLabels, read
 from mien.datasets.sample import Sample
 from mien.errors import InputError
@@ -208,18 +204,9 @@ def _by_model(provider: OpenAICompatible, made_by: dict[str, Any]) -> Make:
 
 def _write(output: Path, wanted: Iterable[int], faces: _Faces, make: Make, workers: int) -> None:
     """Append a line a face, in order, each as soon as it is there."""
-    rows = iter(wanted)
-    with output.open("a", encoding="utf-8") as file, ThreadPoolExecutor(workers) as pool:
-        shown = track(
-            list(rows), "Writing", console=Console(stderr=True), disable=not sys.stderr.isatty(), transient=True
-        )
-        for some in _batches(shown, 8 * workers):
-            for row in pool.map(lambda pair: make(*pair), [faces[i] for i in some]):
-                file.write(json.dumps(row, ensure_ascii=False) + "\n")
-                file.flush()
-
-
-def _batches(rows: Iterable[int], size: int) -> Iterator[list[int]]:
-    numbers = iter(rows)
-    while batch := list(islice(numbers, size)):
-        yield batch
+    rows = list(wanted)
+    asked = (faces[i] for i in rows)
+    with output.open("a", encoding="utf-8") as file:
+        for row in in_threads(lambda pair: make(*pair), asked, workers, "Writing", len(rows)):
+            file.write(json.dumps(row, ensure_ascii=False) + "\n")
+            file.flush()

@@ -1,8 +1,7 @@
 """mien generate: faces that show an expression, words and action units."""
 
-import sys
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -10,13 +9,11 @@ from typing import Any, NamedTuple
 import click
 import numpy as np
 from numpy.typing import NDArray
-from rich.console import Console
-from rich.progress import track
 
 from mien.align import crop
 from mien.cli.data import DATA_HELP, KINDS, MADE_OF, open_data
 from mien.cli.runs import RUN_HELP, open_run
-from mien.cli.threads import in_threads
+from mien.cli.threads import in_threads, threads_option
 from mien.cli.train import chosen as settings_from
 from mien.cli.train import method
 from mien.datasets import Sample
@@ -109,13 +106,7 @@ Drawing = Callable[[Sequence[asking.Request], Sequence[NDArray[np.uint8]] | None
     metavar="NAME|FILE.onnx|RUN",
     help="The generator, or a run of synfer-full.",
 )
-@click.option(
-    "--threads",
-    type=click.IntRange(min=1),
-    default=2,
-    show_default=True,
-    help=f"Each draws {BATCH} faces at a time; of no effect with --run or a RUN.",
-)
+@threads_option(f"Each draws {BATCH} faces at a time; of no effect with --run or a RUN.")
 @click.option("--run", type=click.Path(path_type=Path, file_okay=False), help="Guidance: the generator's training run.")
 @click.option("--guide", metavar="METHOD:RUN", help=f"Guidance: a classifier of expressions. {RUN_HELP}")
 @click.option("--au-guide", metavar="METHOD:RUN", help="Guidance: a network that estimates action units.")
@@ -271,7 +262,8 @@ def _draw(
     # A batch that was cut short is drawn whole again: what is beside a face moves the last bits of its numbers.
     parts = [range(i, min(i + BATCH, len(chosen))) for i in range(done - done % BATCH, len(chosen), BATCH)]
     parts = parts if done < len(chosen) else []
-    for part, faces in zip(_shown(parts), in_threads(drawn, parts, artist.threads), strict=True):
+    every = in_threads(drawn, parts, artist.threads, "Drawing", len(parts))
+    for part, faces in zip(parts, every, strict=True):
         there = max(0, done - part.start)
         album.append(output, [lines[i] for i in part[there:]], faces[there:])
     return len(chosen) - done
@@ -343,11 +335,6 @@ def _full_size(
     return _Artist(
         painter.about, painter.draw, made_by | {"checkpoint": painter.checkpoint, "seed": seed, **asdict(plan)}, []
     )
-
-
-def _shown(parts: Sequence[range]) -> Iterable[range]:
-    console = Console(stderr=True)
-    return track(parts, "Drawing", console=console, disable=not sys.stderr.isatty(), transient=True)
 
 
 def _swept_units(swept: Sequence[ActionUnit], count: int) -> Sequence[ActionUnit | None]:
