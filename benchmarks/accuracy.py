@@ -10,11 +10,11 @@ import argparse
 import json
 from pathlib import Path
 
-from mien.cli.data import open_data
+from mien.core.contract import Classifier
+from mien.core.zoo import MODELS, load
+from mien.datasets.open import open_data
 from mien.evaluation.compare import compare
 from mien.evaluation.evaluate import evaluate
-from mien.session import Classifier
-from mien.zoo import MODELS, load
 from publish import publish
 
 

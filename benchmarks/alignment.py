@@ -16,9 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 import mien
-from mien.align import five_points
-from mien.pipeline import Pipeline
-from mien.results import FaceReport
+from mien.core.align import five_points
+from mien.core.pipeline import Pipeline
+from mien.results.face import FaceReport
 from publish import publish
 
 PHOTO = Path(__file__).parents[1] / "examples" / "astronaut.png"

@@ -16,8 +16,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mien.cli.data import open_data
 from mien.datasets import pseudo_labels
+from mien.datasets.open import open_data
 from mien.evaluation.intervals import bootstrap, percentile_interval
 from mien.methods.au_cues.attention import measure
 from mien.methods.au_cues.export import load_run

@@ -21,12 +21,12 @@ import cv2
 import numpy as np
 
 import mien
-from mien.align import align, to_crop_frame
-from mien.detect import YuNet
-from mien.reader import BATCH, Reader
-from mien.session import Classifier
-from mien.visibility import detector, hidden
-from mien.zoo import MODELS, load
+from mien.core.align import align, to_crop_frame
+from mien.core.contract import Classifier
+from mien.core.detect import YuNet
+from mien.core.reader import BATCH, Reader
+from mien.core.visibility import detector, hidden
+from mien.core.zoo import MODELS, load
 from publish import publish
 
 PHOTO = Path(__file__).parents[1] / "examples" / "astronaut.png"

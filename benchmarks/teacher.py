@@ -16,15 +16,15 @@ import torch
 from numpy.typing import NDArray
 from torchmetrics.functional.classification import binary_auroc
 
-from mien.align import align, compose, inverse, realigned, to_crop_frame
-from mien.cli.data import open_data
+from mien.core.align import align, compose, inverse, realigned, to_crop_frame
+from mien.core.contract import Answers, Classifier
+from mien.core.detect import whole_picture
+from mien.core.zoo import load
 from mien.datasets import Sample, pseudo_labels
+from mien.datasets.open import open_data
 from mien.datasets.pseudo_labels import PseudoLabels, shown_expression
-from mien.detect import whole_picture
-from mien.facs import PROXIES
-from mien.session import Answers, Classifier
-from mien.vocabulary import ASYMMETRIES, ActionUnit, Expression
-from mien.zoo import load
+from mien.facs.units import PROXIES
+from mien.facs.vocabulary import ASYMMETRIES, ActionUnit, Expression
 from publish import publish
 
 Floats = NDArray[np.floating]

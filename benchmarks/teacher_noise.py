@@ -10,8 +10,8 @@ from pathlib import Path
 
 import numpy as np
 
-from mien.cli.data import open_data
 from mien.datasets import pseudo_labels
+from mien.datasets.open import open_data
 from mien.datasets.pseudo_labels import MIRRORED_68
 from publish import publish
 

@@ -1,4 +1,4 @@
-"""Where five points lie in FER2013 training faces: the constants of mien.align.
+"""Where five points lie in FER2013 training faces: the constants of mien.core.align.
 
 python benchmarks/template.py ferplus_train.parquet [--labels train_labels.parquet] [--faces 4000] [--seed 0]
 
@@ -14,9 +14,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from mien.align import five_points
+from mien.core.align import five_points
+from mien.core.detect import YuNet
 from mien.datasets import FerPlus, pseudo_labels
-from mien.detect import YuNet
 
 MIRRORED = [1, 0, 2, 4, 3]  # the other eye, the other mouth corner
 Floats = NDArray[np.floating]

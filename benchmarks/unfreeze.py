@@ -25,18 +25,18 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from mien.cli.data import open_data
 from mien.datasets import Sample, pseudo_labels
+from mien.datasets.open import open_data
 from mien.evaluation.compare import Answers, contrast, kept
-from mien.facs import VECTOR
-from mien.methods.expllm.conversation import QUESTIONS
-from mien.methods.expllm.loss import unit_loss
-from mien.methods.expllm.model import ExpLlm, FaceEncoder, FaceEncoderConfig, small
-from mien.methods.expllm.tokenizer import Tokenizer
-from mien.methods.expllm.train import Labeller
+from mien.facs.units import VECTOR
+from mien.facs.vocabulary import ASYMMETRIES
+from mien.methods.expllm.small.conversation import QUESTIONS
+from mien.methods.expllm.small.loss import unit_loss
+from mien.methods.expllm.small.model import ExpLlm, FaceEncoder, FaceEncoderConfig, small
+from mien.methods.expllm.small.tokenizer import Tokenizer
+from mien.methods.expllm.small.train import Labeller
 from mien.training import action_units
 from mien.training.faces import FaceSettings, faces_of, fit_faces, held_out, logits
-from mien.vocabulary import ASYMMETRIES
 from publish import publish
 
 RESAMPLES = 2000

@@ -14,11 +14,11 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from mien.align import align
-from mien.cli.data import open_data
-from mien.pipeline import Pipeline
-from mien.results import Pose
-from mien.visibility import detector, hidden
+from mien.core.align import align
+from mien.core.pipeline import Pipeline
+from mien.core.visibility import detector, hidden
+from mien.datasets.open import open_data
+from mien.results.face import Pose
 from publish import publish
 
 COVERS = ("plain", "patches", "texture", "skin")

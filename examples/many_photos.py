@@ -5,8 +5,8 @@ import sys
 from pathlib import Path
 
 import mien
-from mien.results import Outcome
-from mien.tables import COLUMNS, rows
+from mien.report.tables import COLUMNS, rows
+from mien.results.face import Outcome
 
 folder, table = (Path(argument) for argument in sys.argv[1:3])
 pipeline = mien.Pipeline(max_side=1280)

@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from mien.align import five_points, similarity, to_crop_frame
-from mien.results import ActionUnits, ExpressionScores, Face, FaceReport, Pose
-from mien.vocabulary import ASYMMETRIES, ActionUnit, Expression
+from mien.core.align import five_points, similarity, to_crop_frame
+from mien.facs.vocabulary import ASYMMETRIES, ActionUnit, Expression
+from mien.results.face import ActionUnits, ExpressionScores, Face, FaceReport, Pose
 
 ASTRONAUT = Path(__file__).parents[1] / "examples" / "astronaut.png"
 

@@ -4,11 +4,11 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from mien.core.images import read_image
+    from mien.core.pipeline import Pipeline, analyze
     from mien.errors import ExportError, InputError, MienError, MissingExtra, ModelError
-    from mien.images import read_image
-    from mien.pipeline import Pipeline, analyze
-    from mien.results import ActionUnits, ExpressionScores, Face, FaceReport, Hidden, ImageReport, Pose, Reading
-    from mien.vocabulary import ActionUnit, Expression
+    from mien.facs.vocabulary import ActionUnit, Expression
+    from mien.results.face import ActionUnits, ExpressionScores, Face, FaceReport, Hidden, ImageReport, Pose, Reading
 
 __version__ = "0.1.0"
 
@@ -35,9 +35,9 @@ __all__ = [
 
 _HOME = {
     "mien.errors": ("ExportError", "InputError", "MienError", "MissingExtra", "ModelError"),
-    "mien.images": ("read_image",),
-    "mien.pipeline": ("Pipeline", "analyze"),
-    "mien.results": (
+    "mien.core.images": ("read_image",),
+    "mien.core.pipeline": ("Pipeline", "analyze"),
+    "mien.results.face": (
         "ActionUnits",
         "ExpressionScores",
         "Face",
@@ -47,7 +47,7 @@ _HOME = {
         "Pose",
         "Reading",
     ),
-    "mien.vocabulary": ("ActionUnit", "Expression"),
+    "mien.facs.vocabulary": ("ActionUnit", "Expression"),
 }
 _MODULE = {name: module for module, names in _HOME.items() for name in names}
 

@@ -5,8 +5,8 @@ import pytest
 from click.testing import CliRunner
 
 import mien
-from mien import zoo
 from mien.cli import COMMANDS, commands
+from mien.core import zoo
 
 
 def test_version_is_that_of_the_package():

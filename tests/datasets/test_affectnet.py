@@ -4,7 +4,7 @@ import pytest
 from mien.datasets import AffectNet
 from mien.datasets.affectnet import AFFECTNET_EXPRESSION, COLUMNS
 from mien.errors import InputError
-from mien.vocabulary import Expression
+from mien.facs.vocabulary import Expression
 from tests.helpers import encoded, noise, write_csv
 
 CODES = [*range(8), 8, 9, 10]

@@ -8,7 +8,7 @@ from mien.cli import commands
 from mien.datasets import CkPlus
 from mien.datasets.ckplus import CKEXTENDED_EXPRESSION, CKPLUS_EXPRESSION
 from mien.errors import InputError
-from mien.vocabulary import Expression
+from mien.facs.vocabulary import Expression
 from tests.helpers import drawn_face, encoded, noise, write_csv
 
 FACES = [noise(48, 48, seed=i) for i in range(4)]

@@ -6,7 +6,7 @@ import pytest
 from mien.datasets import Fer2013
 from mien.datasets.fer2013 import FER2013_EXPRESSION, SIDE, USAGE
 from mien.errors import InputError
-from mien.vocabulary import Expression
+from mien.facs.vocabulary import Expression
 from tests.helpers import encoded, noise, write_csv, write_fer2013
 
 FACES = [noise(SIDE, SIDE, seed=i) for i in range(4)]

@@ -6,7 +6,7 @@ from pyarrow import parquet
 from mien.datasets import FerPlus
 from mien.datasets.ferplus import VOTE_COLUMNS
 from mien.errors import InputError
-from mien.vocabulary import Expression
+from mien.facs.vocabulary import Expression
 from tests.helpers import encoded, noise, write_csv, write_fer2013
 
 FACES = [noise(48, 48, seed=i) for i in range(4)]

@@ -3,7 +3,7 @@ import pytest
 
 from mien.datasets import Folder
 from mien.errors import InputError
-from mien.vocabulary import Expression
+from mien.facs.vocabulary import Expression
 from tests.helpers import encoded, noise
 
 

@@ -4,11 +4,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from mien.cli.data import open_data
 from mien.datasets import Half, Sample, Worn
 from mien.datasets.halves import in_first_half, worn
+from mien.datasets.open import open_data
 from mien.errors import InputError
-from mien.vocabulary import Expression
+from mien.facs.vocabulary import Expression
 from tests.helpers import drawn_face, encoded
 
 

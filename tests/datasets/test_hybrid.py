@@ -4,11 +4,11 @@ import click
 import numpy as np
 import pytest
 
-from mien.cli.data import open_data
 from mien.datasets import Folder, Hybrid, RafDb, Sample
 from mien.datasets.hybrid import balanced, shown_expressions
+from mien.datasets.open import open_data
 from mien.errors import InputError
-from mien.vocabulary import Expression
+from mien.facs.vocabulary import Expression
 from tests.helpers import encoded, noise
 
 HAPPY, SAD, FEAR, CONTEMPT = Expression.HAPPINESS, Expression.SADNESS, Expression.FEAR, Expression.CONTEMPT

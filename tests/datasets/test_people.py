@@ -6,7 +6,7 @@ from PIL import Image
 
 from mien.datasets import FairFace, Hybrid, UtkFace
 from mien.errors import InputError
-from mien.vocabulary import Attribute
+from mien.facs.vocabulary import Attribute
 from tests.helpers import noise
 
 AGE, GENDER, RACE = Attribute.AGE, Attribute.GENDER, Attribute.RACE

@@ -9,9 +9,9 @@ from mien.cli import commands
 from mien.datasets import Sample, pseudo_labels
 from mien.datasets.pseudo_labels import MESH_TO_68, MIRRORED_68, Mesh, Teacher
 from mien.errors import InputError, MissingExtra
-from mien.facs import BLENDSHAPES, mirrored_shapes
-from mien.results import Face
-from mien.vocabulary import Expression
+from mien.facs.units import BLENDSHAPES, mirrored_shapes
+from mien.facs.vocabulary import Expression
+from mien.results.face import Face
 from tests.helpers import encoded, noise
 
 SMILE = BLENDSHAPES.index("mouthSmileLeft")

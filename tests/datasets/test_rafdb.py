@@ -4,7 +4,7 @@ import pytest
 from mien.datasets import RafDb
 from mien.datasets.rafdb import RAFDB_EXPRESSION
 from mien.errors import InputError
-from mien.vocabulary import Expression
+from mien.facs.vocabulary import Expression
 from tests.helpers import encoded, noise, write_csv
 
 LINES = ["train_00001.jpg 5", "train_00002.jpg 4", "test_0001.jpg 7"]

@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mien.cli.data import open_data
 from mien.datasets import Hybrid, Mixed, Sample, Synthetic
+from mien.datasets.open import open_data
 from mien.errors import InputError
 from mien.evaluation.protocols import select
-from mien.vocabulary import Expression
+from mien.facs.vocabulary import Expression
 
 FEAR, SURPRISE = Expression.FEAR, Expression.SURPRISE
 

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
+from mien.core.contract import softmax
 from mien.evaluation.calibration import Calibration, fit, fit_temperature, halves
-from mien.session import softmax
 
 RNG = np.random.default_rng(0)
 

@@ -5,17 +5,17 @@ import cv2
 import numpy as np
 import pytest
 
-from mien.align import align, to_crop_frame
+from mien.core.align import align, to_crop_frame
+from mien.core.contract import Classifier, Contract
+from mien.core.detect import YuNet
+from mien.core.images import read_image
+from mien.core.pipeline import Pipeline
+from mien.core.zoo import load
 from mien.datasets import Folder, Sample
-from mien.detect import YuNet
 from mien.errors import InputError
 from mien.evaluation.evaluate import evaluate, scores
 from mien.evaluation.intervals import wilson_interval
-from mien.images import read_image
-from mien.pipeline import Pipeline
-from mien.session import Classifier, Contract
-from mien.vocabulary import Expression
-from mien.zoo import load
+from mien.facs.vocabulary import Expression
 from tests.helpers import ASTRONAUT, encoded, noise
 
 META = {"shift": ",".join(["0.1"] * 8), "strength": "0.5", "temperature": "2.0", "accuracy_cost": "0.0"}

@@ -19,7 +19,7 @@ from mien.evaluation.protocols import (
     soft_votes,
     without_single_votes,
 )
-from mien.vocabulary import Expression
+from mien.facs.vocabulary import Expression
 
 PICTURE = np.zeros((2, 2, 3), np.uint8)
 ANY_VOTES = arrays.arrays(np.uint8, st.tuples(st.integers(1, 8), st.just(CLASSES + 2)), elements=st.integers(0, 10))

@@ -9,17 +9,17 @@ import torch
 from timm.layers import SEModule
 from torch import nn
 
+from mien.core.contract import Classifier, softmax
+from mien.core.reader import Reader as FileReader
+from mien.core.zoo import load
 from mien.errors import ExportError
 from mien.export import to_onnx as module
 from mien.export.parity import largest_difference
 from mien.export.to_onnx import TOLERANCE, Calibrated, in_half_precision, to_onnx
+from mien.facs.vocabulary import Expression
 from mien.methods.au_cues.export import Outputs
 from mien.methods.au_cues.model import Reader
-from mien.reader import Reader as FileReader
-from mien.session import Classifier, softmax
 from mien.training.backbones import Residual
-from mien.vocabulary import Expression
-from mien.zoo import load
 from tests.helpers import noise
 
 SIZE = 24

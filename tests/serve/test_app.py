@@ -3,8 +3,8 @@ import re
 
 import pytest
 
-from mien.images import read_image
-from mien.pipeline import Pipeline
+from mien.core.images import read_image
+from mien.core.pipeline import Pipeline
 from tests.helpers import ASTRONAUT, encoded, noise
 from tests.methods.facescan.stub import found
 

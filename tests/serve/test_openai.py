@@ -5,8 +5,10 @@ import time
 
 import pytest
 
-from mien.methods.facescan import Embedded, FaceScanner, OpenAICompatible
-from mien.vocabulary import Attribute, Expression
+from mien.facs.vocabulary import Attribute, Expression
+from mien.methods.facescan import FaceScanner
+from mien.providers.embedded import Embedded
+from mien.providers.openai import OpenAICompatible
 from tests.helpers import ASTRONAUT, encoded, noise
 from tests.methods.facescan.stub import found
 

@@ -5,12 +5,14 @@ import pytest
 import torch
 from torch import nn
 
-from mien.align import crop as cropped
+from mien.core.align import crop as cropped
+from mien.core.contract import Classifier, softmax
+from mien.core.zoo import load
 from mien.datasets import Sample
 from mien.errors import InputError
 from mien.evaluation.protocols import select
+from mien.facs.vocabulary import Expression
 from mien.methods.au_cues.model import Answers
-from mien.session import Classifier, softmax
 from mien.training.faces import (
     MEAN,
     STD,
@@ -25,8 +27,6 @@ from mien.training.faces import (
     recalls,
     tensor,
 )
-from mien.vocabulary import Expression
-from mien.zoo import load
 from tests.helpers import drawn_face, noise
 
 SIZE = 48

@@ -8,25 +8,29 @@ import click
 import mien
 from mien.errors import MienError
 
+# Each command's module and its line in `mien --help`.
 COMMANDS = {
-    "ablate": "Train the arms of a method's ablation and answer its questions.",
-    "analyze": "Read the faces in pictures.",
-    "annotate": "Label faces by vote, and say which labels to keep.",
-    "attention": "Measure where a trained network looks, and whether that decides its answer.",
-    "bench": "Measure who reads several people in one picture.",
-    "compare": "Say which differences between results are separable.",
-    "cot": "Write a chain of thought for each labelled face.",
-    "downstream": "Measure what generated faces are worth for training.",
-    "evaluate": "Measure a model on labelled faces.",
-    "explain": "Write why each face in pictures shows its expression.",
-    "export": "Turn a finished training run into an ONNX file.",
-    "generate": "Draw faces that show an expression, words and action units.",
-    "judge": "Measure generated faces with networks that did not guide them.",
-    "pseudo-label": "Label faces with a teacher: landmarks, action units, head pose.",
-    "scan": "Ask a model about the faces in pictures.",
-    "serve": "Read pictures over HTTP, with a web page.",
-    "train": "Train a method.",
-    "weights": "List the models that are installed and check them.",
+    "ablate": ("mien.cli.measure.ablate", "Train the arms of a method's ablation and answer its questions."),
+    "analyze": ("mien.cli.read.analyze", "Read the faces in pictures."),
+    "annotate": ("mien.cli.read.annotate", "Label faces by vote, and say which labels to keep."),
+    "attention": (
+        "mien.cli.measure.attention",
+        "Measure where a trained network looks, and whether that matters.",
+    ),
+    "bench": ("mien.cli.measure.bench", "Measure who reads several people in one picture."),
+    "compare": ("mien.cli.measure.compare", "Say which differences between results are separable."),
+    "cot": ("mien.cli.read.cot", "Write a chain of thought for each labelled face."),
+    "downstream": ("mien.cli.measure.downstream", "Measure what generated faces are worth for training."),
+    "evaluate": ("mien.cli.measure.evaluate", "Measure a model on labelled faces."),
+    "explain": ("mien.cli.read.explain", "Write why each face in pictures shows its expression."),
+    "export": ("mien.cli.make.export", "Turn a finished training run into an ONNX file."),
+    "generate": ("mien.cli.make.generate", "Draw faces that show an expression, words and action units."),
+    "judge": ("mien.cli.measure.judge", "Measure generated faces with networks that did not guide them."),
+    "pseudo-label": ("mien.cli.read.pseudo_label", "Label faces with a teacher: landmarks, action units, head pose."),
+    "scan": ("mien.cli.read.scan", "Ask a model about the faces in pictures."),
+    "serve": ("mien.cli.serve", "Read pictures over HTTP, with a web page."),
+    "train": ("mien.cli.make.train", "Train a method."),
+    "weights": ("mien.cli.weights", "List the models that are installed and check them."),
 }
 
 
@@ -39,13 +43,13 @@ class _Commands(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in COMMANDS:
             return None
-        name = cmd_name.replace("-", "_")
-        command: click.Command = getattr(import_module(f"mien.cli.{name}"), name)
+        module, _ = COMMANDS[cmd_name]
+        command: click.Command = getattr(import_module(module), cmd_name.replace("-", "_"))
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
-            formatter.write_dl(list(COMMANDS.items()))
+            formatter.write_dl([(name, line) for name, (_, line) in COMMANDS.items()])
 
 
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})

@@ -2,9 +2,9 @@
 
 import click
 
+from mien.core.zoo import DEFAULT
 from mien.errors import InputError, ModelError
 from mien.extras import optional
-from mien.zoo import DEFAULT
 
 
 @click.command()
@@ -25,7 +25,7 @@ def serve(host: str, port: int, openai: bool, model: str, threshold: float, max_
         optional(module, "serve")
     import uvicorn
 
-    from mien.pipeline import Pipeline
+    from mien.core.pipeline import Pipeline
     from mien.serve.app import create_app
 
     try:

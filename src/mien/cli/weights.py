@@ -4,8 +4,8 @@ import click
 from rich.console import Console
 from rich.table import Table
 
+from mien.core.zoo import MODELS, load
 from mien.errors import ModelError
-from mien.zoo import MODELS, load
 
 
 @click.command()

@@ -1,6 +1,7 @@
 """Labelled faces: every dataset is a sequence of `Sample`."""
 
 from mien.datasets.affectnet import AffectNet
+from mien.datasets.base import Sample
 from mien.datasets.ckplus import CkPlus
 from mien.datasets.fairface import FairFace
 from mien.datasets.fer2013 import Fer2013
@@ -9,7 +10,6 @@ from mien.datasets.folder import Folder
 from mien.datasets.halves import Half, Worn
 from mien.datasets.hybrid import Hybrid
 from mien.datasets.rafdb import RafDb
-from mien.datasets.sample import Sample
 from mien.datasets.synthetic import Mixed, Synthetic
 from mien.datasets.utkface import UtkFace
 

@@ -14,12 +14,12 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from mien.core.images import read_image
+from mien.datasets.base import Sample
 from mien.datasets.fer2013 import open_csv
 from mien.datasets.folder import first_of, no_layout, pictures, placed, subfolders
-from mien.datasets.sample import Sample
 from mien.errors import InputError
-from mien.images import read_image
-from mien.vocabulary import Expression, expression
+from mien.facs.vocabulary import Expression, expression
 
 # AffectNet's own order.
 AFFECTNET_EXPRESSION = {

@@ -9,12 +9,12 @@ from itertools import groupby
 from pathlib import Path
 from typing import NamedTuple
 
+from mien.core.images import read_image
 from mien.datasets import fer2013
+from mien.datasets.base import Sample
 from mien.datasets.folder import first_of, no_layout, pictures, placed, subfolders
-from mien.datasets.sample import Sample
 from mien.errors import InputError
-from mien.images import read_image
-from mien.vocabulary import Expression, expression
+from mien.facs.vocabulary import Expression, expression
 
 # CK+'s own order.
 CKPLUS_EXPRESSION = {

@@ -9,7 +9,7 @@ from pathlib import Path
 from mien.datasets.fer2013 import open_csv
 from mien.datasets.people import People, Person, age_group
 from mien.errors import InputError
-from mien.vocabulary import Attribute
+from mien.facs.vocabulary import Attribute
 
 TABLES = {"train": "fairface_label_train.csv", "valid": "fairface_label_val.csv"}
 COLUMNS = ("file", "age", "gender", "race")

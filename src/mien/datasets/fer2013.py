@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mien.datasets.sample import Sample
+from mien.core.images import read_image
+from mien.datasets.base import Sample
 from mien.errors import InputError
 from mien.extras import optional
-from mien.images import read_image
-from mien.vocabulary import Expression
+from mien.facs.vocabulary import Expression
 
 SIDE = 48
 # FER2013 counts in its own order and has no contempt.

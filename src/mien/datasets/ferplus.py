@@ -7,9 +7,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mien.datasets import fer2013
-from mien.datasets.sample import Sample
+from mien.datasets.base import Sample
 from mien.errors import InputError
-from mien.vocabulary import Expression
+from mien.facs.vocabulary import Expression
 
 # The order of Sample.votes; fer2013new.csv and the Parquet files use these very names.
 VOTE_COLUMNS = (*(e.label for e in Expression), "unknown", "NF")

@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from mien.datasets.sample import Sample
+from mien.core.images import ENDINGS, read_image
+from mien.datasets.base import Sample
 from mien.errors import InputError
-from mien.images import ENDINGS, read_image
-from mien.vocabulary import Expression, expression
+from mien.facs.vocabulary import Expression, expression
 
 
 class Folder(Sequence[Sample]):

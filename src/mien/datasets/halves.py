@@ -12,9 +12,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from mien.datasets.sample import Sample
+from mien.datasets.base import Sample
 from mien.errors import InputError
-from mien.vocabulary import Expression
+from mien.facs.vocabulary import Expression
 
 # Of the blur in pixels of a 48-pixel face, and of the noise as a share of the gray levels.
 BLUR, NOISE = 1.5, 0.15

@@ -15,9 +15,9 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from mien.datasets.sample import Sample
+from mien.datasets.base import Sample
 from mien.errors import InputError
-from mien.vocabulary import Expression
+from mien.facs.vocabulary import Expression
 
 NO_EXPRESSION = -1
 

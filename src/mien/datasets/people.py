@@ -8,10 +8,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from mien.core.images import read_image
+from mien.datasets.base import Sample
 from mien.datasets.folder import placed
-from mien.datasets.sample import Sample
-from mien.images import read_image
-from mien.vocabulary import Attribute
+from mien.facs.vocabulary import Attribute
 
 ASIAN, OTHER = "asian", "other"
 SIX: Mapping[str, str] = {"east asian": ASIAN, "southeast asian": ASIAN}

@@ -17,12 +17,12 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from mien.datasets.sample import Sample
-from mien.detect import Detector, YuNet
+from mien.core.detect import Detector, YuNet
+from mien.datasets.base import Sample
 from mien.errors import InputError
 from mien.extras import optional
-from mien.facs import BLENDSHAPES, VECTOR, Calibration, action_units, mirrored_shapes
-from mien.vocabulary import Expression
+from mien.facs.units import BLENDSHAPES, VECTOR, Calibration, action_units, mirrored_shapes
+from mien.facs.vocabulary import Expression
 
 # Which of the mesh's 478 points stand for the 68 of iBUG (Sagonas et al., 2013), in iBUG order.
 _JAW = (162, 234, 93, 58, 172, 136, 149, 148, 152, 377, 378, 365, 397, 288, 323, 454, 389)

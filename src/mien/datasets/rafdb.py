@@ -4,12 +4,12 @@ import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from mien.core.images import read_image
+from mien.datasets.base import Sample
 from mien.datasets.fer2013 import open_csv
 from mien.datasets.folder import first_of, no_layout, pictures, placed, subfolders
-from mien.datasets.sample import Sample
 from mien.errors import InputError
-from mien.images import read_image
-from mien.vocabulary import Expression
+from mien.facs.vocabulary import Expression
 
 # RAF-DB counts from 1, in its own order, and has no contempt.
 RAFDB_EXPRESSION = {

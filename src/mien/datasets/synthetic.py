@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mien.core.images import read_image
+from mien.datasets.base import Sample
 from mien.datasets.folder import placed
-from mien.datasets.sample import Sample
 from mien.errors import InputError
-from mien.images import read_image
-from mien.vocabulary import Expression, expression
+from mien.facs.vocabulary import Expression, expression
 
 # In the folder: a line for each picture that was made, and a line for each that was labelled.
 MADE, LABELED = "meta.jsonl", "labels.jsonl"

@@ -9,7 +9,7 @@ from pathlib import Path
 from mien.datasets.folder import pictures
 from mien.datasets.people import ASIAN, OTHER, People, Person, age_group
 from mien.errors import InputError
-from mien.vocabulary import Attribute
+from mien.facs.vocabulary import Attribute
 
 GENDERS = ("male", "female")
 RACES = ("white", "black", ASIAN, "indian", OTHER)

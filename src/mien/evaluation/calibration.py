@@ -12,8 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from mien.core.contract import softmax
 from mien.evaluation.metrics import accuracy, confusion_tally, mean_recall
-from mien.session import softmax
 
 Floats = NDArray[np.floating]
 STRENGTHS = np.linspace(0, 1.2, 25)

@@ -6,17 +6,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mien.align import align, realigned, to_crop_frame
-from mien.datasets.sample import Sample
-from mien.detect import Detector, whole_picture
+from mien.core.align import align, realigned, to_crop_frame
+from mien.core.contract import Classifier, softmax
+from mien.core.detect import Detector, whole_picture
+from mien.core.reader import Reader
+from mien.datasets.base import Sample
 from mien.errors import InputError
 from mien.evaluation import calibration, metrics
 from mien.evaluation.compare import kept
 from mien.evaluation.intervals import bootstrap, percentile_interval, wilson_interval
 from mien.evaluation.protocols import Selection, select
-from mien.reader import Reader
-from mien.session import Classifier, softmax
-from mien.vocabulary import Expression
+from mien.facs.vocabulary import Expression
 
 Floats = NDArray[np.floating]
 _BATCH = 64

@@ -12,7 +12,7 @@ import numpy as np
 from mien.evaluation.compare import NARROW
 from mien.evaluation.intervals import wilson_interval
 from mien.extras import optional
-from mien.vocabulary import Expression
+from mien.facs.vocabulary import Expression
 
 NAMES = [e.label for e in Expression]
 

@@ -12,9 +12,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from mien.datasets.sample import Sample
+from mien.datasets.base import Sample
 from mien.errors import InputError
-from mien.vocabulary import Expression
+from mien.facs.vocabulary import Expression
 
 CLASSES = len(Expression)
 UNKNOWN, NOT_A_FACE = CLASSES, CLASSES + 1

@@ -5,7 +5,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from mien.session import Classifier, softmax
+from mien.core.contract import Classifier, softmax
 
 
 def largest_difference(network: nn.Module, model: bytes, crops: NDArray[np.uint8]) -> float:

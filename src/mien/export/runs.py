@@ -10,14 +10,14 @@ import torch
 from safetensors.torch import load_file
 from torch import nn
 
+from mien.core.contract import Contract
 from mien.datasets import Sample
 from mien.errors import InputError
 from mien.evaluation.calibration import Calibration, fit
 from mien.export.to_onnx import Calibrated, to_onnx
-from mien.session import Contract
+from mien.facs.vocabulary import Expression
 from mien.training.faces import MEAN, PRIORS, STD, FaceSettings, held_out, logits
-from mien.training.folder import SETTINGS
-from mien.vocabulary import Expression
+from mien.training.run import SETTINGS
 
 Network = TypeVar("Network", bound=nn.Module)
 

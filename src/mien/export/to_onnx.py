@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 from torch import Tensor, nn
 
+from mien.core.contract import Contract
 from mien.errors import ExportError
 from mien.export.parity import largest_difference
-from mien.session import Contract
 
 # The largest difference of any answer (see parity) that an export may show: between the network and its ONNX graph, and
 # between that graph and the file whose weights are rounded to half precision.
@@ -49,7 +49,7 @@ def to_onnx(
 ) -> dict[str, float]:
     """Write the network and its contract to an ONNX file; what it returns says how well the two agree.
 
-    network: normalized (N, 1, S, S) faces to a dict of outputs by name, as mien.session.Answers has them; "logits",
+    network: normalized (N, 1, S, S) faces to a dict of outputs by name, as in mien.core.contract.Answers; "logits",
     (N, K), must be among them.
     half: store weights in half precision; they are computed with in single precision.
     Returns {"parity": ..., "half": ...}: the largest differences of any answer over 64 pictures of random patches.

@@ -13,11 +13,11 @@ from fastapi.responses import HTMLResponse, JSONResponse
 from starlette.datastructures import UploadFile
 
 import mien
+from mien.core.images import read_image
+from mien.core.pipeline import Pipeline
 from mien.errors import InputError, MienError
-from mien.html import page
-from mien.images import read_image
-from mien.pipeline import Pipeline
-from mien.results import Outcome
+from mien.report.html import page
+from mien.results.face import Outcome
 from mien.serve import openai as openai_api
 
 # What a request may weigh, in bytes.

@@ -15,13 +15,13 @@ from typing import Any
 from fastapi import Request, Response
 from fastapi.responses import JSONResponse, StreamingResponse
 
+from mien.core.images import read_image
+from mien.core.pipeline import Pipeline
 from mien.errors import InputError, MienError
-from mien.images import read_image
-from mien.methods.facescan.embedded import Embedded
+from mien.facs.vocabulary import Attribute
 from mien.methods.facescan.prompts import PROMPTS, schema
-from mien.methods.facescan.providers import Picture
-from mien.pipeline import Pipeline
-from mien.vocabulary import Attribute
+from mien.providers.embedded import Embedded
+from mien.providers.openai import Picture
 
 MODEL = "mien"
 PEOPLE = schema(PROMPTS["people-1"], {Attribute.EXPRESSION: Attribute.EXPRESSION.labels})

@@ -8,8 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from mien.facs import VECTOR
-from mien.vocabulary import ASYMMETRIES
+from mien.facs.units import VECTOR
+from mien.facs.vocabulary import ASYMMETRIES
 
 _SIDES = len(ASYMMETRIES)
 

@@ -18,14 +18,14 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, TensorDataset, WeightedRandomSampler
 
-from mien.align import crop
+from mien.core.align import crop
+from mien.core.contract import Classifier, softmax
+from mien.core.zoo import load
 from mien.datasets import Sample
 from mien.errors import InputError
 from mien.evaluation.protocols import Selection, select
-from mien.session import Classifier, softmax
 from mien.training import augment
 from mien.training.loop import Batch, Schedule, Step, descend, fit
-from mien.zoo import load
 
 # Of the FERPlus training faces, after scaling to 0..1.
 MEAN, STD = 0.508, 0.255
@@ -150,7 +150,7 @@ def fit_faces(
 class Teacher:
     """A model file that answers the faces a network is shown.
 
-    model: as in mien.zoo.load.   size: of the faces; InputError when the model wants another.
+    model: as in mien.core.zoo.load.   size: of the faces; InputError when the model wants another.
     """
 
     def __init__(self, model: str, size: int) -> None:

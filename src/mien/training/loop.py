@@ -19,7 +19,7 @@ from torch.optim.lr_scheduler import CosineAnnealingLR, LinearLR, SequentialLR
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from torch.utils.data import DataLoader
 
-from mien.training.folder import check_folder, keep_settings
+from mien.training.run import check_folder, keep_settings
 
 log = logging.getLogger(__name__)
 Batch = tuple[Tensor, ...]

@@ -14,7 +14,8 @@ from mien.datasets import Folder, Sample, pseudo_labels
 from mien.datasets.pseudo_labels import PseudoLabels, Reading
 from mien.errors import InputError
 from mien.evaluation.protocols import Selection
-from mien.facs import Calibration
+from mien.facs.units import Calibration
+from mien.facs.vocabulary import Expression
 from mien.methods.au_cues.attention import (
     SIX,
     agreement,
@@ -39,7 +40,6 @@ from mien.methods.au_cues.maps import GENERIC, mean_face, union_map
 from mien.methods.au_cues.model import Answers
 from mien.methods.au_cues.train import Settings, Taught, build
 from mien.training.faces import MEAN, STD
-from mien.vocabulary import Expression
 from tests.helpers import drawn_face, noise
 
 HAPPY, SAD, NEUTRAL, CONTEMPT = Expression.HAPPINESS, Expression.SADNESS, Expression.NEUTRAL, Expression.CONTEMPT

@@ -3,13 +3,13 @@ import torch
 from torch import nn
 
 from mien.errors import InputError
+from mien.facs.vocabulary import Expression
 from mien.methods import se_swin, vtff
 from mien.methods.au_cues.cams import METHODS, cam
 from mien.methods.au_cues.model import Reader
 from mien.methods.se_swin.train import build as swin_network
 from mien.methods.vtff.train import build as vtff_network
 from mien.training.backbones import Residual, Timm
-from mien.vocabulary import Expression
 
 HAPPY, SAD = Expression.HAPPINESS, Expression.SADNESS
 SIDE = 16

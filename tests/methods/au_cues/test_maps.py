@@ -3,8 +3,8 @@ import pytest
 
 from mien.datasets.pseudo_labels import MIRRORED_68
 from mien.errors import InputError
+from mien.facs.vocabulary import Expression as E
 from mien.methods.au_cues.maps import CODEBOOKS, GENERIC, PAPER_CODE, class_map, mean_face, regions, union_map
-from mien.vocabulary import Expression as E
 
 MAPS = {expression: class_map(mean_face(), expression) for expression in PAPER_CODE}
 

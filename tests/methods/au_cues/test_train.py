@@ -7,12 +7,13 @@ import pytest
 import torch
 from torch import nn
 
-from mien.align import crop as cropped
+from mien.core.align import crop as cropped
 from mien.datasets import Sample
 from mien.datasets.pseudo_labels import MIRRORED_68, PseudoLabels, Reading, label
 from mien.errors import InputError
 from mien.evaluation.protocols import select
-from mien.facs import Calibration
+from mien.facs.units import Calibration
+from mien.facs.vocabulary import Expression
 from mien.methods import au_cues
 from mien.methods.au_cues.export import load_run
 from mien.methods.au_cues.loss import alignment_loss, attention
@@ -20,7 +21,6 @@ from mien.methods.au_cues.maps import class_map, mean_face
 from mien.methods.au_cues.model import Answers
 from mien.methods.au_cues.train import Taught, loss, moved, moved_pose, taught_loss, teach
 from mien.training.faces import augmented, loader, normalize, recalls, tensor
-from mien.vocabulary import Expression
 from tests.helpers import drawn_face
 
 SIZE = 48

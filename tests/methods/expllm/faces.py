@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from mien.methods.expllm.chain import Observed
-from mien.results import ActionUnits, Pose
-from mien.vocabulary import Expression
+from mien.facs.vocabulary import Expression
+from mien.methods.expllm.engine.chain import Observed
+from mien.results.face import ActionUnits, Pose
 from tests.helpers import units
 
 SMILE = {12: 0.6, 6: 0.5, 25: 0.3}

@@ -12,10 +12,10 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from mien.methods.expllm.conversation import QUESTIONS
-from mien.methods.expllm.tokenizer import ASSISTANT, EOS, LABELS, PARTS, STOP, Tokenizer, split
-from mien.session import Contract
-from mien.vocabulary import Expression
+from mien.core.contract import Contract
+from mien.facs.vocabulary import Expression
+from mien.methods.expllm.small.conversation import QUESTIONS
+from mien.methods.expllm.small.tokenizer import ASSISTANT, EOS, LABELS, PARTS, STOP, Tokenizer, split
 
 # A smile that the conclusion names, and lowered brows.
 BRIGHT = ("the lip corners are strongly pulled up .", "this makes a smile .", "it shows")

@@ -6,11 +6,11 @@ import pytest
 from mien.datasets import Sample
 from mien.datasets.pseudo_labels import PseudoLabels
 from mien.errors import InputError
-from mien.facs import BLENDSHAPES, Calibration
-from mien.methods.expllm.chain import Sections
+from mien.facs.units import BLENDSHAPES, Calibration
+from mien.facs.vocabulary import Expression
+from mien.methods.expllm.engine.chain import Sections
 from mien.methods.expllm.evaluate import blur, evaluate
-from mien.methods.expllm.generate import Label, Written
-from mien.vocabulary import Expression
+from mien.methods.expllm.small.generate import Label, Written
 from tests.helpers import noise, scores, units
 
 HAPPY, SAD = Expression.HAPPINESS, Expression.SADNESS

@@ -9,10 +9,10 @@ from safetensors.torch import save_file
 
 from mien.datasets import Sample
 from mien.errors import InputError
-from mien.methods.expllm.conversation import LABEL, REASON, UNITS
-from mien.methods.expllm.lessons import read_chains
+from mien.facs.vocabulary import Expression
+from mien.methods.expllm.small.conversation import LABEL, REASON, UNITS
+from mien.methods.expllm.small.lessons import read_chains
 from mien.training.faces import faces_of
-from mien.vocabulary import Expression
 from tests.methods.expllm import tiny
 
 pytest.importorskip("transformers", reason="the full size joins models of the hub: pip install 'mien[llm]'")
@@ -40,7 +40,7 @@ from mien.methods.expllm.full.join import SLOT, join
 from mien.methods.expllm.full.talks import Conversations, Talk, collate, encode, replace_sides
 from mien.methods.expllm.full.train import Trainer as Taught
 from mien.methods.expllm.full.train import adapted
-from mien.methods.expllm.model import FaceEncoder, FaceEncoderConfig
+from mien.methods.expllm.small.model import FaceEncoder, FaceEncoderConfig
 
 COUNT = 6
 EYES = {"hidden_size": 16, "intermediate_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2}

@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mien.datasets import Sample
-from mien.methods.expllm import engine, records
-from mien.methods.expllm.chain import Chain, Observed
-from mien.vocabulary import Expression
+from mien.facs.vocabulary import Expression
+from mien.methods.expllm.engine import records
+from mien.methods.expllm.engine import rules as engine
+from mien.methods.expllm.engine.chain import Chain, Observed
 from tests.helpers import drawn_face, units
 
 if TYPE_CHECKING:
-    from mien.methods.expllm.train import Settings
+    from mien.methods.expllm.small.train import Settings
 
 HAPPY, SAD = Expression.HAPPINESS, Expression.SADNESS
 UNITS = {HAPPY: {12: 0.6, 6: 0.5, 25: 0.3}, SAD: {15: 0.5, 4: 0.5, 1: 0.3}}
@@ -61,7 +62,7 @@ def settings(**other: Any) -> "Settings":
 
     other: settings to have otherwise.
     """
-    from mien.methods.expllm.train import Settings  # here, for it imports transformers
+    from mien.methods.expllm.small.train import Settings  # here, for it imports transformers
 
     plain = {f"{name}_share": 0.0 for name in ("erase", "soften", "mixup")} | dict.fromkeys(("degrees", "scale"), 0.0)
     made = Settings(

@@ -11,10 +11,10 @@ from typing import Any
 
 import numpy as np
 
-from mien.methods.facescan import Completion
-from mien.pipeline import Pipeline
-from mien.results import Face, Reading
-from mien.vocabulary import Expression
+from mien.core.pipeline import Pipeline
+from mien.facs.vocabulary import Expression
+from mien.providers.openai import Completion
+from mien.results.face import Face, Reading
 from tests.helpers import scores
 
 

@@ -3,11 +3,12 @@ import json
 import numpy as np
 import pytest
 
+from mien.core.pipeline import Pipeline
 from mien.errors import InputError
-from mien.methods.facescan import Completion, benchmark, rows
-from mien.pipeline import Pipeline
-from mien.results import Face, Reading
-from mien.vocabulary import Expression
+from mien.facs.vocabulary import Expression
+from mien.methods.facescan import benchmark, rows
+from mien.providers.openai import Completion
+from mien.results.face import Face, Reading
 from tests.helpers import scores
 from tests.methods.facescan.test_rows import faces
 

@@ -1,14 +1,14 @@
 import numpy as np
 import pytest
 
+from mien.core.pipeline import Pipeline
 from mien.datasets import Sample
 from mien.errors import InputError
-from mien.methods.facescan import Completion
+from mien.facs.vocabulary import Attribute, Expression
 from mien.methods.facescan.faces import measure, table
 from mien.methods.facescan.tasks import TASKS
-from mien.pipeline import Pipeline
-from mien.results import Reading
-from mien.vocabulary import Attribute, Expression
+from mien.providers.openai import Completion
+from mien.results.face import Reading
 from tests.helpers import scores
 
 RACES = ["white", "east asian", "southeast asian", "indian", "middle eastern", "white"]

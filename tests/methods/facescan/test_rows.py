@@ -4,12 +4,12 @@ from collections import Counter
 import numpy as np
 import pytest
 
+from mien.core.images import read_image
 from mien.datasets import Sample
 from mien.errors import InputError
-from mien.images import read_image
+from mien.facs.vocabulary import Expression
 from mien.methods.facescan import rows
 from mien.methods.facescan.match import iou
-from mien.vocabulary import Expression
 from tests.helpers import drawn_face
 
 HAPPY, SAD, FEAR = Expression.HAPPINESS, Expression.SADNESS, Expression.FEAR

@@ -4,10 +4,11 @@ import numpy as np
 import pytest
 
 from mien.errors import InputError
-from mien.methods.facescan import Completion, FaceScanner
+from mien.facs.vocabulary import Attribute
+from mien.methods.facescan import FaceScanner
 from mien.methods.facescan.scan import around
-from mien.results import AnswerStatus, Face
-from mien.vocabulary import Attribute
+from mien.providers.openai import Completion
+from mien.results.face import AnswerStatus, Face
 from tests.helpers import noise
 from tests.methods.facescan.stub import Scripted, found
 

@@ -4,8 +4,8 @@ import pytest
 from mien.datasets import Sample
 from mien.datasets.people import age_group
 from mien.errors import InputError
+from mien.facs.vocabulary import Attribute, Expression
 from mien.methods.facescan.tasks import TASKS, labels_of, tasks
-from mien.vocabulary import Attribute, Expression
 from tests.helpers import noise
 
 FACE = noise(8, 8, 3)

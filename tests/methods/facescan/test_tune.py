@@ -9,9 +9,11 @@ from PIL import Image
 from mien.cli import commands
 from mien.datasets import Sample
 from mien.errors import InputError
-from mien.methods.facescan import Message, Picture, Transformers, tune
+from mien.facs.vocabulary import Attribute, Expression
+from mien.methods.facescan import tune
 from mien.methods.facescan.tasks import TASKS, tasks
-from mien.vocabulary import Attribute, Expression
+from mien.providers.local import Transformers
+from mien.providers.openai import Message, Picture
 from tests.helpers import drawn_face, noise
 from tests.methods.facescan.tiny import llava, paligemma, tokenizer
 

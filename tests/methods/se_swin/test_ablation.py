@@ -6,13 +6,13 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from mien.align import crop
+from mien.core.align import crop
 from mien.datasets import Sample
 from mien.evaluation.protocols import select
+from mien.facs.vocabulary import Expression
 from mien.methods.se_swin import ablation
 from mien.methods.se_swin.train import build
 from mien.training.faces import normalize, tensor
-from mien.vocabulary import Expression
 from tests.helpers import noise
 
 TINY = dataclasses.replace(ablation.SETTINGS["q"], width=8, depths=(1, 1), heads=(1, 2), window=3)

@@ -2,14 +2,14 @@ import numpy as np
 import pytest
 import torch
 
-from mien.align import crop
+from mien.core.align import crop
+from mien.core.contract import Classifier
 from mien.datasets import Sample
 from mien.evaluation.protocols import select
+from mien.facs.vocabulary import Expression
 from mien.methods import se_swin
-from mien.session import Classifier
 from mien.training.faces import recalls
 from mien.training.loop import _decayed
-from mien.vocabulary import Expression
 from tests.helpers import drawn_face
 
 TINY = se_swin.Settings(

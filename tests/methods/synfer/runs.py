@@ -11,12 +11,12 @@ from torch import nn
 
 from mien.datasets import Sample
 from mien.datasets.pseudo_labels import PseudoLabels
-from mien.facs import BLENDSHAPES, VECTOR, Calibration
-from mien.methods.synfer.sample import About
-from mien.methods.synfer.train import Settings, build
+from mien.facs.units import BLENDSHAPES, VECTOR, Calibration
+from mien.facs.vocabulary import Expression
+from mien.methods.synfer.flow.sample import About
+from mien.methods.synfer.flow.train import Settings, build
 from mien.methods.vtff.train import Settings as Vtff
 from mien.methods.vtff.train import build as build_vtff
-from mien.vocabulary import Expression
 from tests.helpers import drawn_face
 from tests.methods.synfer import toy
 

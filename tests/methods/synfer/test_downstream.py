@@ -8,10 +8,11 @@ import torch
 from PIL import Image
 from torch.utils.data import TensorDataset
 
-from mien.align import crop
+from mien.core.align import crop
 from mien.errors import InputError
 from mien.evaluation.compare import kept
 from mien.evaluation.protocols import select
+from mien.facs.vocabulary import Expression
 from mien.methods.synfer.downstream import few_shot, self_supervised, supervised, zero_shot
 from mien.methods.synfer.downstream.encoder import (
     Encoder,
@@ -26,7 +27,6 @@ from mien.methods.synfer.downstream.encoder import (
     table,
 )
 from mien.training.faces import loader, tensor
-from mien.vocabulary import Expression
 from tests.helpers import drawn_face
 from tests.methods.synfer.runs import HAPPY, SAD, faces, labels
 

@@ -9,8 +9,8 @@ import torch
 from PIL import Image
 from torch import nn
 
-from mien.methods.synfer.pairs import FILE, Pairs, unit_vector
-from mien.methods.synfer.sd_adapter import Adapter
+from mien.datasets.captions import FILE, Pairs, unit_vector
+from mien.methods.synfer.stable_diffusion.adapter import Adapter
 from tests.helpers import noise
 
 WIDTH, SIDE = 16, 16

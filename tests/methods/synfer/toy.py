@@ -10,12 +10,12 @@ from pathlib import Path
 import numpy as np
 from onnx import TensorProto, helper, numpy_helper
 
-from mien.facs import VECTOR
-from mien.methods.synfer.captions import LONGEST
-from mien.methods.synfer.feranno import KIND
-from mien.methods.synfer.sample import About
-from mien.vocabulary import Expression
-from mien.zoo import load
+from mien.core.zoo import load
+from mien.facs.units import VECTOR
+from mien.facs.vocabulary import Expression
+from mien.methods.feranno.labeler import KIND
+from mien.methods.synfer.flow.captions import LONGEST
+from mien.methods.synfer.flow.sample import About
 
 SIDE = 48
 WORDS = ("a", "brows", "dropped", "eyebrows", "face", "jaw", "left", "lifted", "look", "lowered", "right", "surprised")

@@ -4,13 +4,13 @@ import numpy as np
 import pytest
 import torch
 
-from mien.align import crop
+from mien.core.align import crop
 from mien.datasets import Sample
 from mien.evaluation.protocols import select
+from mien.facs.vocabulary import Expression
 from mien.methods.vtff import ablation
 from mien.methods.vtff.train import build
 from mien.training.faces import tensor
-from mien.vocabulary import Expression
 from tests.helpers import noise
 
 TINY = dataclasses.replace(

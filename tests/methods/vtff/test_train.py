@@ -4,14 +4,14 @@ import numpy as np
 import pytest
 import torch
 
-from mien.align import crop
+from mien.core.align import crop
+from mien.core.contract import Classifier
 from mien.datasets import Sample
 from mien.evaluation.protocols import select
+from mien.facs.vocabulary import Expression
 from mien.methods import vtff
 from mien.methods.vtff.train import loss
-from mien.session import Classifier
 from mien.training.faces import Seen, recalls
-from mien.vocabulary import Expression
 from tests.helpers import drawn_face
 
 TINY = vtff.Settings(

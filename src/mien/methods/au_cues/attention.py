@@ -20,19 +20,19 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from mien.align import crop
+from mien.core.align import crop
 from mien.datasets import Sample
 from mien.datasets.pseudo_labels import PseudoLabels
 from mien.errors import InputError
 from mien.evaluation.intervals import bootstrap, percentile_interval
 from mien.evaluation.protocols import Selection
+from mien.facs.vocabulary import Expression
 from mien.methods.au_cues.cams import cam
 from mien.methods.au_cues.loss import attention, reduced
 from mien.methods.au_cues.maps import GENERIC, PAPER_CODE, SIDE, class_map, union_map
 from mien.methods.au_cues.model import Answers, Reader
 from mien.methods.au_cues.train import Settings, Taught, teach
 from mien.training.faces import held_out, normalize, tensor
-from mien.vocabulary import Expression
 
 Floats = NDArray[np.floating]
 Bools = NDArray[np.bool_]

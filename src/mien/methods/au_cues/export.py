@@ -8,10 +8,10 @@ from torch import Tensor, nn
 
 from mien.datasets import Sample
 from mien.export.runs import export_run, settings_of, with_weights
+from mien.facs.vocabulary import ActionUnit
 from mien.methods.au_cues.loss import attention, in_place
 from mien.methods.au_cues.model import Reader
 from mien.methods.au_cues.train import Settings, build
-from mien.vocabulary import ActionUnit
 
 
 def load_run(run: Path) -> tuple[Reader, Settings]:

@@ -11,11 +11,11 @@ from mien.datasets import Sample
 from mien.datasets.pseudo_labels import PseudoLabels
 from mien.errors import InputError
 from mien.evaluation.figures import pyplot, save
+from mien.facs.vocabulary import Expression
 from mien.methods.au_cues.attention import SIX, enlarged, looked, prepared, six_maps
 from mien.methods.au_cues.maps import SIDE
 from mien.methods.au_cues.model import Reader
 from mien.methods.au_cues.train import Settings
-from mien.vocabulary import Expression
 
 
 def curves(result: dict[str, Any], path: Path) -> None:

@@ -10,11 +10,11 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from mien.facs import VECTOR
+from mien.facs.units import VECTOR
+from mien.facs.vocabulary import Expression
 from mien.methods.au_cues.maps import mean_face
 from mien.training import action_units
 from mien.training.backbones import convolution
-from mien.vocabulary import Expression
 
 # Channels of a face map before it is flattened for the heads that must know where something is.
 _LOCAL = 32
@@ -24,7 +24,7 @@ class Answers(NamedTuple):
     """What the network says of B faces; what it has no head for is None.
 
     logits: (B, 8) in Expression order.   features: of each stage, (B, C, h, w).
-    action_units: (B, 24), the vector of mien.facs: intensities 0 to 1, then asymmetries -1 to 1.
+    action_units: (B, 24), the vector of mien.facs.units: intensities 0 to 1, then asymmetries -1 to 1.
     landmarks: (B, 68, 2), shares of the crop's side.   pose: (B, 3), yaw, pitch, roll in degrees.
     """
 

@@ -17,19 +17,19 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from mien.align import crop, to_crop_frame
+from mien.core.align import crop, to_crop_frame
+from mien.core.detect import whole_picture
 from mien.datasets import Sample
 from mien.datasets.pseudo_labels import MIRRORED_68, PseudoLabels
-from mien.detect import whole_picture
 from mien.errors import InputError
 from mien.evaluation.protocols import Selection
+from mien.facs.vocabulary import Expression
 from mien.methods.au_cues.loss import alignment_loss, attention
 from mien.methods.au_cues.maps import CODEBOOKS, GENERIC, SIDE, class_map, union_map
 from mien.methods.au_cues.model import Answers, Reader
 from mien.training import action_units, augment
 from mien.training.backbones import Residual, Timm
 from mien.training.faces import FaceSettings, Seen, faces_of, fit_faces
-from mien.vocabulary import Expression
 
 # An error of this many degrees in head pose weighs as much as one of a crop's side in landmarks, before the weights.
 _POSE_UNIT = 30.0

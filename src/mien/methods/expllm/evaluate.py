@@ -11,24 +11,24 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from mien.align import crop
+from mien.core.align import crop
+from mien.core.contract import Answers, Contract
+from mien.core.pipeline import Pipeline
+from mien.datasets.base import Sample
 from mien.datasets.pseudo_labels import PseudoLabels
-from mien.datasets.sample import Sample
 from mien.errors import InputError
 from mien.evaluation.evaluate import evaluate as evaluate_labels
 from mien.evaluation.intervals import bootstrap, percentile_interval
 from mien.evaluation.protocols import Selection, select, soft_votes
-from mien.facs import BANDS, PRESENT, band
-from mien.methods.expllm import engine
-from mien.methods.expllm.chain import Observed, Sections
-from mien.methods.expllm.generate import MODES, Label, Written
-from mien.methods.expllm.llm_engine import expressions_in
-from mien.methods.expllm.parse import parse
-from mien.methods.expllm.tokenizer import LABELS
-from mien.pipeline import Pipeline
-from mien.results import ActionUnits, FaceReport
-from mien.session import Answers, Contract
-from mien.vocabulary import ActionUnit, Expression
+from mien.facs.units import BANDS, PRESENT, band
+from mien.facs.vocabulary import ActionUnit, Expression
+from mien.methods.expllm.engine import rules as engine
+from mien.methods.expllm.engine.chain import Observed, Sections
+from mien.methods.expllm.engine.llm import expressions_in
+from mien.methods.expllm.engine.parse import parse
+from mien.methods.expllm.small.generate import MODES, Label, Written
+from mien.methods.expllm.small.tokenizer import LABELS
+from mien.results.face import ActionUnits, FaceReport
 
 Image = NDArray[np.uint8]
 Floats = NDArray[np.floating]
@@ -46,7 +46,7 @@ _UNITS = [int(unit) for unit in ActionUnit]
 
 
 class Explains(Protocol):
-    """What is measured: mien.methods.expllm.generate.Explainer, or anything alike."""
+    """What is measured: mien.methods.expllm.small.generate.Explainer, or anything alike."""
 
     size: int
     name: str

@@ -5,18 +5,6 @@ We differ: only expression is asked unless a call names more, refusals are a res
 found first and asked about one by one. README.md says what that is good for.
 """
 
-from mien.methods.facescan.embedded import Embedded
-from mien.methods.facescan.local import Transformers
-from mien.methods.facescan.providers import Completion, Message, OpenAICompatible, Picture, Provider
 from mien.methods.facescan.scan import FaceScanner
 
-__all__ = [
-    "Completion",
-    "Embedded",
-    "FaceScanner",
-    "Message",
-    "OpenAICompatible",
-    "Picture",
-    "Provider",
-    "Transformers",
-]
+__all__ = ["FaceScanner"]

@@ -12,18 +12,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mien.detect import whole_picture
+from mien.core.detect import whole_picture
+from mien.core.pipeline import Pipeline
 from mien.errors import InputError
 from mien.evaluation import metrics
 from mien.evaluation.intervals import bootstrap, percentile_interval, wilson_interval
+from mien.facs.vocabulary import Attribute, Expression, expression
 from mien.methods.facescan.match import match
 from mien.methods.facescan.parse import Person
-from mien.methods.facescan.providers import Completion, Message, Picture, Provider
 from mien.methods.facescan.rows import FerRows, Row, split
 from mien.methods.facescan.scan import FaceScanner
-from mien.pipeline import Pipeline
-from mien.results import AnswerStatus, Attributes, ImageReport
-from mien.vocabulary import Attribute, Expression, expression
+from mien.providers.openai import Completion, Message, Picture, Provider
+from mien.results.face import AnswerStatus, Attributes, ImageReport
 
 SYSTEMS = {
     "splitter": "the black between the faces tells them apart, and each is asked about alone",

@@ -8,18 +8,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mien.datasets.sample import Sample
-from mien.detect import whole_picture
+from mien.core.detect import whole_picture
+from mien.core.pipeline import Pipeline
+from mien.datasets.base import Sample
 from mien.errors import InputError
 from mien.evaluation import metrics
 from mien.evaluation.intervals import bootstrap, percentile_interval
 from mien.methods.facescan.benchmark import Metered
 from mien.methods.facescan.prompts import prompt, user_text
-from mien.methods.facescan.providers import Message, Picture, Provider
 from mien.methods.facescan.scan import FaceScanner
 from mien.methods.facescan.tasks import Task, labels_of
-from mien.pipeline import Pipeline
-from mien.results import AnswerStatus
+from mien.providers.openai import Message, Picture, Provider
+from mien.results.face import AnswerStatus
 
 Floats = NDArray[np.floating]
 Watch = Callable[[Sequence[int]], Iterable[int]]

@@ -11,9 +11,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from mien.facs.vocabulary import Attribute
 from mien.methods.facescan.words import CANNOT_TELL, is_refusal, is_unseen, label_of, only_label, plain
-from mien.results import Answer, AnswerStatus
-from mien.vocabulary import Attribute
+from mien.results.face import Answer, AnswerStatus
 
 # No answer is longer; what lies beyond is not read, so that parsing takes no time worth mentioning.
 LONGEST = 20_000

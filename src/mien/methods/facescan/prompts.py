@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from mien.errors import InputError
+from mien.facs.vocabulary import Attribute
 from mien.methods.facescan.words import CANNOT_TELL
-from mien.vocabulary import Attribute
 
 SYSTEM = (
     "You annotate pictures with care. Describe only what can be seen. Answer only in the form that is asked for. "

@@ -16,11 +16,11 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageOps
 
-from mien.datasets.sample import Sample
+from mien.datasets.base import Sample
 from mien.errors import InputError
 from mien.evaluation.protocols import Selection, select
-from mien.results import Face
-from mien.vocabulary import Expression, expression
+from mien.facs.vocabulary import Expression, expression
+from mien.results.face import Face
 
 # Pixels: the side of a face, from face to face, and the height of the picture.
 SIDE, GAP, HEIGHT = 112, 16, 160

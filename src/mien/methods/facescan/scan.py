@@ -11,15 +11,15 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from mien.core.images import ImageSource, read_image
+from mien.core.pipeline import Pipeline
 from mien.errors import InputError
-from mien.images import ImageSource, read_image
+from mien.facs.vocabulary import Attribute
 from mien.methods.facescan.match import match
 from mien.methods.facescan.parse import Parsed, Person, one_person, parse
 from mien.methods.facescan.prompts import SYSTEM, Prompt, again_text, prompt, schema, shuffled, user_text
-from mien.methods.facescan.providers import Completion, Message, Picture, Provider
-from mien.pipeline import Pipeline
-from mien.results import Answer, AnswerStatus, Attributes, Face, FaceReport, ImageReport
-from mien.vocabulary import Attribute
+from mien.providers.openai import Completion, Message, Picture, Provider
+from mien.results.face import Answer, AnswerStatus, Attributes, Face, FaceReport, ImageReport
 
 # Around a face, this share of its box is shown on every side.
 MARGIN = 0.4

@@ -6,11 +6,11 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from mien.datasets.base import Sample
 from mien.datasets.people import FIVE, SIX, merged
-from mien.datasets.sample import Sample
 from mien.errors import InputError
 from mien.evaluation.protocols import majority
-from mien.vocabulary import Attribute, Expression
+from mien.facs.vocabulary import Attribute, Expression
 
 
 @dataclass(frozen=True)

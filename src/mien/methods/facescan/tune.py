@@ -15,12 +15,12 @@ from typing import Any, NamedTuple
 import numpy as np
 from PIL import Image
 
-from mien.datasets.sample import Sample
+from mien.datasets.base import Sample
 from mien.errors import InputError
 from mien.extras import optional
 from mien.methods.facescan.prompts import PROMPTS, user_text
 from mien.methods.facescan.tasks import Task, labels_of, tasks
-from mien.training.folder import check_folder, keep_settings
+from mien.training.run import check_folder, keep_settings
 
 logger = logging.getLogger(__name__)
 # The wording that Transformers(tuned=True) asks in.

@@ -5,12 +5,12 @@ import unicodedata
 from collections.abc import Iterator
 
 from mien.errors import InputError
-from mien.vocabulary import Attribute, expression
+from mien.facs.vocabulary import Attribute, expression
 
 # What a model is told to answer when it cannot see.
 CANNOT_TELL = "cannot_tell"
 
-# Words in a sentence, as patterns between word boundaries; a whole value may also be a word of mien.vocabulary.
+# Words in a sentence, as patterns between word boundaries; a whole value may also be a word of mien.facs.vocabulary.
 _PATTERNS: dict[Attribute, dict[str, str]] = {
     Attribute.EXPRESSION: {
         "neutral": r"neutral\w*|calm\w*|expressionless|emotionless|impassive"

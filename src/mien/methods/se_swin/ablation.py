@@ -13,12 +13,12 @@ import torch
 import torch.nn.functional as F
 
 from mien.evaluation.protocols import Selection
+from mien.facs.vocabulary import Expression
 from mien.methods.se_swin.model import SeSwin
 from mien.methods.se_swin.sam import climbed
 from mien.methods.se_swin.train import PRESETS, Settings
-from mien.training.ablation import Arm, Question, mean
+from mien.training.experiment import Arm, Question, mean
 from mien.training.faces import answer, logits, normalize, tensor
-from mien.vocabulary import Expression
 
 # What all arms share, in the size of a preset; the first is the default.
 SETTINGS = {

@@ -14,8 +14,8 @@ from timm.models.swin_transformer import SwinTransformer, WindowAttention
 from torch import Tensor, nn
 
 from mien.errors import InputError
+from mien.facs.vocabulary import Expression
 from mien.training.backbones import load_tensors, plain_attention
-from mien.vocabulary import Expression
 
 GATES = ("none", "head", "stages", "constant")
 TINY = "swin_tiny_patch4_window7_224"

@@ -15,11 +15,11 @@ from torch import Tensor
 
 from mien.evaluation.compare import kept
 from mien.evaluation.protocols import Selection
+from mien.facs.vocabulary import Expression
 from mien.methods.vtff.model import Vtff
 from mien.methods.vtff.train import PRESETS, Settings
-from mien.training.ablation import Arm, Question, mean
+from mien.training.experiment import Arm, Question, mean
 from mien.training.faces import answer, tensor
-from mien.vocabulary import Expression
 
 # What all arms share, in the size of a preset; the first is the default.
 SETTINGS = {

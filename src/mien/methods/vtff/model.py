@@ -14,10 +14,10 @@ from timm.models.vision_transformer import Block
 from torch import Tensor, nn
 
 from mien.errors import InputError
+from mien.facs.vocabulary import Expression
 from mien.methods.vtff.lbp import lbp
 from mien.training.backbones import load_tensors, plain_attention
 from mien.training.faces import MEAN, STD
-from mien.vocabulary import Expression
 
 # Of the LBP codes, 0 to 1, of the FERPlus training faces.
 LBP_MEAN, LBP_STD = 0.533, 0.346

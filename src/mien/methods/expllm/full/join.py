@@ -10,10 +10,10 @@ from PIL import Image
 from torch import Tensor
 from transformers import AutoConfig, AutoImageProcessor, AutoModel, AutoModelForCausalLM, AutoTokenizer, PreTrainedModel
 
-from mien.align import crop
+from mien.core.align import crop
 from mien.errors import InputError
 from mien.methods.expllm.full.settings import Settings
-from mien.methods.expllm.model import ExpLlm, ExpLlmConfig, FaceEncoderConfig
+from mien.methods.expllm.small.model import ExpLlm, ExpLlmConfig, FaceEncoderConfig
 from mien.training.faces import MEAN, STD
 
 # The token whose places patches take, in the tokenizer of whatever language model.

@@ -4,10 +4,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from mien.methods.expllm.conversation import AFTERWARDS, REASON
+from mien.facs.vocabulary import Expression
 from mien.methods.expllm.full.join import Joined
 from mien.methods.expllm.full.talks import Talk, asked, encode, label_talk
-from mien.vocabulary import Expression
+from mien.methods.expllm.small.conversation import AFTERWARDS, REASON
 
 
 class Reasoner:
@@ -30,7 +30,7 @@ class Reasoner:
     def write(self, image: NDArray[np.uint8], mode: str = "reason-first", longest: int = 300) -> str:
         """A chain of thought, freely written, the likeliest token after the likeliest token.
 
-        mode: as of mien.methods.expllm.generate.   longest: tokens.
+        mode: as of mien.methods.expllm.small.generate.   longest: tokens.
         """
         turns: tuple[tuple[str, str], ...] = ((asked(REASON), ""),)
         if mode == "label-first":

@@ -13,11 +13,11 @@ from torchvision.transforms import v2
 
 from mien.errors import InputError
 from mien.evaluation.protocols import Selection
-from mien.methods.expllm.conversation import AFTERWARDS, LABEL, REASON, UNITS, caption
+from mien.facs.vocabulary import Expression
 from mien.methods.expllm.full.join import SLOT, Joined
 from mien.methods.expllm.full.settings import Settings
-from mien.methods.expllm.lessons import Told
-from mien.vocabulary import Expression
+from mien.methods.expllm.small.conversation import AFTERWARDS, LABEL, REASON, UNITS, caption
+from mien.methods.expllm.small.lessons import Told
 
 SYSTEM = "You are a helpful assistant that describes facial expressions and the movements they are made of."
 TASKS = {

@@ -17,14 +17,14 @@ from transformers import TrainingArguments
 from mien.datasets import Sample
 from mien.errors import InputError
 from mien.evaluation.protocols import select
+from mien.facs.vocabulary import Expression
 from mien.methods.expllm.full.join import join
 from mien.methods.expllm.full.reasoner import Reasoner
 from mien.methods.expllm.full.settings import Settings
 from mien.methods.expllm.full.talks import Conversations, collate
-from mien.methods.expllm.lessons import read_chains
-from mien.methods.expllm.model import ExpLlm
-from mien.training.folder import SETTINGS, check_folder, keep_settings
-from mien.vocabulary import Expression
+from mien.methods.expllm.small.lessons import read_chains
+from mien.methods.expllm.small.model import ExpLlm
+from mien.training.run import SETTINGS, check_folder, keep_settings
 
 # Queries and values under the names of CLIP, SigLIP, Llama, Qwen and relatives, of DINOv2 and ViT, and of mien's tower.
 LORA = r".*\.(q_proj|v_proj|query|value|qkv)"

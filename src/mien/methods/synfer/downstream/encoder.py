@@ -17,6 +17,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, RandomSampler, TensorDataset
 
+from mien.core.contract import softmax
 from mien.datasets import Sample, Synthetic
 from mien.datasets.synthetic import LABELED
 from mien.errors import InputError
@@ -25,7 +26,6 @@ from mien.evaluation.evaluate import scores
 from mien.evaluation.machine import conditions
 from mien.evaluation.protocols import Selection
 from mien.export.runs import settings_of
-from mien.session import softmax
 from mien.training.backbones import Residual
 from mien.training.faces import FaceSettings, faces_of, held_out, normalize
 from mien.training.loop import Batch

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mien.errors import InputError
-from mien.vocabulary import Expression
+from mien.facs.vocabulary import Expression
 
 # Always in an episode; two others are drawn for each.
 RARE = (Expression.CONTEMPT, Expression.DISGUST, Expression.FEAR)

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from mien.errors import InputError
 from mien.evaluation.protocols import Selection
+from mien.facs.vocabulary import Expression
 from mien.methods.synfer.downstream.encoder import (
     Encoder,
     Faces,
@@ -28,7 +29,6 @@ from mien.methods.synfer.downstream.encoder import (
     together,
 )
 from mien.training.faces import fit_faces, logits, priors
-from mien.vocabulary import Expression
 
 
 class Mixture(NamedTuple):

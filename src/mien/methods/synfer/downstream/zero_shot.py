@@ -22,9 +22,9 @@ from mien.datasets.folder import placed
 from mien.datasets.pseudo_labels import PseudoLabels
 from mien.errors import InputError
 from mien.evaluation.protocols import Selection
-from mien.methods.expllm.chain import Observed
-from mien.methods.expllm.wording import LOOKS
-from mien.methods.synfer import captions
+from mien.facs.vocabulary import Expression
+from mien.methods.expllm.engine.chain import Observed
+from mien.methods.expllm.engine.wording import LOOKS
 from mien.methods.synfer.downstream.encoder import (
     Encoder,
     Faces,
@@ -36,12 +36,12 @@ from mien.methods.synfer.downstream.encoder import (
     run_arms,
     table,
 )
-from mien.methods.synfer.model import Layer
-from mien.results import ActionUnits, Pose
+from mien.methods.synfer.flow import captions
+from mien.methods.synfer.flow.model import Layer
+from mien.results.face import ActionUnits, Pose
 from mien.training import augment
 from mien.training.faces import augmented, tensor
 from mien.training.loop import Batch, fit
-from mien.vocabulary import Expression
 
 ARMS = {
     "real": "photographs and a short caption of each",

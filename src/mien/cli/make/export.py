@@ -1,0 +1,41 @@
+"""mien export METHOD RUN: a finished training run to an ONNX file."""
+
+from pathlib import Path
+
+import click
+
+from mien.cli.make.train import METHODS, method
+from mien.datasets.open import DATA_HELP, open_data
+
+# What is tuned of models of the hub stays a checkpoint of transformers.
+EXPORTED = [name for name in METHODS if name != "facescan" and not name.endswith("-full")]
+
+
+@click.command()
+@click.argument("name", metavar="METHOD", type=click.Choice(EXPORTED))
+@click.argument("run", type=click.Path(path_type=Path, exists=True, file_okay=False))
+@click.option(
+    "-o", "--output", type=click.Path(path_type=Path), required=True, help="The .onnx to write; of expllm a folder."
+)
+@click.option("--calibrate", metavar="KIND:PATH", help=f"Faces to fit temperature and prior on. {DATA_HELP}")
+@click.option(
+    "--accuracy-cost",
+    default=0.003,
+    show_default=True,
+    help="Accuracy that better recall of rare classes may cost on these faces, as a fraction.",
+)
+@click.option("--half/--single", default=True, show_default=True, help="Precision that weights are stored in.")
+def export(name: str, run: Path, output: Path, calibrate: str | None, accuracy_cost: float, half: bool) -> None:
+    """Turn a finished training run into an ONNX file that carries its labels, size and normalization.
+
+    Refused when the ONNX graph and the network differ by more than 1e-4 in any probability or other answer, or when
+    storing the weights in half precision (--half) then moves one by more than 1e-2; both differences are printed.
+    """
+    if output.is_dir() and name != "expllm":
+        raise click.UsageError(f"{output} is a folder; name the .onnx to write")
+    data = None if calibrate is None else open_data(calibrate)
+    differences = method(name).export(run, output, calibrate=data, accuracy_cost=accuracy_cost, half=half)
+    for what, difference in differences.items():
+        click.echo(f"largest difference of an answer, {what}: {difference:.2g}", err=True)
+    for file in sorted(output.iterdir()) if output.is_dir() else [output]:
+        click.echo(f"wrote {file} ({file.stat().st_size / 1e6:.1f} MB)", err=True)

@@ -1,0 +1,102 @@
+"""mien ablate METHOD: train the arms of a method's ablation, and answer what they were asked."""
+
+import logging
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.console import Group
+from rich.table import Table
+
+from mien.cli.make.train import Numbers, chosen, method, with_settings
+from mien.cli.shared.result import interval, measured, publish
+from mien.datasets.open import DATA_HELP, open_data
+
+METHODS = {
+    "se-swin": "Plain Swin, the gate, sharpness-aware steps, both, and controls.",
+    "vtff": "One branch, two, simple and attentional fusions, with and without transformer.",
+}
+
+
+class _Methods(click.Group):
+    """One subcommand a method, made from its arms and settings when it is called."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(METHODS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        return _command(cmd_name) if cmd_name in METHODS else None
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Methods"):
+            formatter.write_dl(list(METHODS.items()))
+
+
+@click.group(cls=_Methods)
+def ablate() -> None:
+    """Train the arms of a method's ablation and answer its questions, with intervals, as a table and as a picture.
+
+    A killed ablation goes on when it is called again; further arms and seeds join those that are finished.
+    """
+
+
+def _command(name: str) -> click.Command:
+    package = method(name)
+    ablation = import_module(f"{package.__name__}.ablation")
+    base = next(iter(ablation.SETTINGS.values()))
+
+    @click.command(
+        name, help=METHODS[name], epilog="; ".join(f"{a}: {arm.purpose}" for a, arm in ablation.ARMS.items())
+    )
+    @click.option("--data", required=True, metavar="KIND:PATH", help=f"Faces to train on. {DATA_HELP}")
+    @click.option("--valid", required=True, metavar="KIND:PATH", help="Faces to evaluate on.")
+    @click.option("--arms", default=",".join(ablation.ARMS), show_default=True, metavar="ARM,ARM,...")
+    @click.option("--seeds", type=Numbers(), default="0,1,2", show_default=True, help="Of the runs of each arm.")
+    @click.option(
+        "-o",
+        "--output",
+        type=click.Path(path_type=Path, file_okay=False),
+        required=True,
+        help="Folder of the runs; all finished ones in it count.",
+    )
+    def command(
+        data: str, valid: str, arms: str, seeds: tuple[int, ...], output: Path, preset: str | None, **given: Any
+    ) -> None:
+        logging.basicConfig(level=logging.INFO, format="%(message)s")
+        runs = import_module("mien.training.experiment")
+        settings = chosen(ablation.SETTINGS, preset, given, base)
+        runs.run(package.train, ablation, settings, arms.split(","), seeds, open_data(data), open_data(valid), output)
+        found = {"method": name, "data": data, "valid": valid} | runs.table(ablation, output)
+        publish(measured(found), summary(found), output / "table.json", width=100)
+        if found["questions"]:
+            import_module("mien.evaluation.figures").differences(found, output / "table.png")
+            click.echo(f"wrote {output / 'table.png'}", err=True)
+
+    return with_settings(ablation.SETTINGS, base)(command)
+
+
+def summary(found: dict[str, Any]) -> Group:
+    """The arms, the questions and the claims, in percent and points."""
+    arms = _table("arm", "seeds", "accuracy %", "macro F1 %", "")
+    arms.title = (
+        f"{found['method']} on {found['valid']}, {found['protocol']}, n = {found['n']}, {found['epochs']} epochs"
+    )
+    for row in found["arms"]:
+        seeds = ",".join(map(str, row["seeds"]))
+        arms.add_row(row["arm"], seeds, interval(row["accuracy"]), interval(row["macro_f1"]), row["purpose"])
+    questions = _table("question", "points", "answer")
+    for entry in found["questions"]:
+        questions.add_row(entry["question"], interval(entry, signed=True), entry["answer"])
+    claims = _table("claim", "answer")
+    for sentence, answer in found["sentences"].items():
+        claims.add_row(sentence, answer)
+    claims.caption = "intervals: 95 %, bootstrap over faces within each class of the mean over seeds"
+    return Group(arms, "", questions, "", claims)
+
+
+def _table(*headings: str) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="bold", title_justify="left", caption_justify="left")
+    for heading in headings:
+        table.add_column(heading)
+    return table

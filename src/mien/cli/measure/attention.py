@@ -1,0 +1,155 @@
+"""mien attention METHOD RUN: where a trained network looks, and whether that decides its answer."""
+
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.console import Group
+from rich.table import Table
+
+from mien.cli.make.train import method
+from mien.cli.shared.result import check, measured, publish, resampled, to_file
+from mien.datasets.open import DATA_HELP, open_data
+from mien.datasets.pseudo_labels import read
+
+# Whose attention is taught to match maps.
+METHODS = ("au-cues",)
+# What can be measured besides plain CAM; a list of its own, so that --help needs no torch.
+CAMS = ("gradcam", "gradcam++", "layercam", "xgradcam", "scorecam")
+
+
+@click.command()
+@click.argument("name", metavar="METHOD", type=click.Choice(METHODS))
+@click.argument("run", type=click.Path(path_type=Path, exists=True, file_okay=False))
+@click.option("--data", required=True, metavar="KIND:PATH", help=DATA_HELP)
+@click.option("--split", help="train, valid or test, where one file or folder holds several.")
+@click.option(
+    "--pseudo-labels",
+    type=click.Path(path_type=Path, dir_okay=False),
+    required=True,
+    help="A teacher's labels of --data, written by mien pseudo-label: maps are drawn from its landmarks.",
+)
+@click.option(
+    "--cam",
+    "cams",
+    multiple=True,
+    type=click.Choice(CAMS),
+    help="A class-activation map to measure besides plain CAM; may be given again.",
+)
+@click.option(
+    "--stage",
+    type=click.IntRange(min=1),
+    help="Whose attention to measure, from 1; left out, the last that the run's settings name.",
+)
+@click.option(
+    "--faces",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="Measure so many faces only, drawn at random, where all would take too long, as with scorecam.",
+)
+@click.option(
+    "--draws",
+    type=click.IntRange(min=1),
+    default=5,
+    show_default=True,
+    help="Random places to which the mask of each face is moved for the control.",
+)
+@resampled
+@click.option("--threads", type=click.IntRange(min=1), help="Threads for the network; left out, one a core.")
+@click.option("--figures", is_flag=True, help="Also write the curves, and a few faces of the data, as PNG files.")
+@to_file
+def attention(
+    name: str,
+    run: Path,
+    data: str,
+    split: str | None,
+    pseudo_labels: Path,
+    cams: tuple[str, ...],
+    stage: int | None,
+    faces: int | None,
+    draws: int,
+    resamples: int,
+    seed: int,
+    threads: int | None,
+    figures: bool,
+    output: Path | None,
+) -> None:
+    """Measure how far the attention of a finished training run agrees with maps of action units, and its
+    class-activation maps too, beside what maps score that know nothing; then how accuracy falls when the most attended
+    pixels are blurred, against as many elsewhere. All with 95 % bootstrap intervals, without duplicates of other
+    splits."""
+    check(output, figures)
+    package = method(name).__name__
+    export, measures = import_module(f"{package}.export"), import_module(f"{package}.attention")
+    if threads is not None:
+        import_module("torch").set_num_threads(threads)
+    network, settings = export.load_run(run)
+    dataset, labels = open_data(data, split), read(pseudo_labels)
+    options = {"stage": stage, "limit": faces, "seed": seed}
+    found = measures.measure(network, settings, dataset, labels, cams=cams, draws=draws, resamples=resamples, **options)
+    about = {"method": name, "run": str(run), "data": data, "split": split, "pseudo_labels": str(pseudo_labels)}
+    result = measured(about | found)
+    publish(result, summary(result), output, width=100)
+    if output is not None and figures:
+        pictures = import_module(f"{package}.figures")
+        paths = [output.with_suffix(f".{kind}.png") for kind in ("curves", "faces")]
+        pictures.curves(result, paths[0])
+        pictures.gallery(network, settings, dataset, labels, paths[1], **options)
+        for path in paths:
+            click.echo(f"wrote {path}", err=True)
+
+
+def summary(result: dict[str, Any]) -> Group:
+    """The result on a terminal: agreement with the maps, then what blurring costs."""
+    looks = _table(
+        f"{result['run']} on {result['data']}, stage {result['stage']}: agreement with AU maps ({result['codebook']})",
+        "cosine", "where right", "where wrong", "own map the most similar, %",
+    )  # fmt: skip
+    for name, splits in result["agreement"].items():
+        cosine = _interval(splits["all"]["cosine"], 1, 3)
+        apart = [_number(splits[split]["cosine"]["value"], 1, 3) for split in ("right", "wrong")]
+        looks.add_row(name.replace("_", " "), cosine, *apart, _interval(splits["all"]["discriminativeness"], 100, 1))
+    looks.caption = (
+        f"{result['with_map']} of {result['n']} faces have a map; cosine: the mean over classes; the last rows know "
+        "nothing of the expression"
+    )
+    looks.caption_justify = "left"
+    share = result["removal"]["attention"]["top"]["share"]
+    blurs = _table(f"accuracy % {_interval(result['accuracy'], 100, 1)}", "by attention", "by CAM of the prediction")
+    kinds = [result["removal"][name] for name in ("attention", "cam_of_prediction")]
+
+    def row(title: str, cell: Any) -> None:
+        blurs.add_row(title, *(cell(kind) for kind in kinds))
+
+    row("mean of the deletion curve %", lambda r: _interval(r["deletion"]["area"], 100, 1))
+    row("mean of the insertion curve %", lambda r: _interval(r["insertion"]["area"], 100, 1))
+    row(f"points lost without the top {100 * share:.0f} %", lambda r: _top(r, "against_moved_mask", "drop"))
+    row("  with the mask elsewhere", lambda r: _top(r, "against_moved_mask", "control_drop"))
+    row("  ratio", lambda r: _interval(r["top"]["against_moved_mask"]["ratio"], 1, 2))
+    row("  with another face's mask", lambda r: _top(r, "against_mask_of_another_face", "control_drop"))
+    row("  ratio", lambda r: _interval(r["top"]["against_mask_of_another_face"]["ratio"], 1, 2))
+    blurs.caption = "intervals: 95 %, bootstrap over images"
+    blurs.caption_justify = "left"
+    return Group(looks, "", blurs)
+
+
+def _table(title: str, *columns: str) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="bold", title_justify="left", title=title)
+    table.add_column("")
+    for column in columns:
+        table.add_column(column, justify="right", no_wrap=True)
+    return table
+
+
+def _top(removal: dict[str, Any], control: str, what: str) -> str:
+    return _interval(removal["top"][control][what], 100, 1)
+
+
+def _interval(values: dict[str, Any], times: float, digits: int) -> str:
+    value, low, high = (_number(values[key], times, digits) for key in ("value", "low", "high"))
+    return value if value == "-" else f"{value} [{low}, {high}]"
+
+
+def _number(value: float | None, times: float, digits: int) -> str:
+    return "-" if value is None else f"{times * value:.{digits}f}"

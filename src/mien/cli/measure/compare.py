@@ -1,0 +1,55 @@
+"""mien compare: results of several models to one table that says which differences are separable."""
+
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.table import Table
+
+from mien.cli.shared.result import check, interval, measured, publish, resampled, to_file
+from mien.evaluation import compare as comparing
+
+
+@click.command()
+@click.argument("results", nargs=-1, required=True, metavar="[NAME=]FILE[,FILE...]...")
+@resampled
+@to_file
+def compare(results: tuple[str, ...], resamples: int, seed: int, output: Path | None) -> None:
+    """Compare models by what `mien evaluate -o` wrote of each on the same faces; the first is the one compared with.
+
+    Several files of one model, separated by commas, are runs with different seeds, and count as their mean:
+
+        mien compare reader.json vtff=vtff-0.json,vtff-1.json,vtff-2.json
+    """
+    check(output, figures=False)
+    models = dict(_model(text) for text in results)
+    if len(models) < len(results):
+        raise click.UsageError("two models have the same name; give each as NAME=FILE")
+    found = comparing.compare(models, resamples=resamples, seed=seed)
+    publish(measured(found), summary(found), output, width=100)
+
+
+def _model(text: str) -> tuple[str, list[dict[str, Any]]]:
+    name, equals, files = text.partition("=")
+    if not equals or Path(text.partition(",")[0]).is_file():  # a folder may be called lr=0.1
+        name, files = "", text
+    paths = [Path(file) for file in files.split(",")]
+    return name or paths[0].stem, [comparing.read(path) for path in paths]
+
+
+def summary(found: dict[str, Any]) -> Table:
+    """A row for each model: metrics in percent, differences from the first in points."""
+    table = Table(box=None, pad_edge=False, header_style="bold", title_justify="left")
+    table.title = f"{found['data']}, {found['protocol']}, n = {found['n']}; differences from {found['reference']}"
+    for heading in ("model", "runs", "accuracy %", "difference", "", "macro F1 %", "difference", ""):
+        table.add_column(heading, justify="left" if heading in ("model", "") else "right")
+    for row in found["models"]:
+        cells = [row["model"], str(row["runs"])]
+        for metric in ("accuracy", "macro_f1"):
+            difference = row.get(f"{metric}_difference")
+            cells += [interval(row[metric])]
+            cells += ["", ""] if difference is None else [interval(difference, signed=True), difference["answer"]]
+        table.add_row(*cells)
+    table.caption = f"intervals: 95 %, bootstrap over faces within each class, {found['resamples']} resamples"
+    table.caption_justify = "left"
+    return table

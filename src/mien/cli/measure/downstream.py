@@ -1,0 +1,208 @@
+"""mien downstream PARADIGM: what generated faces are worth, in four ways of learning."""
+
+import logging
+from collections.abc import Callable
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import click
+import numpy as np
+from numpy.typing import NDArray
+from rich.console import Group
+from rich.table import Table
+
+from mien.cli.make.train import Numbers, chosen, method, with_settings
+from mien.cli.read.annotate import labeler
+from mien.cli.shared.result import check, interval, measured, publish, to_file
+from mien.datasets.open import DATA_HELP, open_data
+from mien.datasets.pseudo_labels import read
+from mien.datasets.synthetic import LABELED, MADE
+
+PARADIGMS = {
+    "feranno": "No learning: FERAnno alone, which has learned already, sorts photographs.",
+    "few-shot": "Sort photographs by one or five examples of each of five expressions.",
+    "self-supervised": "Learn from faces without labels, then one layer with labels.",
+    "supervised": "Learn from photographs, generated faces, or both, in equal steps.",
+    "zero-shot": "Learn from captions, then sort photographs by captions of the expressions.",
+}
+# The settings of those that train, by their module.
+_SETTINGS = {"self-supervised": "SimSiamSettings", "supervised": "Settings", "zero-shot": "PairSettings"}
+
+
+class _Paradigms(click.Group):
+    """One subcommand each, made when it is called, for its settings need torch."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(PARADIGMS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in PARADIGMS:
+            return None
+        finished = {"feranno": feranno, "few-shot": few_shot}
+        return finished.get(cmd_name) or _command(cmd_name)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Paradigms"):
+            formatter.write_dl(list(PARADIGMS.items()))
+
+
+@click.group(cls=_Paradigms)
+def downstream() -> None:
+    """Measure what generated faces are worth for training.
+
+    A killed comparison goes on when it is called again; further arms and seeds join those that are finished. Other
+    settings, data or labels need another folder.
+    """
+
+
+def _module(name: str) -> Any:
+    method("synfer")  # says which library is missing
+    return import_module(f"mien.methods.synfer.downstream.{name.replace('-', '_')}")
+
+
+def _command(name: str) -> click.Command:
+    module = _module(name)
+    base = getattr(module, _SETTINGS[name])()
+
+    @click.command(name, help=PARADIGMS[name], epilog="; ".join(f"{a}: {text}" for a, text in module.ARMS.items()))
+    @click.option("--data", required=True, metavar="KIND:PATH", help=f"Photographs to train on. {DATA_HELP}")
+    @click.option(
+        "--count",
+        type=click.IntRange(min=1),
+        metavar="N",
+        help="Draw so many of these photographs, each class with its share; that many is 1x. Left out, all.",
+    )
+    @click.option(
+        "--synthetic",
+        type=click.Path(path_type=Path, exists=True, file_okay=False),
+        help="Folder of generated faces, written by mien generate.",
+    )
+    @click.option("--valid", required=True, metavar="KIND:PATH", help="Photographs to measure on.")
+    @click.option("--arms", default=",".join(module.ARMS), show_default=True, metavar="ARM,ARM,...")
+    @click.option("--seeds", type=Numbers(), default="0,1,2", show_default=True)
+    @click.option(
+        "-o", "--output", type=click.Path(path_type=Path, file_okay=False), required=True, help="Folder of the runs."
+    )
+    def command(
+        data: str,
+        count: int | None,
+        synthetic: Path | None,
+        valid: str,
+        arms: str,
+        seeds: tuple[int, ...],
+        output: Path,
+        preset: str | None,
+        pseudo_labels: Path | None = None,
+        **given: Any,
+    ) -> None:
+        logging.basicConfig(level=logging.INFO, format="%(message)s")
+        from mien.methods.synfer.downstream.encoder import TABLE, gather, hashes
+
+        settings = chosen({"default": base}, preset, given, base)
+        faces = gather(open_data(data), synthetic, open_data(valid), settings.size, count)
+        about = {"paradigm": name, "data": data, "count": count, "valid": valid}
+        files = {} if synthetic is None else hashes(synthetic / MADE, synthetic / LABELED)
+        more: dict[str, Any] = {}
+        if name == "zero-shot":
+            more = {"labels": None if pseudo_labels is None else read(pseudo_labels), "synthetic": synthetic}
+            files |= {} if pseudo_labels is None else {"pseudo-labels": hashes(pseudo_labels)[pseudo_labels.name]}
+        table = module.run(faces, settings, output, arms.split(","), seeds, about | files, **more)
+        result = measured(about | {"synthetic": str(synthetic)} | table)
+        publish(result, summary(result), output / TABLE, width=140)
+
+    return with_settings({"default": base}, base)(_with_captions(name)(command))
+
+
+def _with_captions(name: str) -> Callable[[click.Command], click.Command]:
+    if name != "zero-shot":
+        return lambda command: command
+    return click.option(
+        "--pseudo-labels",
+        type=click.Path(path_type=Path, dir_okay=False),
+        help="A teacher's labels of --data, written by mien pseudo-label, to write captions of photographs from.",
+    )
+
+
+@click.command("few-shot", help=PARADIGMS["few-shot"])
+@click.argument("runs", nargs=-1, required=True, type=click.Path(path_type=Path, exists=True, file_okay=False))
+@click.option("--valid", required=True, metavar="KIND:PATH", help=f"Photographs to sort. {DATA_HELP}")
+@click.option("--shots", type=Numbers(), default="1,5", show_default=True, help="Examples of each expression.")
+@click.option("--episodes", type=click.IntRange(min=2), default=600, show_default=True)
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
+@to_file
+def few_shot(
+    runs: tuple[Path, ...], valid: str, shots: tuple[int, ...], episodes: int, seed: int, output: Path | None
+) -> None:
+    """Sort photographs by the encoders of runs of the other paradigms."""
+    check(output, False)
+    module = _module("few-shot")
+    from mien.methods.synfer.downstream.encoder import encoder_of, features
+    from mien.training.faces import held_out, tensor
+
+    data, rows = open_data(valid), []
+    first: dict[int, NDArray[np.float64]] = {}
+    # All are opened first: one that cannot be would cost the episodes of those before it.
+    for run, (encoder, size) in [(run, encoder_of(run)) for run in runs]:
+        faces = held_out(data, size, "measure on")
+        said = features(encoder, tensor(faces)).numpy()
+        for count in shots:
+            right = module.episodes(said, faces.labels, shots=count, count=episodes, seed=seed)
+            rows.append({"run": str(run), "shots": count, "accuracy": module.mean(right)})
+            if first.setdefault(count, right) is not right:
+                rows[-1]["difference"] = module.mean(right - first[count])
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for heading in ("run", "shots", "accuracy %", "difference"):
+        table.add_column(heading)
+    for row in rows:
+        ahead = interval(row["difference"], signed=True) if "difference" in row else ""
+        table.add_row(row["run"], str(row["shots"]), interval(row["accuracy"]), ahead)
+    table.caption = (
+        f"five expressions, {episodes} episodes, the same for all; difference: in points, to the first run; "
+        "intervals: 95 %, over episodes of these faces; that rare expressions have few faces is not in them"
+    )
+    publish(measured({"valid": valid, "seed": seed, "episodes": episodes, "rows": rows}), table, output, width=80)
+
+
+@click.command(help=PARADIGMS["feranno"])
+@click.option("--valid", required=True, metavar="KIND:PATH", help=f"Photographs to sort. {DATA_HELP}")
+@labeler
+@click.option("--threads", type=click.IntRange(min=1), default=1, show_default=True)
+@to_file
+def feranno(valid: str, head: str, generator: str, units: str, threads: int, output: Path | None) -> None:
+    """Measure FERAnno as a classifier; `mien compare` holds its result against those of runs, ARM-sSEED/result.json."""
+    check(output, False)
+    _module("few-shot")
+    from mien.methods.feranno.labeler import FerAnno, Seer
+    from mien.methods.synfer.downstream.encoder import answered
+    from mien.training.faces import held_out
+
+    alone = FerAnno(Seer(generator, units, threads), head, threads)
+    faces = held_out(open_data(valid), alone.size, "measure on")
+    found = answered(faces, np.log(alone(np.stack([sample.image for sample in faces.samples]))))
+    table = Table(box=None, pad_edge=False, header_style="bold", title_justify="left", title=f"{head} on {valid}")
+    for heading in ("accuracy %", "macro F1 %", "mean recall %"):
+        table.add_column(heading)
+    table.add_row(*(interval(found[metric]) for metric in ("accuracy", "macro_f1", "mean_recall")))
+    publish(measured({"model": head, "data": valid} | found), table, output, width=80)
+
+
+def summary(result: dict[str, Any]) -> Group:
+    """The arms on a terminal, how far each is from the first, and what else is compared."""
+    table = Table(box=None, pad_edge=False, header_style="bold", title_justify="left", caption_justify="left")
+    table.title = f"{result['paradigm']} on {result['valid']}, n = {result['n']}"
+    for heading in ("arm", "photographs", "generated", "seeds", "accuracy %", "macro F1 %", "difference", ""):
+        table.add_column(heading)
+    for row in result["arms"]:
+        difference = interval(row["difference"], signed=True) if "difference" in row else ""
+        seeds = ",".join(map(str, row["seeds"]))
+        cells = (interval(row["accuracy"]), interval(row["macro_f1"]), difference, row["purpose"])
+        table.add_row(row["arm"], str(row["photographs"]), str(row["generated"]), seeds, *cells)
+    table.caption = "difference: of accuracy to the first arm, in points; intervals: 95 %, bootstrap over faces"
+    pairs = Table(box=None, pad_edge=False, header_style="bold")
+    for heading in ("difference", "accuracy", "", "macro F1", ""):
+        pairs.add_column(heading)
+    for row in result["contrasts"]:
+        said = [text for m in ("accuracy", "macro_f1") for text in (interval(row[m], signed=True), row[m]["answer"])]
+        pairs.add_row(f"{row['arm']} less {row['against']}", *said)
+    return Group(table, "", pairs) if result["contrasts"] else Group(table)

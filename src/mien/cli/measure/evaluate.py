@@ -1,0 +1,159 @@
+"""mien evaluate: a model and labelled faces to metrics with intervals."""
+
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.console import Group
+from rich.table import Table
+
+from mien.cli.shared.result import check, interval, measured, publish, resampled, to_file
+from mien.cli.shared.texts import measure as measure_texts
+from mien.cli.shared.texts import summary as texts_summary
+from mien.core.contract import Classifier
+from mien.core.detect import YuNet
+from mien.core.zoo import load
+from mien.datasets.open import DATA_HELP, open_data
+from mien.errors import InputError, ModelError
+from mien.evaluation.evaluate import evaluate as run
+from mien.methods.expllm.small.generate import Explainer
+
+PROTOCOLS = ("majority", "cross-entropy", "multi-target", "soft-votes")
+
+
+@click.command()
+@click.argument("model", metavar="NAME|FILE.onnx|FOLDER")
+@click.option("--data", required=True, metavar="KIND:PATH", help=DATA_HELP)
+@click.option("--split", help="train, valid or test, where one file or folder holds several.")
+@click.option(
+    "--protocol",
+    type=click.Choice(PROTOCOLS),
+    default="majority",
+    show_default=True,
+    help="Which vote rule makes the label; samples without votes keep their own.",
+)
+@click.option(
+    "--detect", is_flag=True, help="Find and align the face in each picture first; else it is one face already."
+)
+@click.option(
+    "--cross-fit",
+    type=click.IntRange(min=0),
+    default=0,
+    show_default=True,
+    metavar="SPLITS",
+    help="Also refit the calibration on so many random halves and score the other halves.",
+)
+@click.option(
+    "--pseudo-labels",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="expllm: a teacher's labels of --data, which texts are held against; left out, mien's own reader measures.",
+)
+@click.option(
+    "--texts", type=click.IntRange(min=1), default=500, show_default=True, help="expllm: how many faces to write about."
+)
+@resampled
+@click.option("--threads", default=1, show_default=True, help="Threads for each model.")
+@click.option("--figures", is_flag=True, help="Also write the confusion matrix and reliability diagram as PNG files.")
+@to_file
+def evaluate(
+    model: str,
+    data: str,
+    split: str | None,
+    protocol: str,
+    detect: bool,
+    cross_fit: int,
+    pseudo_labels: Path | None,
+    texts: int,
+    resamples: int,
+    seed: int,
+    threads: int,
+    figures: bool,
+    output: Path | None,
+) -> None:
+    """Measure a model on labelled faces: accuracy, macro F1, recall a class, calibration, confusion, each with a
+    95 % bootstrap interval, without and with duplicates of other splits. Of expllm, or the folder of a model that
+    mien export expllm wrote, also what it writes: form, grounding in action units, faithfulness, consistency."""
+    check(output, figures)
+    writes = model == "expllm" or Path(model).is_dir()
+    if writes and (detect or cross_fit):
+        raise click.UsageError("--detect and --cross-fit are for models that only read")
+    try:
+        opened = (
+            Explainer(None if model == "expllm" else model, threads)
+            if writes
+            else Classifier(load(model, reads=True), threads)
+        )
+    except (InputError, ModelError) as error:
+        raise click.UsageError(str(error)) from error
+    about = {"model": model, "data": data, "split": split}
+    if isinstance(opened, Explainer):
+        options = {"texts": texts, "protocol": protocol, "resamples": resamples, "seed": seed}
+        found = measure_texts(opened, open_data(data, split), pseudo_labels, **options)
+        _publish(measured(about | found), output, figures)
+        return
+    scores = run(
+        opened,
+        open_data(data, split),
+        protocol=protocol,
+        detect=YuNet(threads=threads) if detect else None,
+        cross_fit=cross_fit,
+        resamples=resamples,
+        seed=seed,
+    )
+    _publish(measured(about | scores), output, figures)
+
+
+def _publish(result: dict[str, Any], output: Path | None, figures: bool) -> None:
+    shown = Group(summary(result), "", texts_summary(result)) if "texts" in result else summary(result)
+    publish(result, shown, output, width=80)
+    if output is not None and figures:
+        from mien.evaluation.figures import confusion_matrix, reliability_diagram
+
+        for name, draw in (("confusion", confusion_matrix), ("reliability", reliability_diagram)):
+            path = output.with_suffix(f".{name}.png")
+            draw(result, path)
+            click.echo(f"wrote {path}", err=True)
+
+
+def summary(result: dict[str, Any]) -> Table:
+    """The result on a terminal: a column for the clean score and one for each variant."""
+    columns = {"no duplicates": result, "with duplicates": result["with_duplicates"]}
+    if "cross_fit" in result:
+        columns["refitted"] = result["cross_fit"]
+    table = Table(
+        box=None,
+        pad_edge=False,
+        header_style="bold",
+        title_justify="left",
+        title=f"{result['model']} on {result['data']}, {result['protocol']}",
+    )
+    table.add_column("")
+    for name in columns:
+        table.add_column(name, justify="right")
+
+    def row(name: str, cell: Any) -> None:
+        table.add_row(name, *(cell(values) for values in columns.values()))
+
+    row("accuracy %", lambda r: interval(r["accuracy"]))
+    row("macro F1 %", lambda r: interval(r["macro_f1"]))
+    row("mean recall %", lambda r: interval(r["mean_recall"]))
+    row("  classes n >= 50", lambda r: interval(r["mean_recall_n50"]))
+    row("ECE %", lambda r: interval({"value": r["ece"], **r["ece_interval"]}))
+    table.add_section()
+    table.add_row("recall %")
+    for name, values in result["per_class"].items():
+        if values["n"]:
+            row(f"{name} (n = {values['n']})", lambda r, name=name: interval(r["per_class"][name], "recall"))
+    if "groups" in result:
+        table.add_section()
+        table.add_row("accuracy % by group")
+        for name, values in result["groups"].items():
+            table.add_row(f"{name} (n = {values['n']})", interval(values["accuracy"]))
+    table.add_section()
+    row("images", lambda r: str(r["n"]))
+    dropped = ", ".join(f"{count} {reason}" for reason, count in result["dropped"].items() if count)
+    table.caption = f"dropped: {dropped or 'nothing'}; intervals: 95 %, bootstrap over images"
+    if result["masked"]:
+        table.caption += f"; masked, for the data lacks them: {', '.join(result['masked'])}"
+    table.caption_justify = "left"
+    return table

@@ -1,0 +1,158 @@
+"""mien annotate: soft labels for faces, by a vote, and which labels to keep."""
+
+import json
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import click
+import numpy as np
+from numpy.typing import NDArray
+from rich.console import Console
+from rich.table import Table
+
+from mien.cli.shared.outcomes import replacing
+from mien.cli.shared.threads import in_threads, threads_option
+from mien.core.align import align, to_crop_frame
+from mien.core.detect import Detector, YuNet, whole_picture
+from mien.core.images import read_image
+from mien.datasets.folder import named, pictures
+from mien.datasets.synthetic import LABELED, MADE, read_lines
+from mien.errors import InputError
+from mien.facs.vocabulary import Expression, expression
+from mien.methods.feranno import labeler as feranno
+
+# Faces labelled together.
+BATCH = 32
+
+
+def labeler(command: Callable[..., None]) -> Callable[..., None]:
+    """The options that name the three models of FERAnno."""
+    for name, usual, said in (
+        ("--units", "reader", "Which estimates action units for it."),
+        ("--generator", "synfer", "Of which it reads the features."),
+        ("--head", "feranno", "FERAnno's head."),
+    ):
+        command = click.option(name, default=usual, show_default=True, metavar="NAME|FILE.onnx", help=said)(command)
+    return command
+
+
+class Picture(NamedTuple):
+    """A face to label: its name in the folder, and the label that it was made for or is filed under, if any."""
+
+    file: str
+    requested: Expression | None
+
+
+@click.command()
+@click.argument("folder", type=click.Path(path_type=Path, exists=True, file_okay=False))
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help=f"JSON lines to write. Left out, {LABELED} in the folder, where training looks for it.",
+)
+@labeler
+@click.option(
+    "--expert",
+    "experts",
+    multiple=True,
+    metavar="NAME|FILE.onnx",
+    help="A classifier that votes too; may be given again. Left out, all that come with mien. None of them may have "
+    "guided the faces or judge them.",
+)
+@click.option("--detect", is_flag=True, help="Find the face in each picture first; else it is one face already.")
+@threads_option(f"Each labels {BATCH} faces at a time.")
+@click.pass_context
+def annotate(
+    context: click.Context,
+    folder: Path,
+    output: Path | None,
+    head: str,
+    generator: str,
+    units: str,
+    experts: tuple[str, ...],
+    detect: bool,
+    threads: int,
+) -> None:
+    """Label the faces in a folder by the vote of FERAnno and other classifiers.
+
+    A face that was generated for an expression, or lies in a folder named after one, keeps that label where the vote
+    agrees; else it is relabelled where the vote is sure, and dropped where it is not. Exit code 1 when a picture could
+    not be read or had no face.
+    """
+    alone = feranno.FerAnno(feranno.Seer(generator, units), head)
+    jury = feranno.Jury(alone, experts or feranno.experts())
+    found = listed(folder)
+    finder = YuNet() if detect else whole_picture
+    parts = [found[i : i + BATCH] for i in range(0, len(found), BATCH)]
+
+    def labels(some: Sequence[Picture]) -> list[dict[str, object]]:
+        return labelled(folder, some, jury, alone.size, finder)
+
+    rows, failed = [], 0
+    place = output or folder / LABELED
+    with replacing(place) as beside, beside.open("w", encoding="utf-8") as file:
+        for some in in_threads(labels, parts, threads, "Labelling", len(parts)):
+            for row in some:
+                file.write(feranno.to_line(row))
+                if "status" in row:
+                    failed += 1
+                else:
+                    rows.append(row)
+    if not sys.stdout.isatty():
+        click.echo(json.dumps(feranno.counts(rows)))
+    Console(stderr=not sys.stdout.isatty()).print(summary(rows))
+    click.echo(f"wrote {place}: {len(rows)} labels" + (f", {failed} pictures without" if failed else ""), err=True)
+    if failed:
+        context.exit(1)
+
+
+def listed(folder: Path) -> list[Picture]:
+    """The faces that a folder says were generated, or else all pictures in it and below; InputError when none."""
+    if (folder / MADE).is_file():
+        rows = read_lines(folder / MADE)
+        return [Picture(r["file"], None if r["requested"] is None else expression(r["requested"])) for r in rows]
+    found = [Picture(str(file.relative_to(folder)), named(file.parent.name)) for file in pictures(folder)]
+    if not found:
+        raise InputError(f"{folder}: no pictures in this folder")
+    return found
+
+
+def labelled(
+    folder: Path, some: Sequence[Picture], jury: feranno.Jury, size: int, detect: Detector
+) -> list[dict[str, object]]:
+    """A row for each picture, in order; one that cannot be labelled has a status and an error instead of a label."""
+    crops: dict[str, NDArray[np.uint8]] = {}
+    failures: dict[str, dict[str, object]] = {}
+    for picture in some:
+        try:
+            image = read_image(folder / picture.file)
+            faces = detect(image)[:1]
+            if not faces:
+                raise InputError("no face was found in it", "no_face")
+            crops[picture.file] = align(image, [to_crop_frame(faces[0])], size)[0]
+        except InputError as error:
+            failures[picture.file] = {"file": picture.file, "status": error.status, "error": str(error)}
+    there = [picture for picture in some if picture.file in crops]
+    verdicts = jury(np.stack([*crops.values()]), [picture.requested for picture in there]) if there else []
+    rows = {p.file: feranno.row(p.file, p.requested, v) for p, v in zip(there, verdicts, strict=True)}
+    return [(rows | failures)[picture.file] for picture in some]
+
+
+def summary(rows: Sequence[dict[str, object]]) -> Table:
+    """What became of the labels, a row for each that was asked for, and how far the voters agreed."""
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for column in ("asked for", "faces", "keep %", "relabel %", "drop %"):
+        table.add_column(column, justify="left" if column == "asked for" else "right")
+    for name, count in feranno.counts(rows).items():
+        total = sum(count.values())
+        if name == "all":
+            table.add_section()
+        table.add_row(name, str(total), *(f"{100 * n / total:.1f}" if total else "-" for n in count.values()))
+    if rows:
+        agreement = np.mean([float(str(row["agreement"])) for row in rows])
+        table.caption = f"the voters' own answers agree with the vote in {100 * agreement:.1f} % of cases"
+        table.caption_justify = "left"
+    return table

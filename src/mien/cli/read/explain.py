@@ -1,0 +1,135 @@
+"""mien explain: pictures to a written chain of thought about each face, checked against its action units."""
+
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import click
+
+from mien.cli.shared.options import finding, to_files
+from mien.cli.shared.outcomes import ENDINGS_OUT, check_outputs, find, gather, read, save, to_pipe
+from mien.core.pipeline import Pipeline
+from mien.errors import InputError, ModelError
+from mien.methods.expllm.small.generate import MODES, Explainer
+from mien.methods.expllm.small.generate import explain as explain_face
+from mien.report.draw import percent
+from mien.results.face import Explanation, FaceReport, Outcome
+
+WIDTH = 80
+
+
+@click.command()
+@click.argument("inputs", nargs=-1, required=True, metavar="INPUT...")
+@to_files(ENDINGS_OUT, "A page (.html) and JSON hold the explanations.")
+@click.option(
+    "--mode",
+    type=click.Choice(MODES),
+    default=MODES[0],
+    show_default=True,
+    help="Whether the label comes of the text, or the text explains the label.",
+)
+@click.option(
+    "--model",
+    "folder",
+    type=click.Path(path_type=Path, exists=True, file_okay=False),
+    help="Folder that mien export expllm wrote; left out, the model that mien ships.",
+)
+@finding
+@click.option("--threads", default=2, show_default=True, help="Threads for the model that writes.")
+@click.pass_context
+def explain(
+    context: click.Context,
+    inputs: tuple[str, ...],
+    outputs: tuple[Path, ...],
+    mode: str,
+    folder: Path | None,
+    threshold: float,
+    max_side: int,
+    rotations: bool,
+    assume_crop: bool,
+    threads: int,
+) -> None:
+    """Write why each face in a picture shows its expression: key observations, overall interpretation, conclusion.
+
+    Faces are found and read as by mien analyze; a small language model that sees the same face writes the text, and
+    every action unit that it names is held against the measured ones. Without -o: the text, as it is written, on a
+    terminal, JSON lines into a pipe.
+    """
+    paths = list(find(inputs))
+    check_outputs(outputs, paths)
+    try:
+        pipeline = Pipeline(threshold=threshold, max_side=max_side, rotations=rotations, assume_crop=assume_crop)
+        explainer = Explainer(folder, threads)
+    except (InputError, ModelError) as error:
+        raise click.UsageError(str(error)) from error
+    show = _silent if to_pipe(outputs) else _on(sys.stdout.isatty())
+    gathered = gather(paths, lambda path: _explained(read(path, pipeline), explainer, mode, show), outputs)
+    if not save(gathered, outputs):
+        context.exit(1)
+
+
+def _explained(outcome: Outcome, explainer: Explainer, mode: str, show: Callable[[str], None]) -> Outcome:
+    """An outcome with explanations, shown while they are written."""
+    if outcome.report is None or outcome.image is None:
+        show(f"{outcome.name}: {outcome.reason}\n")
+        return outcome
+    if not outcome.report.faces:
+        show(f"{outcome.name}: no face found\n")
+    faces = []
+    for number, face in enumerate(outcome.report.faces, start=1):
+        show(f"{outcome.name}, face {number}: {_reading(face)}\n\n")
+        faces.append(explain_face(explainer, outcome.image, face, mode, Flow(show)))
+        said = faces[-1].explanation
+        assert said is not None
+        show("\n\n" + "".join(f"{line}\n" for line in remarks(said)) + "\n")
+    return replace(outcome, report=replace(outcome.report, faces=tuple(faces)))
+
+
+def _reading(face: FaceReport) -> str:
+    first, second, *_ = face.expression.ranked
+    p = face.expression
+    return f"{first.label} {percent(p[first])}, next {second.label} {percent(p[second])}"
+
+
+def remarks(explanation: Explanation) -> Iterator[str]:
+    """Each action unit that the text names, with what was measured of it; and a conclusion of another expression."""
+    for part in explanation.parts:
+        for phrase in part.phrases:
+            words = " ".join(part.text[phrase.start : phrase.end].split())
+            told = "" if phrase.present else "no "
+            measured = phrase.against or "measured"
+            mark = "yes" if phrase.supported else "no "
+            yield f'  {mark}  AU{phrase.unit:<3d} {phrase.measured:.2f}  {measured}: {told}"{words}"'
+    if not explanation.consistent:
+        own = explanation.expression.top.label
+        yield f"  It concludes {explanation.concluded.label}; asked for the label alone, the same model says {own}."
+
+
+class Flow:
+    """Puts text on the terminal piece by piece, in lines of WIDTH characters at the most.
+
+    A piece is a word with the space before it, a sign that follows a word, or the end of a paragraph.
+    """
+
+    def __init__(self, show: Callable[[str], None]) -> None:
+        self._show, self._column = show, 0
+
+    def __call__(self, piece: str) -> None:
+        """Show a piece."""
+        # Room for the sign that may follow.
+        if piece.startswith(" ") and self._column + len(piece) >= WIDTH:
+            piece = "\n" + piece[1:]
+        self._show(piece)
+        self._column = self._column + len(piece) if "\n" not in piece else len(piece) - piece.rindex("\n") - 1
+
+
+def _on(terminal: bool) -> Callable[[str], None]:
+    def show(text: str) -> None:
+        click.echo(text, nl=False, err=not terminal)
+
+    return show
+
+
+def _silent(text: str) -> None:
+    """JSON goes into the pipe instead."""

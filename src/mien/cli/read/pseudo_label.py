@@ -1,0 +1,53 @@
+"""mien pseudo-label: a teacher's landmarks, action units and head pose for every face of a data set."""
+
+import json
+import sys
+from pathlib import Path
+
+import click
+from rich.console import Console
+from rich.progress import track
+
+from mien.datasets import pseudo_labels
+from mien.datasets.open import DATA_HELP, open_data
+from mien.extras import optional
+
+
+@click.command()
+@click.option("--data", required=True, metavar="KIND:PATH", help=DATA_HELP)
+@click.option("--split", help="train, valid or test, where one file or folder holds several.")
+@click.option("--teacher", type=click.Choice(["mediapipe"]), default="mediapipe", show_default=True)
+@click.option(
+    "--model", required=True, type=click.Path(path_type=Path, dir_okay=False), help="MediaPipe's face_landmarker.task."
+)
+@click.option(
+    "--calibration",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Pseudo-labels of the training faces, whose calibration is to be used; left out, it is fitted on these faces.",
+)
+@click.option(
+    "-o", "--output", required=True, type=click.Path(path_type=Path, dir_okay=False), help="Parquet to write."
+)
+def pseudo_label(
+    data: str, split: str | None, teacher: str, model: Path, calibration: Path | None, output: Path
+) -> None:
+    """Label faces with a teacher model: 68 landmarks, 52 blendshapes, 21 action units with 3 asymmetries, head pose.
+
+    Prints how often the teacher succeeded, by expression. Needs the extra `mediapipe`, in an environment of its own.
+    """
+    if not output.parent.is_dir():
+        raise click.UsageError(f"{output}: the folder {output.parent} does not exist")
+    optional("pyarrow", "parquet")  # better said before the faces are labelled
+    constants = None if calibration is None else pseudo_labels.read(calibration).calibration
+    dataset = open_data(data, split)
+    quiet = not sys.stderr.isatty()
+    with {"mediapipe": pseudo_labels.mediapipe_mesh}[teacher](model) as mesh:
+        labels = pseudo_labels.label(
+            dataset,
+            pseudo_labels.Teacher(mesh),
+            constants,
+            lambda rows: track(list(rows), "Labelling", console=Console(stderr=True), disable=quiet, transient=True),
+        )
+    pseudo_labels.write(labels, output, model)
+    click.echo(json.dumps(labels.about))
+    click.echo(f"wrote {output}", err=True)

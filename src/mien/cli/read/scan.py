@@ -1,0 +1,130 @@
+"""mien scan: ask a model about the faces in pictures."""
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import click
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from mien.cli.read.analyze import NAME
+from mien.cli.shared.options import detecting, to_files
+from mien.cli.shared.outcomes import ENDINGS_OUT, check_outputs, find, gather, read, save, to_pipe
+from mien.cli.shared.provider import Asked, provided
+from mien.core.pipeline import Pipeline
+from mien.errors import InputError, ModelError
+from mien.facs.vocabulary import CAVEAT, Attribute, attribute
+from mien.methods.facescan import FaceScanner
+from mien.report.draw import percent
+from mien.results.face import Answer, AnswerStatus, Attributes, FaceReport, Outcome
+
+_UNANSWERED = (AnswerStatus.TRANSPORT_ERROR, AnswerStatus.TIMEOUT)
+
+
+@click.command()
+@click.argument("inputs", nargs=-1, required=True, metavar="INPUT...")
+@to_files(ENDINGS_OUT)
+@provided
+@click.option(
+    "--ask",
+    default="expression",
+    metavar="LIST",
+    show_default=True,
+    help=f"What about, by name and comma: {', '.join(Attribute)}. The embedded models know no race.",
+)
+@click.option("--target", metavar="TEXT", help='The one person to ask about: "the person in the red jacket".')
+@click.option("--one-prompt", is_flag=True, help="One question about all people, instead of one for each face.")
+@click.option("--seed", default=0, show_default=True, help="Shuffles the order in which labels are offered.")
+@detecting
+@click.pass_context
+def scan(
+    context: click.Context,
+    inputs: tuple[str, ...],
+    outputs: tuple[Path, ...],
+    asked: Asked,
+    ask: str,
+    target: str | None,
+    one_prompt: bool,
+    seed: int,
+    threshold: float,
+    max_side: int,
+) -> None:
+    """Ask a model about the faces in pictures: files, folders or patterns.
+
+    Faces are found and read as by `mien analyze`; the model's answers stand beside. Without -o: a table on a terminal,
+    JSON lines into a pipe. Exit code 1 when a picture could not be read or a question got no answer.
+    """
+    paths = list(find(inputs))
+    check_outputs(outputs, paths)
+    try:
+        attributes = [attribute(word) for word in ask.split(",")]
+        pipeline = Pipeline(threshold=threshold, max_side=max_side)
+        asked.check(attributes, target is not None)
+        scanner = FaceScanner(
+            asked.open(pipeline), attributes, wording=asked.wording, together=one_prompt, seed=seed, pipeline=pipeline
+        )
+    except (InputError, ModelError) as error:
+        raise click.UsageError(str(error)) from error
+    if any(a.sensitive for a in attributes):
+        click.echo(click.wrap_text(CAVEAT, 79), err=True)
+    if asked.provider == "openai":
+        what = "pictures" if one_prompt or target else "pictures of the faces"
+        click.echo(f"mien: {what} are sent to {asked.base_url}", err=True)
+    gathered = gather(paths, lambda path: read(path, lambda image: scanner(image, target)), outputs, "Asking")
+    if not to_pipe(outputs):
+        Console(stderr=bool(outputs) and not sys.stdout.isatty()).print(
+            _summary(gathered.outcomes, attributes, asked.provider != "embedded")
+        )
+    answered = [answer for outcome in gathered.outcomes for answer, _ in _answered(outcome)]
+    for problem in dict.fromkeys(answer.problem for answer in answered if answer.problem):
+        click.echo(f"mien: {problem}", err=True)
+    if not save(gathered, outputs) or any(map(_failed, answered)):
+        context.exit(1)
+
+
+def _answered(outcome: Outcome) -> list[tuple[Attributes, FaceReport | None]]:
+    """The answers of a picture, each with the face it is about, if that was found."""
+    if outcome.report is None:
+        return []
+    faces = [(face.attributes, face) for face in outcome.report.faces if face.attributes is not None]
+    return [*faces, *((answered, None) for answered in outcome.report.unmatched)]
+
+
+def _failed(answered: Attributes) -> bool:
+    return any(answer.status in _UNANSWERED for answer in answered.answers.values())
+
+
+def _summary(outcomes: Sequence[Outcome], asked: Sequence[Attribute], beside: bool) -> Table:
+    """The answers on a terminal, one line a face.   beside: also what mien's own reader says."""
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    # More than three answers a face fit 80 columns only without their percentages.
+    bare = len(asked) + beside > 3
+    longest = 13 if bare else NAME
+    names = ("picture", "face", *asked, *(["reader"] if beside else []))
+    for name in names:
+        table.add_column(str(name), justify="right" if name == "face" else "left", overflow="fold")
+    for outcome in outcomes:
+        name = escape(outcome.name if len(outcome.name) <= longest else "…" + outcome.name[1 - longest :])
+        if outcome.report is None:
+            table.add_row(name, "-", f"[red]{outcome.status}[/]: {escape(outcome.reason or '')}")
+            continue
+        answered = _answered(outcome)
+        if not answered:
+            table.add_row(name, "-", "no face found" if outcome.report.target is None else "nobody fits")
+        for number, (attributes, face) in enumerate(answered, start=1):
+            cells = [_cell(attributes.answers[a], bare) for a in asked]
+            reader = "" if face is None else _sure(face.expression.top.label, face.expression.confidence, bare)
+            table.add_row(name, "-" if face is None else str(number), *cells, *([reader] if beside else []))
+    return table
+
+
+def _cell(answer: Answer, bare: bool) -> str:
+    if answer.value is None:
+        return f"[yellow]{answer.status.replace('_', ' ')}[/]"
+    return _sure(f"[bold]{answer.value}[/]", answer.confidence, bare)
+
+
+def _sure(word: str, confidence: float | None, bare: bool) -> str:
+    return word if bare or confidence is None else f"{word} {percent(confidence)}"

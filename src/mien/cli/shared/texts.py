@@ -1,0 +1,80 @@
+"""What `mien evaluate` says of a model that writes, besides its labels."""
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.progress import track
+from rich.table import Table
+
+from mien.datasets import Sample
+from mien.datasets.pseudo_labels import read
+from mien.methods.expllm.evaluate import TARGETS, evaluate
+from mien.methods.expllm.small.generate import MODES, Explainer
+
+# The rows: what is shown of a metric, and by how much its fraction is multiplied.
+_ROWS = {
+    "format": ("form %", 100),
+    "units_precision": ("action units, precision %", 100),
+    "units_recall": ("  recall %", 100),
+    "units_f1": ("  F1 %", 100),
+    "units_f1_shuffled": ("  F1 of another face's text %", 100),
+    "units_f1_shuffled_in_class": ("  F1 of another, same label %", 100),
+    "above_class": ("  points above that", 100),
+    "side_accuracy": ("  side %", 100),
+    "band_error": ("  degree, bands off", 1),
+    "consistent": ("concludes its own label %", 100),
+    "read_as": ("reads as it concludes %", 100),
+    "accepted": ("  or that comes second %", 100),
+    "exp_cot_score": ("Exp-CoT score", 1),
+}
+
+
+def measure(
+    explainer: Explainer, dataset: Sequence[Sample], pseudo_labels: Path | None, **options: Any
+) -> dict[str, Any]:
+    """See mien.methods.expllm.evaluate; shows how far it is."""
+
+    def progress(indices: Sequence[int]) -> Any:
+        console = Console(stderr=True)
+        return track(indices, "Writing", console=console, disable=not sys.stderr.isatty(), transient=True)
+
+    labels = None if pseudo_labels is None else read(pseudo_labels)
+    return evaluate(explainer, dataset, labels, progress=progress, **options)
+
+
+def summary(result: dict[str, Any]) -> Table:
+    """The texts of both modes, those that rules write of the same faces, and what is aimed at."""
+    texts = result["texts"]
+    table = Table(box=None, pad_edge=False, header_style="bold", title_justify="left", caption_justify="left")
+    table.title = f"{texts['n']} faces written about, held against action units of the {texts['held_against']}"
+    kinds = (*MODES, "rules", "engine")
+    for name in ("", *kinds, "target"):
+        table.add_column(name, justify="right" if name else "left")
+    for name, (title, times) in _ROWS.items():
+        table.add_row(title, *(_cell(texts[kind][name], times) for kind in kinds), TARGETS.get(name, ""))
+    table.add_section()
+    for half, found in texts["occlusion"].items():
+        cells = [_cell(found["blurred_half"], 100, "drop"), *[""] * (len(kinds) - 1)]
+        table.add_row(f"{half} blurred, their units -%", *cells, TARGETS["drop"])
+        table.add_row("  those of the other half -%", _cell(found["other_half"], 100, "drop"))
+    free, divergence = result["free"], result["votes"]["divergence"]
+    off = "" if divergence is None else f"divergence from the votes {divergence:.3f} nats; "
+    table.caption = (
+        f"label unasked: {100 * free['accuracy']:.1f} % right, {100 * free['mismatches']:.1f} % no label (target "
+        f"{TARGETS['mismatches']}); {off}{texts['seconds_per_text']:.2f} s a text; rules: what the engine writes of "
+        "the reader's answers; engine: of the measured action units"
+    )
+    return table
+
+
+def _cell(values: dict[str, float | None], times: int, key: str = "value") -> str:
+    """ "61.2 ±2.0": half the width of the interval beside the value, so that all columns fit."""
+    value, low, high = (values[k] for k in (key, "low", "high"))
+    if value is None:
+        return "-"
+    digits = 1 if times == 100 else 2
+    spread = "" if low is None or high is None else f" ±{times * (high - low) / 2:.{digits}f}"
+    return f"{times * value:.{digits}f}{spread}"

@@ -1,0 +1,126 @@
+"""Image and faces to upright gray crops that look like the faces the reader was trained on.
+
+A frame is a (2, 3) matrix that takes pixels of the image to a crop whose sides are 1 long.
+"""
+
+from collections.abc import Sequence
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from mien.core.detect import whole_picture
+from mien.core.images import to_gray
+from mien.results.face import Face
+
+Floats = NDArray[np.float64]
+# Where the detector's five points lie in FER2013 training faces, as shares of the side: the median over the faces it
+# finds, mirrored and averaged. `python benchmarks/template.py` measures it again.
+TEMPLATE = np.array([[0.310, 0.381], [0.690, 0.381], [0.500, 0.594], [0.350, 0.755], [0.650, 0.755]], dtype=np.float64)
+# Where the same points, taken from 68 landmarks, lie in FER2013 faces; measured with it.
+LANDMARK_TEMPLATE = np.array([[0.313, 0.390], [0.687, 0.390], [0.500, 0.584], [0.348, 0.771], [0.652, 0.771]])
+# Landmarks that would turn a crop by more degrees, or resize or move it by a larger share, call for another crop.
+_DEGREES, _SHARE = 3.0, 0.04
+# Landmarks this far off any face shape, as a share of the distance between the eyes, are a failure.
+_FARTHEST = 0.35
+# A face is first cut at a whole multiple of the crop's side and then averaged down, so that nothing aliases.
+MAX_MULTIPLE = 16
+# OpenCV counts the pixels of a side in 16 bits when it warps.
+LONGEST_SIDE = 32_766
+
+
+def align(image: NDArray[np.uint8], frames: Sequence[Floats], size: int) -> NDArray[np.uint8]:
+    """Gray crops, (N, size, size) uint8, of an (H, W, 3) RGB image; what lies beyond it repeats its border."""
+    gray = _within_reach(to_gray(image))
+    shrink = [image.shape[1] / gray.shape[1], image.shape[0] / gray.shape[0], 1]  # x, y
+    crops = [_cut(gray, frame * shrink, size) for frame in frames]
+    return np.stack(crops) if crops else np.zeros((0, size, size), np.uint8)
+
+
+def crop(image: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
+    """A picture that is one face already, (H, W, 3) or (H, W), as the (size, size) gray crop that models see."""
+    return np.asarray(align(image, [to_crop_frame(face) for face in whole_picture(image)], size)[0])
+
+
+def to_crop_frame(face: Face) -> Floats:
+    """The frame of a face as the detector found it.
+
+    A face with points is turned, scaled and moved so that they meet the template (least squares, Umeyama 1991); a face
+    without is cut out by the square around its box.
+    """
+    if face.points is None:
+        x1, y1, x2, y2 = face.box.astype(np.float64)
+        side = max(x2 - x1, y2 - y1, 1e-6)  # square, so that nothing is stretched
+        corner = np.array([x1 + x2 - side, y1 + y2 - side]) / 2
+        return np.column_stack([np.eye(2) / side, -corner / side])
+    return similarity(face.points.astype(np.float64), TEMPLATE)
+
+
+def five_points(landmarks: NDArray[np.floating]) -> Floats:
+    """(68, 2) landmarks to (5, 2): centres of the eyes, nose tip, mouth corners, image-left first."""
+    eyes = landmarks[36:42].mean(axis=0), landmarks[42:48].mean(axis=0)
+    return np.array([*eyes, landmarks[30], landmarks[48], landmarks[54]], dtype=np.float64)
+
+
+def realigned(frame: Floats, landmarks: NDArray[np.floating] | None) -> Floats | None:
+    """The frame that a crop's own landmarks ask for; the same one where they agree with it.
+
+    landmarks: (68, 2), shares of the crop's side.   None when there are none, they do not lie as in a face, or the
+    frame itself is degenerate.
+    """
+    if landmarks is None or abs(np.linalg.det(frame[:, :2])) < 1e-12:
+        return None
+    points = five_points(landmarks)
+    onto = similarity(points, LANDMARK_TEMPLATE)
+    between_eyes = np.linalg.norm(LANDMARK_TEMPLATE[1] - LANDMARK_TEMPLATE[0])
+    errors = np.linalg.norm(points @ onto[:, :2].T + onto[:, 2] - LANDMARK_TEMPLATE, axis=1)
+    scale = float(np.hypot(onto[0, 0], onto[1, 0]))
+    if errors.max() > _FARTHEST * between_eyes or not 0.4 < scale < 2.5:
+        return None
+    turn = np.degrees(np.arctan2(onto[1, 0], onto[0, 0]))
+    moved = onto @ [0.5, 0.5, 1] - 0.5
+    if abs(turn) <= _DEGREES and abs(scale - 1) <= _SHARE and np.abs(moved).max() <= _SHARE:
+        return frame
+    return compose(onto, frame)
+
+
+def compose(second: Floats, first: Floats) -> Floats:
+    """The (2, 3) matrix that does the first, then the second."""
+    return np.column_stack([second[:, :2] @ first[:, :2], second[:, :2] @ first[:, 2] + second[:, 2]])
+
+
+def inverse(frame: Floats) -> Floats:
+    """The (2, 3) matrix that undoes this one: from the crop back to pixels of the image."""
+    back = np.linalg.inv(frame[:, :2])
+    return np.column_stack([back, -back @ frame[:, 2]])
+
+
+def similarity(source: Floats, target: Floats) -> Floats:
+    """The (2, 3) turn, scale and shift that takes (N, 2) points closest to the target, without mirroring."""
+    center_s, center_t = source.mean(axis=0), target.mean(axis=0)
+    # In complex numbers a turn and a scale are one factor, found by ordinary least squares.
+    s = (source - center_s) @ [1, 1j]
+    t = (target - center_t) @ [1, 1j]
+    factor = np.vdot(s, t) / max(np.vdot(s, s).real, 1e-12)
+    matrix = np.array([[factor.real, -factor.imag], [factor.imag, factor.real]])
+    return np.column_stack([matrix, center_t - matrix @ center_s])
+
+
+def _within_reach(gray: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """The picture, reduced when a side is longer than OpenCV can warp."""
+    scale = LONGEST_SIDE / max(gray.shape)
+    if scale >= 1:
+        return gray
+    height, width = (max(1, int(side * scale)) for side in gray.shape)
+    return np.asarray(cv2.resize(gray, (width, height), interpolation=cv2.INTER_AREA))
+
+
+def _cut(gray: NDArray[np.uint8], frame: Floats, size: int) -> NDArray[np.uint8]:
+    side = 1 / np.sqrt(max(abs(np.linalg.det(frame[:, :2])), 1e-12))  # of the crop, in pixels of the image
+    multiple = int(np.clip(np.ceil(side / size - 0.05), 1, MAX_MULTIPLE))
+    large = size * multiple
+    # Pixel centres lie at half numbers, OpenCV counts them from 0.
+    matrix = frame * large
+    matrix[:, 2] += matrix[:, :2].sum(axis=1) / 2 - 0.5
+    cut = cv2.warpAffine(gray, matrix, (large, large), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    return np.asarray(cut if multiple == 1 else cv2.resize(cut, (size, size), interpolation=cv2.INTER_AREA))

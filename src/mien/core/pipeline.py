@@ -1,0 +1,125 @@
+"""One picture to one report: detect, align, read, and align again where the landmarks say so."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from functools import cached_property, lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mien.core.align import Floats, align, inverse, realigned, to_crop_frame
+from mien.core.detect import Detector, YuNet, whole_picture
+from mien.core.images import ImageSource, read_image
+from mien.core.reader import Reader
+from mien.core.visibility import detector, hidden
+from mien.core.zoo import DEFAULT, MODELS
+from mien.results.face import Face, FaceReport, ImageReport, Pose, Reading
+
+
+class Pipeline:
+    """Reads faces in pictures; make one and call it for every picture.
+
+    detect: any function from an RGB image to faces; left out, YuNet with threshold, max_side and rotations (see there).
+    read: any function from (N, S, S) uint8 gray crops to readings, with the crop's side S as its attribute `size`; left
+    out, the model named, or an ONNX file with a contract.
+    assume_crop: every picture is one face already, as in FER2013; nothing is detected.
+    threads: of each ONNX session; 1 is fastest for models this small.
+    """
+
+    def __init__(
+        self,
+        detect: Detector | None = None,
+        read: Callable[[NDArray[np.uint8]], Sequence[Reading]] | None = None,
+        *,
+        model: str | Path = DEFAULT,
+        threshold: float = 0.7,
+        max_side: int = 640,
+        rotations: bool = False,
+        assume_crop: bool = False,
+        threads: int = 1,
+    ) -> None:
+        if detect is None:
+            detect = whole_picture if assume_crop else YuNet(threshold, max_side, rotations, threads)
+        self.detect = detect
+        self.read = Reader(model, threads) if read is None else read
+        self.size: int = getattr(self.read, "size", 48)
+        self.model: str = getattr(self.read, "name", "")
+        self._threads = threads
+
+    def __call__(self, source: ImageSource) -> ImageReport:
+        """A path, bytes, array or Pillow image (see mien.read_image) to a report; InputError when it is not usable."""
+        image = read_image(source)
+        faces = self.detect(image)
+        return ImageReport(image.shape[:2], tuple(self._reports(image, faces)), self.model)
+
+    def _reports(self, image: NDArray[np.uint8], faces: Sequence[Face]) -> Iterator[FaceReport]:
+        frames = [to_crop_frame(face) for face in faces]
+        crops = align(image, frames, self.size)
+        readings = list(self.read(crops))
+        wanted = [realigned(f, r.landmarks) for f, r in zip(frames, readings, strict=True)]
+        # Where the landmarks disagree with the crop they were read in, they are read again in the crop they ask for.
+        again = {i: frame for i, frame in enumerate(wanted) if frame is not None and frame is not frames[i]}
+        if again:
+            better = align(image, [*again.values()], self.size)
+            for i, crop, reading in zip(again, better, self.read(better), strict=True):
+                frames[i], crops[i], readings[i] = again[i], crop, reading
+        for face, frame, crop, reading, found in zip(faces, frames, crops, readings, wanted, strict=True):
+            trusted = reading if found is not None else replace(reading, landmarks=None)
+            yield self._report(image, face, frame, crop, trusted)
+
+    def _report(
+        self, image: NDArray[np.uint8], face: Face, frame: Floats, crop: NDArray[np.uint8], reading: Reading
+    ) -> FaceReport:
+        """A reading in its crop to a report in the image."""
+        report = FaceReport(
+            face,
+            reading.expression,
+            frame,
+            "box" if face.points is None else "detector",
+            reading.action_units,
+            pose=None if reading.pose is None else in_image(reading.pose, frame),
+            attention=reading.attention,
+        )
+        if reading.landmarks is None:
+            return report
+        back = inverse(frame)
+        landmarks = (reading.landmarks @ back[:, :2].T + back[:, 2]).astype(np.float32)
+        halves = (
+            () if reading.pose is None else hidden(crop, landmarks, reading.pose, image.shape[:2], self._find_halves)
+        )
+        return replace(report, landmark_source="reader", landmarks=landmarks, hidden=tuple(halves))
+
+    @cached_property
+    def _find_halves(self) -> Detector:
+        return detector(self._threads)
+
+
+def in_image(pose: Pose, frame: Floats) -> Pose:
+    """The pose of a head in the image, from that in a crop, which the frame turned upright."""
+    turn = np.arctan2(frame[1, 0], frame[0, 0])  # clockwise, of the image on its way to the crop
+    yaw, pitch = np.radians(pose.yaw), np.radians(pose.pitch)
+    # Where the face points, x right and y up; to go back to the image is to turn it counterclockwise.
+    x, y, z = np.cos(pitch) * np.sin(yaw), np.sin(pitch), np.cos(pitch) * np.cos(yaw)
+    x, y = x * np.cos(turn) - y * np.sin(turn), x * np.sin(turn) + y * np.cos(turn)
+    roll = (pose.roll - np.degrees(turn) + 180) % 360 - 180
+    return Pose(float(np.degrees(np.arctan2(x, z))), float(np.degrees(np.arcsin(np.clip(y, -1, 1)))), float(roll))
+
+
+def analyze(source: ImageSource, **options: Any) -> ImageReport:
+    """Read the faces in one picture.
+
+    source: a path, a file's bytes, a uint8 RGB array or a Pillow image.   options: those of Pipeline.
+    The models of mien are loaded once for each set of options, but anew beside a detect or read of your own; a file of
+    your own is opened anew, for it may change. Raises InputError when the picture is not usable.
+    """
+    own = options.get("detect") is not None or options.get("read") is not None
+    if own or str(options.get("model", DEFAULT)) not in MODELS:
+        return Pipeline(**options)(source)
+    return _pipeline(**dict(sorted(options.items())))(source)
+
+
+@lru_cache(maxsize=4)
+def _pipeline(**options: Any) -> Pipeline:
+    return Pipeline(**options)

@@ -1,0 +1,62 @@
+"""Which half of a face cannot be seen: turned away, outside the picture, or covered by a hand, hair or shadow."""
+
+from collections.abc import Iterator
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from mien.core.detect import Detector, YuNet
+from mien.results.face import Hidden, Pose
+
+# Turned further than this, in degrees, the far half of a face is too narrow to read.
+TURNED = 40.0
+# From here on a far half that is no face beside its mirror image is put down to the turn.
+SIDEWAYS = 20.0
+# A half of which so many of its landmarks lie outside the picture is not seen.
+OUTSIDE = 0.5
+# Below this score of the face detector, a half beside its own mirror image is no face.
+COVERED = 0.2
+# How large such a pair of halves is shown to the detector, and with how much margin.
+_SHOWN, _MARGIN = 144, 24
+# Landmarks of the face's two halves without the midline: brow, eye, nose wing and lips, by where they are in the image.
+_IMAGE_LEFT = (*range(17, 22), 31, 32, *range(36, 42), 48, 49, 50, 58, 59)
+_IMAGE_RIGHT = (*range(22, 27), 34, 35, *range(42, 48), 52, 53, 54, 55, 56)
+
+
+def detector(threads: int = 1) -> Detector:
+    """What tells whether a half beside its mirror image is a face; such pictures are looked at as they are."""
+    return YuNet(COVERED, enlarged=(), threads=threads)
+
+
+def hidden(
+    crop: NDArray[np.uint8],
+    landmarks: NDArray[np.floating],
+    pose: Pose,
+    size: tuple[int, int],
+    detect: Detector,
+) -> Iterator[Hidden]:
+    """The halves that cannot be seen, the subject's left being on the image's right.
+
+    crop: (S, S) uint8 gray, aligned.   landmarks: (68, 2), pixels of the image.   pose: in the crop.
+    size: (height, width) of the image.   detect: of `detector`.
+    """
+    halves = np.split(crop, [crop.shape[1] // 2, crop.shape[1] - crop.shape[1] // 2], axis=1)
+    for side, points, half, away in (
+        ("right", _IMAGE_LEFT, halves[0], -pose.yaw),
+        ("left", _IMAGE_RIGHT, halves[-1][:, ::-1], pose.yaw),
+    ):
+        x, y = landmarks[list(points)].T
+        if away > TURNED:
+            yield Hidden(side, "turned away")
+        elif np.mean((x < 0) | (y < 0) | (x > size[1]) | (y > size[0])) >= OUTSIDE:
+            yield Hidden(side, "outside the picture")
+        elif not detect(_doubled(half)):
+            yield Hidden(side, "turned away" if away > SIDEWAYS else "covered or unclear")
+
+
+def _doubled(half: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """An image-left half of a face and its mirror image side by side, as a picture to find a face in."""
+    whole = cv2.resize(np.hstack([half, half[:, ::-1]]), (_SHOWN, _SHOWN), interpolation=cv2.INTER_CUBIC)
+    framed = cv2.copyMakeBorder(whole, _MARGIN, _MARGIN, _MARGIN, _MARGIN, cv2.BORDER_REPLICATE)
+    return np.ascontiguousarray(np.stack([framed] * 3, axis=-1))

@@ -1,0 +1,1 @@
+"""The field's vocabulary: expressions, action units, landmarks and what they say of each other."""

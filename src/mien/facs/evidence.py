@@ -1,0 +1,112 @@
+"""Attention to a heat map over the picture, and action units to evidence for and against the expression.
+
+The evidence compares what the reader measured with what FACS sources expect of an expression (facs.units.PROTOTYPES).
+It is no trace of the network's own computation: that is what the heat map shows.
+"""
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from mien.facs.units import PRESENT, PROTOTYPES, Band, Prototype, band
+from mien.facs.vocabulary import ActionUnit, Expression
+from mien.results.face import ActionUnits, FaceReport
+
+# From this difference between the sides on, an action unit counts as one-sided.
+ONE_SIDED = 0.15
+
+
+@dataclass(frozen=True)
+class Cue:
+    """An action unit that bears on an expression.
+
+    intensity: 0 to 1; for a one-sided mark the difference between the sides.   band: of the intensity, in words.
+    side: "left" or "right", the subject's own, where one side is clearly stronger; else "both".
+    role: "core" or "support" for the expression, or "against".
+    weight: its share of the score of mien.facs.units.PROTOTYPES, below 0 when it speaks against.
+    """
+
+    unit: ActionUnit
+    intensity: float
+    band: Band
+    side: str
+    role: str
+    weight: float
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What speaks for an expression, what against, strongest first, and which of its marks are absent."""
+
+    supporting: tuple[Cue, ...]
+    against: tuple[Cue, ...]
+    missing: tuple[ActionUnit, ...]
+
+
+def evidence(units: ActionUnits, expression: Expression) -> Evidence:
+    """How the action units of a face bear on an expression."""
+    prototype = PROTOTYPES[expression]
+    cues = _cues(units, prototype)
+    strongest = sorted(cues, key=lambda cue: -abs(cue.weight))
+    present = {cue.unit for cue in cues}
+    return Evidence(
+        tuple(cue for cue in strongest if cue.weight > 0),
+        tuple(cue for cue in strongest if cue.weight < 0),
+        tuple(ActionUnit(n) for n in prototype.core if ActionUnit(n) not in present),
+    )
+
+
+def side(units: ActionUnits, unit: int) -> str:
+    """Which side of the face shows more of an action unit, the subject's "left" or "right", or "both"."""
+    difference = units.asymmetry(unit) or 0.0
+    if abs(difference) < ONE_SIDED:
+        return "both"
+    return "left" if difference > 0 else "right"
+
+
+def heat_map(face: FaceReport, size: tuple[int, int]) -> NDArray[np.float32] | None:
+    """Where the reader looked, (H, W) float32 over the whole picture: 0 outside the crop, 1 at its strongest.
+
+    size: (H, W) of the picture in pixels.   None when the reader gives no attention.
+    """
+    if face.attention is None:
+        return None
+    height, width = face.attention.shape
+    low, high = float(face.attention.min()), float(face.attention.max())
+    scaled = (face.attention - low) / max(high - low, 1e-12)
+    # From pixel centres of the picture to those of the attention map.
+    matrix = face.crop * np.array([[width], [height]])
+    matrix[:, 2] += matrix[:, :2].sum(axis=1) / 2 - 0.5
+    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+    shown = cv2.warpAffine(scaled, matrix, (size[1], size[0]), flags=flags, borderMode=cv2.BORDER_REPLICATE)
+    y, x = np.mgrid[: size[0], : size[1]] + 0.5
+    inside = np.ones(size, bool)
+    for row in face.crop:
+        along = row[0] * x + row[1] * y + row[2]
+        inside &= (along >= 0) & (along <= 1)
+    return np.asarray(shown * inside, np.float32)
+
+
+def _cues(units: ActionUnits, prototype: Prototype) -> list[Cue]:
+    marks = len(prototype.core) + len(prototype.one_sided)
+    cues = []
+    for number in prototype.one_sided:
+        difference = abs(units.asymmetry(number) or 0.0)
+        if difference >= ONE_SIDED:
+            cues.append(_cue(units, number, difference, "core", difference / marks))
+    strong = {cue.unit for cue in cues}
+    for role, numbers, factor in (
+        ("core", prototype.core, 1 / max(marks, 1)),
+        ("support", prototype.support, 0.5 / max(len(prototype.support), 1)),
+        ("against", prototype.against, -0.5),
+    ):
+        for number in numbers:
+            if units[number] >= PRESENT and ActionUnit(number) not in strong:
+                cues.append(_cue(units, number, units[number], role, factor * units[number]))
+    return cues
+
+
+def _cue(units: ActionUnits, number: int, intensity: float, role: str, weight: float) -> Cue:
+    return Cue(ActionUnit(number), intensity, band(intensity), side(units, number), role, weight)

@@ -1,0 +1,1 @@
+"""The Exp-CoT engine: action units to written reasoning, and back."""

@@ -1,0 +1,1 @@
+"""The small vision-language model: trained from scratch, run on ONNX Runtime."""

@@ -1,0 +1,408 @@
+"""Train the embedded model in five stages: eyes, words, both aligned, the label, and the label with its reasons.
+
+Lan et al., IEEE TMM 27, 2025, https://arxiv.org/abs/2409.02828; README.md says where we differ. Each stage is a run of
+its own in a folder within that of the whole, and goes on where it was stopped.
+
+Letters: B faces of a batch, N faces of the data, T tokens, V words.
+"""
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, NamedTuple, cast
+
+import torch
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from mien.datasets import Sample
+from mien.errors import InputError
+from mien.evaluation.protocols import Selection
+from mien.export.runs import settings_of
+from mien.facs.units import VECTOR
+from mien.facs.vocabulary import Expression
+from mien.methods.expllm.small import conversation
+from mien.methods.expllm.small.lessons import Lessons, Lines, make
+from mien.methods.expllm.small.loss import losses, mirrored, vision_loss
+from mien.methods.expllm.small.model import ExpLlm, FaceEncoder, FaceEncoderConfig, small
+from mien.methods.expllm.small.tokenizer import Tokenizer
+from mien.training import action_units, augment
+from mien.training.faces import (
+    PRIORS,
+    FaceSettings,
+    Seen,
+    augmented,
+    faces_of,
+    fit_faces,
+    held_out,
+    loader,
+    priors,
+    recalls,
+)
+from mien.training.loop import Batch, Step, descend, fit
+
+STAGES = ("0-vision", "1a-text", "1b-align", "2a-label", "2b-mix")
+TOKENIZER = "tokenizer.json"
+
+
+@dataclass(frozen=True)
+class Settings(FaceSettings):
+    """Everything that a run of the embedded model depends on, besides the data.
+
+    epochs and learning_rate are those of the last stage, label with reasons; vision_*, text_*, align_* and label_epochs
+    those of the stages before. Mixup is for stage 0 alone.
+    reader: a finished run of au-cues from whose backbone the encoder starts; left out, it learns from nothing.
+    widths, blocks, strides, squeeze: of the encoder's residual stages, unless a reader has its own; side x side patches
+    go through encoder_layers with encoder_heads.   action_unit_weight: of stage 0; blended faces have no action units.
+    gate: the accuracy on --valid that the encoder must reach before the rest is worth its time; 0 for none.
+    hidden, intermediate, layers, heads: of the language model.
+    open_layers: of the encoder that learn on with the language model, encoder_share times as fast.
+    cot_share: of a batch whose chain of thought is learned; of the others, the label alone.
+    unverified_weight: of texts that the engine's verification refused.
+    after: a run whose stages before the last are taken over, for runs that differ in the last alone.
+    """
+
+    epochs: int = 12
+    learning_rate: float = 3e-4
+    last_learning_rate: float = 3e-5
+    average: float = 0.995
+    clip: float = 1.0
+    degrees: float = 10.0
+    scale: float = 0.1
+    shift: float = 4 / 48
+    mixup_alpha: float = 0.2
+    vision_epochs: int = 40
+    vision_learning_rate: float = 1e-3
+    text_epochs: int = 4
+    text_learning_rate: float = 1e-3
+    align_epochs: int = 3
+    align_learning_rate: float = 1e-3
+    label_epochs: int = 5
+    reader: str = ""
+    widths: tuple[int, ...] = (32, 64, 128, 192)
+    blocks: tuple[int, ...] = (1, 1, 1, 1)
+    strides: tuple[int, ...] = (1, 2, 2, 2)
+    squeeze: bool = False
+    side: int = 6
+    encoder_layers: int = 4
+    encoder_heads: int = 6
+    dropout: float = 0.1
+    action_unit_weight: float = 5.0
+    gate: float = 0.78
+    hidden: int = 256
+    intermediate: int = 704
+    layers: int = 6
+    heads: int = 4
+    open_layers: int = 2
+    encoder_share: float = 0.1
+    cot_share: float = 0.25
+    unverified_weight: float = 0.5
+    after: str = ""
+
+
+PRESETS = {
+    "xs": Settings(hidden=192, intermediate=512, layers=4, heads=3),
+    "s": Settings(),
+    "m": Settings(hidden=320, intermediate=864, layers=6, heads=5),
+}
+
+
+class Answers(NamedTuple):
+    """What the encoder's heads of stage 0 say, or of a whole model the label alone.
+
+    logits: (B, 8) in Expression order.   action_units: (B, 24), intensities 0 to 1, then asymmetries -1 to 1.
+    """
+
+    logits: Tensor
+    action_units: Tensor | None = None
+
+
+class Watcher(nn.Module):
+    """The encoder with the two heads of stage 0, over the mean of its patches."""
+
+    def __init__(self, encoder: FaceEncoder) -> None:
+        super().__init__()
+        self.encoder = encoder
+        width = encoder.config.hidden_size
+        self.expression, self.action_units = nn.Linear(width, len(Expression)), nn.Linear(width, VECTOR)
+
+    def forward(self, faces: Tensor) -> Answers:
+        """(B, 1, S, S), normalized -> Answers."""
+        seen = self.encoder(faces).last_hidden_state.mean(dim=1)  # (B, width)
+        return Answers(self.expression(seen), action_units.bounded(self.action_units(seen)))
+
+
+class Labeller(nn.Module):
+    """A model that is asked for the label alone: its words for the eight expressions are logits."""
+
+    prompt: Tensor
+
+    def __init__(self, model: ExpLlm, tokenizer: Tokenizer) -> None:
+        super().__init__()
+        self.model, self.first = model, tokenizer.labels[0]
+        asked = conversation.question(tokenizer, conversation.LABEL)
+        self.register_buffer("prompt", torch.tensor([conversation.opening(tokenizer, model.config.slots) + asked]))
+
+    def forward(self, faces: Tensor) -> Answers:
+        """(B, 1, S, S), normalized -> Answers."""
+        said = self.model(self.prompt.expand(len(faces), -1), faces, logits_to_keep=1).logits[:, -1]  # (B, V)
+        return Answers(said[:, self.first : self.first + len(Expression)])
+
+
+def train(
+    dataset: Sequence[Sample],
+    settings: Settings,
+    folder: Path,
+    *,
+    valid: Sequence[Sample] | None = None,
+    chains: Path,
+    resume: bool = False,
+) -> ExpLlm:
+    """Train the model through all stages; it is left in the folder as transformers saves models, with tokenizer.json.
+
+    valid: faces for the accuracy in the log of stages 0, 2a and 2b (strict majority, without duplicates); nothing is
+    chosen by it but whether stage 0 passes the gate.   chains: of the dataset, the file that `mien cot` wrote.
+    """
+    torch.manual_seed(settings.seed)
+    faces = faces_of(dataset, settings.size)
+    lessons = make(faces, chains, settings.side**2, settings.unverified_weight)
+    checks = None if valid is None else held_out(valid, settings.size)
+    model = small(
+        encoder_config(settings),
+        lessons.tokenizer,
+        hidden_size=settings.hidden,
+        intermediate_size=settings.intermediate,
+        num_hidden_layers=settings.layers,
+        num_attention_heads=settings.heads,
+        num_key_value_heads=settings.heads,
+        max_position_embeddings=512,
+        attention_dropout=settings.dropout,
+    )
+    if settings.after:
+        _take_over(model, lessons.tokenizer, Path(settings.after))
+    else:
+        _learn_to_see(model, faces, lessons, settings, folder / STAGES[0], valid, resume)
+    for stage in _stages(settings)[bool(settings.after) * 3 :]:
+        model = _learn(model, stage, faces, lessons, checks, folder, resume)
+    model.save_pretrained(folder)
+    (folder / TOKENIZER).write_text(lessons.tokenizer.to_json(), encoding="utf-8")
+    (folder / PRIORS).write_text(json.dumps(priors(faces, settings)) + "\n")
+    return model
+
+
+def encoder_config(settings: Settings) -> FaceEncoderConfig:
+    """The encoder's sizes; those of its residual stages are the reader's, if it starts from one."""
+    stages: dict[str, Any] = {n: getattr(settings, n) for n in ("widths", "blocks", "strides", "squeeze")}
+    if settings.reader:
+        given = settings_of(Path(settings.reader))
+        if given.get("backbone", "mien") != "mien" or "blocks" not in given:
+            raise InputError(f"{settings.reader} has no residual backbone of mien; give a run of au-cues that has one")
+        stages |= {n: given[n] for n in ("widths", "blocks", "strides", "stochastic_depth")}
+        stages["squeeze"] = given.get("squeeze", True)
+    return FaceEncoderConfig(
+        settings.size,
+        **stages,
+        side=settings.side,
+        layers=settings.encoder_layers,
+        heads=settings.encoder_heads,
+        dropout=settings.dropout,
+    )
+
+
+def _learn_to_see(
+    model: ExpLlm,
+    faces: Selection,
+    lessons: Lessons,
+    settings: Settings,
+    folder: Path,
+    valid: Sequence[Sample] | None,
+    resume: bool,
+) -> None:
+    """Stage 0: the encoder learns expressions and action units, and is put into the model."""
+    if settings.reader:
+        given = load_file(Path(settings.reader) / "model.safetensors")
+        stem = "backbone."
+        model.tower.stages.load_state_dict({k.removeprefix(stem): v for k, v in given.items() if k.startswith(stem)})
+    # Without the gate: a run that did not pass may go on with a lower one.
+    own = replace(
+        settings,
+        epochs=settings.vision_epochs,
+        learning_rate=settings.vision_learning_rate,
+        last_learning_rate=0.0,
+        gate=0.0,
+    )
+    spread = action_units.spread(lessons.action_units, lessons.taught)
+    watcher: Watcher = fit_faces(
+        Watcher(model.tower),
+        faces,
+        own,
+        folder,
+        loss=lambda network, seen, taught: vision_loss(network, seen, taught, spread, settings.action_unit_weight),
+        lessons=(lessons.action_units, lessons.taught),
+        valid=valid,
+        resume=resume,
+    )
+    model.tower.load_state_dict(watcher.encoder.state_dict())
+    last = json.loads((folder / "log.jsonl").read_text().splitlines()[-1])
+    if last.get("accuracy", 1.0) < settings.gate:
+        raise InputError(
+            f"the encoder reads {100 * last['accuracy']:.1f} % of the valid faces, less than the gate of "
+            f"{100 * settings.gate:.1f} %: give it more --vision-epochs or a --reader to start from, or a lower --gate"
+        )
+
+
+class Stage(NamedTuple):
+    """One of the stages that train the whole model.
+
+    trained: the parts of a model that learn.   loss: of a batch, given the lessons.
+    slower: those of the parts that learn encoder_share times as fast.   labels: whether faces are given labels.
+    """
+
+    name: str
+    settings: Settings
+    trained: Callable[[ExpLlm], list[nn.Module]]
+    loss: Callable[[nn.Module, Batch, Lessons, Settings], Tensor]
+    slower: Callable[[ExpLlm], list[nn.Module]] = lambda model: []
+    labels: bool = False
+
+
+def _stages(settings: Settings) -> list[Stage]:
+    whole = replace(settings, mixup_share=0.0)
+    text = replace(whole, epochs=settings.text_epochs, learning_rate=settings.text_learning_rate)
+    align = replace(whole, epochs=settings.align_epochs, learning_rate=settings.align_learning_rate)
+    label = replace(whole, epochs=settings.label_epochs, cot_share=0.0)
+
+    def opened(model: ExpLlm) -> list[nn.Module]:
+        count = settings.open_layers
+        return [*model.tower.layers[len(model.tower.layers) - count :], model.tower.norm] if count else []
+
+    def both(model: ExpLlm) -> list[nn.Module]:
+        return [model.projector, model.language, *opened(model)]
+
+    return [
+        Stage(STAGES[1], text, lambda model: [model.language], text_loss),
+        Stage(STAGES[2], align, lambda model: [model.projector], align_loss),
+        Stage(STAGES[3], label, both, mixed_loss, opened, labels=True),
+        Stage(STAGES[4], whole, both, mixed_loss, opened, labels=True),
+    ]
+
+
+def _learn(
+    model: ExpLlm,
+    stage: Stage,
+    faces: Selection,
+    lessons: Lessons,
+    checks: Selection | None,
+    folder: Path,
+    resume: bool,
+) -> ExpLlm:
+    """One stage; the model it ends with."""
+    model.requires_grad_(False)
+    for part in stage.trained(model):
+        part.requires_grad_(True)
+    slow = [p for part in stage.slower(model) for p in part.parameters()]
+
+    def accuracy(trained: nn.Module) -> dict[str, float]:
+        if checks is None or not stage.labels:
+            return {}
+        return recalls(Labeller(cast(ExpLlm, trained), lessons.tokenizer), checks)
+
+    learned = fit(
+        model,
+        loader(faces, stage.settings, (torch.arange(len(faces.samples)),)),
+        lambda network, batch: stage.loss(network, batch, lessons, stage.settings),
+        stage.settings,
+        folder / stage.name,
+        resume=resume,
+        step=slower(slow, stage.settings.encoder_share),
+        after_epoch=accuracy,
+    )
+    return cast(ExpLlm, learned)
+
+
+def slower(parameters: list[nn.Parameter], share: float) -> Step:
+    """A step that moves these parameters only a share of their way, as a smaller learning rate would.
+
+    AdamW moves every parameter by its learning rate times something that does not depend on it.
+    """
+
+    def step(loss_of: Callable[[], Tensor], fabric: Any, model: nn.Module, optimizer: Any, clip: float) -> Tensor:
+        before = [parameter.detach().clone() for parameter in parameters]
+        loss = descend(loss_of, fabric, model, optimizer, clip)
+        with torch.no_grad():
+            for parameter, start in zip(parameters, before, strict=True):
+                parameter.lerp_(start, 1 - share)
+        return loss
+
+    return step
+
+
+def text_loss(network: nn.Module, batch: Batch, lessons: Lessons, settings: Settings) -> Tensor:
+    """Stage 1a, without faces: half chains of thought, a quarter lists of action units, a quarter labels."""
+    _, votes, index = batch
+    half, slots = len(index) // 2, settings.side**2
+    quarter = half + (len(index) - half) // 2
+    parts = [(_chains(lessons, index[:half]), votes[:half])]
+    parts.append((lessons.units.of(index[half:quarter]), votes[half:quarter]))
+    parts.append((lessons.label.of(index[quarter:]), votes[quarter:]))
+    losses = [said(network, lines.without_image(slots), v, lessons.tokenizer) for lines, v in parts if len(v)]
+    return torch.cat(losses).mean()
+
+
+def align_loss(network: nn.Module, batch: Batch, lessons: Lessons, settings: Settings) -> Tensor:
+    """Stage 1b: which action units a face shows."""
+    images, votes, index = batch
+    seen = augmented(images, votes, _unerased(settings))
+    return said(network, lessons.units.of(index), votes, lessons.tokenizer, seen).mean()
+
+
+def mixed_loss(network: nn.Module, batch: Batch, lessons: Lessons, settings: Settings) -> Tensor:
+    """Stages 2a and 2b: a share of the batch with chains of thought in both orders, the rest with the label alone."""
+    # Faces that have a text go first.
+    order = torch.argsort(lessons.chains.weight[0][batch[2]] == 0, stable=True)
+    images, votes, index = (part[order] for part in batch)
+    count = round(settings.cot_share * len(index))
+    losses = []
+    if count:
+        seen = augmented(images[:count], votes[:count], _unerased(settings))
+        losses.append(said(network, _chains(lessons, index[:count]), votes[:count], lessons.tokenizer, seen))
+    if count < len(index):
+        seen = augmented(images[count:], votes[count:], settings)
+        losses.append(said(network, lessons.label.of(index[count:]), votes[count:], lessons.tokenizer, seen))
+    return torch.cat(losses).mean()
+
+
+def _unerased(settings: Settings) -> Settings:
+    # A text that speaks of what was painted over would teach to invent it.
+    return replace(settings, erase_share=0.0)
+
+
+def _chains(lessons: Lessons, index: Tensor) -> Lines:
+    """For each face one of its two chains of thought, at random."""
+    return lessons.chains.of(torch.randint(2, index.shape), index)
+
+
+def said(network: nn.Module, lines: Lines, votes: Tensor, tokenizer: Tokenizer, seen: Seen | None = None) -> Tensor:
+    """(B,) weighted losses of conversations, about the faces seen if there are any.
+
+    What a flip swaps, it swaps in the words too.
+    """
+    tokens = lines.tokens.long()
+    if seen is not None:
+        tokens = torch.where(augment.flipped(seen.matrix)[:, None], mirrored(tokens, tokenizer), tokens)
+    logits = network(tokens, None if seen is None else seen.images).logits
+    first = tokenizer.labels[0]
+    return lines.weight * losses(logits, tokens, lines.answered, lines.slot, votes, first)
+
+
+def _take_over(model: ExpLlm, tokenizer: Tokenizer, run: Path) -> None:
+    """The weights with which another run went into its last stage."""
+    weights = run / STAGES[3] / "model.safetensors"
+    words = run / TOKENIZER
+    for file in (weights, words):
+        if not file.is_file():
+            raise InputError(f"{file} is not there; a finished run of expllm has it", "missing")
+    if Tokenizer.read(words.read_bytes()).tokens != tokenizer.tokens:
+        raise InputError(f"{run} has other words: it was trained on other chains of thought")
+    model.load_state_dict(load_file(weights))

@@ -1,0 +1,114 @@
+"""Captions of faces over a closed list of words: written from action units for training, read from a user for sampling.
+
+Long captions are the key observations of the deterministic Exp-CoT engine; short ones name the same movements the way
+people type them, "a surprised look, eyebrows lifted, jaw fully dropped". Importing this imports no torch.
+
+Letters: N captions, W the most words of one.
+"""
+
+import difflib
+import re
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mien.core.visibility import SIDEWAYS
+from mien.errors import InputError
+from mien.facs.evidence import side
+from mien.facs.units import BANDS, PROXIES, band
+from mien.facs.vocabulary import ActionUnit
+from mien.methods.expllm.engine import wording
+from mien.methods.expllm.engine.chain import Observed
+from mien.methods.expllm.engine.rules import Rules
+
+# The most words of a caption; what is left of a row of numbers is filled with PADDING.
+LONGEST, PADDING = 32, 0
+# A short caption names so many movements at the most.
+_NAMED = 5
+_SLIGHT = next(index for index, each in enumerate(BANDS) if each.word == "slight")
+_CLAUSE = re.compile(r"(?:the )?(?P<part>.+?) (?:is|are) (?P<does>.+)")
+
+
+def split(text: str) -> list[str]:
+    """The words of a text, in lower case and without punctuation."""
+    return re.findall(r"\w+", text.lower())
+
+
+def word_list(texts: Iterable[str]) -> tuple[str, ...]:
+    """All words of some texts, each once, in alphabetical order."""
+    return tuple(sorted({word for text in texts for word in split(text)}))
+
+
+def encode(text: str, words: Sequence[str]) -> NDArray[np.int64]:
+    """(W,) the numbers of a caption's words, from 1 in the order of the list, then PADDING.
+
+    InputError for a word that is not in the list, which names the nearest that is, and for more than LONGEST words.
+    """
+    given = split(text)
+    if len(given) > LONGEST:
+        raise InputError(f"a caption has at most {LONGEST} words, but this one has {len(given)}: {text!r}")
+    number = {word: i for i, word in enumerate(words, 1)}
+    unknown = [word for word in given if word not in number]
+    if unknown:
+        raise InputError(f"the model knows no word {unknown[0]!r} in captions{_nearest(unknown[0], words)}")
+    row = np.full(LONGEST, PADDING, np.int64)
+    row[: len(given)] = [number[word] for word in given]
+    return row
+
+
+def _nearest(word: str, words: Sequence[str]) -> str:
+    close = difflib.get_close_matches(word, words, n=1, cutoff=0.0)
+    return f"; the nearest that it knows is {close[0]!r}" if close else ""
+
+
+def mirrored(words: Sequence[str]) -> NDArray[np.int64]:
+    """(1 + number of words,) for the number of each word that of its mirror image: left and right change places."""
+    numbers = np.arange(1 + len(words))
+    if "left" in words and "right" in words:
+        left, right = words.index("left") + 1, words.index("right") + 1
+        numbers[[left, right]] = right, left
+    return numbers
+
+
+def long(face: Observed, seed: int = 0) -> str:
+    """The engine's key observations, as many whole sentences as have LONGEST words; "" where the first has more."""
+    observations, _ = Rules(seed).describe(face, ()).split("\n\n")
+    sentences = re.split(r"(?<=\.) ", observations)
+    while len(split(" ".join(sentences))) > LONGEST:
+        sentences.pop()
+    return " ".join(sentences)
+
+
+def short(face: Observed, rng: np.random.Generator) -> str:
+    """The strongest movements in a few words each, half of them with a degree; half of the captions name the look.
+
+    No caption says what is not measured: a face at rest is "a neutral face".
+    """
+    look = str(rng.choice(wording.LOOKS[face.label]))
+    named = [_movement(face, unit, rng) for unit in _strongest(face)]
+    kept: list[str] = []
+    for phrase in [look] * (not named or rng.random() < 0.5) + named:
+        if len(split(" ".join([*kept, phrase]))) <= LONGEST:
+            kept.append(phrase)
+    return ", ".join(kept)
+
+
+def _strongest(face: Observed) -> list[ActionUnit]:
+    """The action units that a short caption names; a proxy is no observation of its own."""
+    clear = [u for u in ActionUnit if BANDS.index(band(face.units[u])) >= _SLIGHT and u not in PROXIES]
+    return sorted(clear, key=lambda unit: -face.units[unit])[:_NAMED]
+
+
+def _movement(face: Observed, unit: ActionUnit, rng: np.random.Generator) -> str:
+    """ "the jaw is {how} dropped" as "jaw dropped" or "jaw slightly dropped"."""
+    movement, where = wording.MOVEMENTS[(int(unit),)], "both"
+    # Of a head that is turned, the sides look uneven even when they are not.
+    if face.pose is None or abs(face.pose.yaw) < SIDEWAYS:
+        where = side(face.units, unit)
+    clauses = movement.sided.clauses if movement.sided and where != "both" else movement.clauses
+    degrees = (wording.FULL_HOW if movement.full else wording.HOW)[BANDS.index(band(face.units[unit]))]
+    how = str(rng.choice(degrees)) if rng.random() < 0.5 else ""
+    found = _CLAUSE.fullmatch(str(rng.choice(clauses)).format(how=how, side=where))
+    assert found, "every clause of the engine says what is how"
+    return " ".join(f"{found['part']} {found['does']}".split())

@@ -1,0 +1,322 @@
+"""Train the generator: first with expressions and captions, then its action units alone, then all of it.
+
+Letters: B faces of a batch, N faces of the data, S the side of a face, V captions of a face, W words, K action units.
+"""
+
+import json
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from mien.datasets import Sample
+from mien.datasets.pseudo_labels import PseudoLabels
+from mien.errors import InputError
+from mien.evaluation.protocols import Selection
+from mien.facs.units import VECTOR
+from mien.facs.vocabulary import ASYMMETRIES, Expression
+from mien.methods.expllm.engine.chain import Observed
+from mien.methods.synfer.flow import captions
+from mien.methods.synfer.flow.model import Generator, is_adapter
+from mien.methods.synfer.flow.sample import About
+from mien.results.face import ActionUnits, Pose
+from mien.training.faces import balanced, faces_of, tensor
+from mien.training.loop import Batch, Schedule, fit
+
+log = logging.getLogger(__name__)
+# A file of a run that keeps what the generator says of itself, see sample.About.
+ABOUT = "about.json"
+# Faces whose target has at least this share of an expression are clear enough for its bank, which holds so many.
+_CLEAR, _BANK = 0.6, 64
+# What the validation loss is measured at, and of how many faces: it costs each epoch as many evaluations as both say.
+_TIMES, _CHECKED = (0.1, 0.3, 0.5, 0.7, 0.9), 512
+
+
+@dataclass(frozen=True)
+class Settings(Schedule):
+    """Everything that a run of the generator depends on, besides the data.
+
+    text_epochs, adapter_epochs, epochs: of the three stages: expressions and captions with the action units left out;
+    the action units' tokens, keys and values alone; everything. Each has a warm-up and a cosine of its own.
+    channels, attended, blocks, width, heads, depth, dropout: see model.py.
+    captions: how many are written of each face, of which every epoch draws one: one long, the others short.
+    shift: faces move by up to so many whole pixels each way; half of them are flipped.
+    rebalance: a face is drawn with probability proportional to n ** -rebalance, n the faces that share its class.
+    untold, unmeasured, neither: shares of the faces that are shown without expression and caption, without action
+    units, and without both.   uncaptioned, unlabelled: of the rest that are told, without one of the two.
+    partly: share of those with action units of which some, each face another share of them, are left out.
+    """
+
+    epochs: int = 8
+    text_epochs: int = 28
+    adapter_epochs: int = 4
+    learning_rate: float = 2e-4
+    weight_decay: float = 0.01
+    clip: float = 1.0
+    average: float = 0.9995
+    batch_size: int = 64
+    size: int = 48
+    channels: tuple[int, ...] = (32, 64, 128)
+    attended: int = 2
+    blocks: int = 2
+    width: int = 128
+    heads: int = 4
+    depth: int = 2
+    dropout: float = 0.0
+    captions: int = 3
+    shift: int = 2
+    rebalance: float = 0.5
+    untold: float = 0.1
+    unmeasured: float = 0.1
+    neither: float = 0.1
+    uncaptioned: float = 0.4
+    unlabelled: float = 0.1
+    partly: float = 0.3
+
+
+# Of a size that learns drawn faces in seconds, for tests and for a first look at data of your own.
+SMOKE = Settings(
+    epochs=4, text_epochs=8, adapter_epochs=2, learning_rate=2e-3, channels=(16, 32, 32), blocks=1, width=32
+)
+PRESETS = {"small": Settings(), "smoke": SMOKE}
+
+
+class Stage(NamedTuple):
+    """A part of the training.
+
+    folder: of its run, within that of the whole; "" for the last, which is the whole's own.
+    units: whether faces are shown with their action units.   trains: which parameters change, by name.
+    """
+
+    folder: str
+    epochs: int
+    units: bool
+    trains: Callable[[str], bool]
+
+
+def stages(settings: Settings) -> list[Stage]:
+    """The stages that have epochs, in order."""
+    every = [
+        Stage("text", settings.text_epochs, False, lambda name: not is_adapter(name)),
+        Stage("adapter", settings.adapter_epochs, True, is_adapter),
+        Stage("", settings.epochs, True, lambda name: True),
+    ]
+    return [stage for stage in every if stage.epochs or not stage.folder]
+
+
+class Shown(NamedTuple):
+    """N faces as the generator learns them.
+
+    faces: (N, 1, S, S) uint8.   label: (N, 8).   words: (N, V, W) int16.   units: (N, K).   known: (N,) bool.
+    """
+
+    faces: Tensor
+    label: Tensor
+    words: Tensor
+    units: Tensor
+    known: Tensor
+
+
+def build(settings: Settings, words: int) -> Generator:
+    """An untrained generator whose captions know so many words."""
+    return Generator(
+        words,
+        channels=settings.channels,
+        attended=settings.attended,
+        blocks=settings.blocks,
+        width=settings.width,
+        heads=settings.heads,
+        depth=settings.depth,
+        dropout=settings.dropout,
+    )
+
+
+def train(
+    dataset: Sequence[Sample],
+    settings: Settings,
+    folder: Path,
+    *,
+    valid: Sequence[Sample] | None = None,
+    labels: PseudoLabels | None = None,
+    resume: bool = False,
+) -> Generator:
+    """Train a generator; it is also left in folder/model.safetensors, and the stages before the last in folders of it.
+
+    labels: a teacher's action units of the dataset.   valid: faces for the loss in the log, the first 512 of them;
+    nothing is chosen by it.
+    InputError without labels, or when a face was generated itself.
+    """
+    if labels is None:
+        raise InputError("the generator learns action units; give --pseudo-labels, the file of `mien pseudo-label`")
+    torch.manual_seed(settings.seed)
+    faces = taken(dataset, settings.size)
+    shown, about = prepared(faces, labels, settings)
+    checks = None if valid is None else untaught(taken(valid, settings.size))
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / ABOUT).write_text(json.dumps(about.to_meta(), indent=1) + "\n", encoding="utf-8")
+    network: nn.Module = build(settings, len(about.words))
+    batches = balanced(shown, faces.labels, settings.rebalance, settings.batch_size)
+    flip = torch.from_numpy(captions.mirrored(about.words))
+    for stage in stages(settings):
+        log.info("stage %s: %d epochs", stage.folder or "whole", stage.epochs)
+        for name, parameter in network.named_parameters():
+            parameter.requires_grad_(stage.trains(name))
+        network = fit(
+            network,
+            batches,
+            partial(loss, settings=settings, flip=flip, with_units=stage.units),
+            replace(settings, epochs=stage.epochs),
+            folder / stage.folder,
+            resume=resume,
+            after_epoch=lambda network: {} if checks is None else {"valid_loss": valid_loss(network, checks)},
+        )
+    assert isinstance(network, Generator)
+    return network
+
+
+def taken(dataset: Sequence[Sample], size: int) -> Selection:
+    """The faces of a data set that train; InputError when one of them was generated itself."""
+    faces = faces_of(dataset, size)
+    made = next((sample.source for sample in faces.samples if sample.soft is not None), None)
+    if made is not None:
+        raise InputError(f"{made} is a generated face; what makes and labels such faces learns from photographs alone")
+    return faces
+
+
+def prepared(faces: Selection, labels: PseudoLabels, settings: Settings) -> tuple[Shown, About]:
+    """Faces with their action units and captions, and what the generator will say of itself.
+
+    InputError when a face is not among the labels.
+    """
+    rows = labels.rows(faces.samples)
+    known = labels.found[rows]
+    units = np.where(known[:, None], labels.action_units[rows], 0)
+    texts = [
+        written(Observed(sample.source, ActionUnits.of(a), shares, pose=pose), settings)
+        if there
+        else [""] * settings.captions
+        for sample, a, shares, pose, there in zip(
+            faces.samples, units, faces.targets, (Pose(*map(float, p)) for p in labels.pose[rows]), known, strict=True
+        )
+    ]
+    words = captions.word_list(text for some in texts for text in some)
+    numbers = np.array([[captions.encode(text, words) for text in some] for some in texts], np.int16)
+    shown = Shown(
+        tensor(faces),
+        torch.from_numpy(faces.targets),
+        torch.from_numpy(numbers),
+        torch.from_numpy(units),
+        torch.from_numpy(known),
+    )
+    rng = np.random.default_rng(settings.seed)
+    bank = {e: _clear(units, known & (faces.targets[:, e] >= _CLEAR), rng) for e in Expression}
+    return shown, About(settings.size, words, bank, faces.targets.mean(axis=0))
+
+
+def written(face: Observed, settings: Settings) -> list[str]:
+    """The captions of a face, one of them long."""
+    rng = np.random.default_rng([settings.seed, *face.name.encode()])
+    return [captions.long(face, settings.seed), *(captions.short(face, rng) for _ in range(settings.captions - 1))]
+
+
+def _clear(units: NDArray[np.float32], rows: NDArray[np.bool_], rng: np.random.Generator) -> NDArray[np.float32]:
+    """Some of the rows, at most _BANK."""
+    chosen = np.flatnonzero(rows)
+    return np.asarray(units[np.sort(rng.choice(chosen, min(_BANK, len(chosen)), replace=False))])
+
+
+def untaught(faces: Selection) -> Shown:
+    """The first _CHECKED faces, of which no teacher said anything."""
+    count = min(len(faces.samples), _CHECKED)
+    words = torch.zeros(count, 1, captions.LONGEST, dtype=torch.int16)
+    nothing = torch.zeros(count, VECTOR)
+    pictures, label = tensor(faces)[:count], torch.from_numpy(faces.targets)[:count]
+    return Shown(pictures, label, words, nothing, torch.zeros(count, dtype=torch.bool))
+
+
+def loss(network: nn.Module, batch: Batch, *, settings: Settings, flip: Tensor, with_units: bool) -> Tensor:
+    """The mean squared error of the velocity at times sigmoid(N(0, 1)) of faces that are moved, and told less.
+
+    flip: (words + 1,) of each word its mirror image.   with_units: else no face is told action units.
+    """
+    shown = moved(Shown(*batch), flip, settings.shift)
+    label, words, units, known = told(shown, settings, with_units)
+    faces = shown.faces.float() / 127.5 - 1
+    return flow_loss(network, faces, torch.randn(len(faces)).sigmoid(), label, words, units, known)
+
+
+def flow_loss(network: nn.Module, faces: Tensor, t: Tensor, *conditions: Tensor) -> Tensor:
+    """Faces at these times on straight paths to noise, (1 - t) x + t e, against the velocity e - x of each path."""
+    noise = torch.randn_like(faces)
+    x, target = path(faces, noise, t)
+    return F.mse_loss(network(x, t, *conditions).velocity.float(), target)
+
+
+def path(faces: Tensor, noise: Tensor, t: Tensor) -> tuple[Tensor, Tensor]:
+    """Where (B, 1, S, S) faces are at times (B,) on the way to noise, and how they move."""
+    return torch.lerp(faces, noise, t[:, None, None, None]), noise - faces
+
+
+def moved(shown: Shown, flip: Tensor, shift: int) -> Shown:
+    """Half of the faces flipped, which changes sides in words and asymmetries; all moved by whole pixels."""
+    count, _, side, _ = shown.faces.shape
+    flipped = torch.rand(count) < 0.5
+    faces = torch.where(flipped[:, None, None, None], shown.faces.flip(3), shown.faces)
+    # Replicated borders want floats.
+    wide = F.pad(faces.float(), (shift,) * 4, mode="replicate")
+    down, right = torch.randint(0, 2 * shift + 1, (2, count))
+    faces = wide.unfold(2, side, 1).unfold(3, side, 1)[torch.arange(count), :, down, right]
+    signs = torch.ones(VECTOR)
+    signs[-len(ASYMMETRIES) :] = -1
+    return Shown(
+        faces,
+        shown.label,
+        torch.where(flipped[:, None, None], flip[shown.words.long()], shown.words.long()),
+        torch.where(flipped[:, None], shown.units * signs, shown.units),
+        shown.known,
+    )
+
+
+def told(shown: Shown, settings: Settings, with_units: bool) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """One caption of each face, and what of its conditions it is shown with: label, words, units, known."""
+    count = len(shown.label)
+    words = shown.words[torch.arange(count), torch.randint(shown.words.shape[1], (count,))]  # (B, W)
+    draw, caption, label, part = torch.rand(4, count)
+    without_text = (draw < settings.untold) | (draw >= 1 - settings.neither)
+    without_units = (draw >= settings.untold) & (draw < settings.untold + settings.unmeasured)
+    without_units |= draw >= 1 - settings.neither
+    without_caption = without_text | (caption < settings.uncaptioned)
+    # A face that is told neither would not be told text at all.
+    without_label = without_text | (~without_caption & (label < settings.unlabelled))
+    known = (shown.known & ~without_units)[:, None] & torch.ones(VECTOR, dtype=torch.bool)
+    some = torch.rand(count, VECTOR) < torch.rand(count, 1)
+    known &= some | (part >= settings.partly)[:, None]
+    return (
+        shown.label * ~without_label[:, None],
+        words * ~without_caption[:, None],
+        shown.units,
+        known.float() * with_units,
+    )
+
+
+@torch.no_grad()
+def valid_loss(network: nn.Module, shown: Shown) -> float:
+    """The loss on faces with their labels alone, the same noise each time, mean over times."""
+    total = 0.0
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        for part in zip(*(torch.split(rows, 256) for rows in shown), strict=True):
+            rows = Shown(*part)
+            faces, known = rows.faces.float() / 127.5 - 1, rows.known[:, None].float().expand(-1, VECTOR)
+            for t in _TIMES:
+                given = (rows.label, rows.words[:, 0].long(), rows.units, known)
+                total += len(faces) * flow_loss(network, faces, torch.full((len(faces),), t), *given).item()
+    return total / (len(shown.faces) * len(_TIMES))

@@ -1,0 +1,1 @@
+"""Judges: networks that measure generated faces and did not guide them."""

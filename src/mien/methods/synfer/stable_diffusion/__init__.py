@@ -1,0 +1,1 @@
+"""The paper's size: Stable Diffusion with an adapter for action units."""

@@ -1,0 +1,192 @@
+"""A Stable Diffusion checkpoint opened with diffusers: words and pictures to what its U-Net reads, and back.
+
+Letters: B pictures, S their side, W words, D the width of a word, h and w the size of their latents.
+"""
+
+import math
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, NamedTuple, TypeVar
+
+import torch
+from lightning.fabric import Fabric
+from torch import Tensor, nn
+
+from mien.errors import InputError
+from mien.export.runs import settings_of, with_weights
+from mien.extras import optional
+from mien.methods.synfer.stable_diffusion.adapter import Adapter, Lora
+
+PREDICTIONS = ("epsilon", "v_prediction")
+PRECISIONS = ("32-true", "bf16-mixed")
+Part = TypeVar("Part", bound=nn.Module)
+
+
+class Level(NamedTuple):
+    """A step of DDIM.
+
+    time: as the U-Net counts it.   alpha: the share of the picture in the variance of what is there (the cumulative
+    alpha), 1 for a picture without noise.   below: that of the next step.
+    """
+
+    time: int
+    alpha: float
+    below: float
+
+
+@dataclass(frozen=True, eq=False)
+class StableDiffusion:
+    """The parts of a checkpoint, frozen, in single precision.
+
+    adapter: has put action units into the U-Net, if there is one.
+    """
+
+    tokenizer: Any
+    text_encoder: Any
+    vae: Any
+    unet: Any
+    scheduler: Any
+    device: torch.device
+    adapter: Adapter | None = None
+
+    @property
+    def factor(self) -> int:
+        """Pixels of a picture to a pixel of its latents, on a side."""
+        return int(2 ** (len(self.vae.config.block_out_channels) - 1))
+
+    def side(self, size: int) -> int:
+        """The side of pictures, in pixels; that of the checkpoint for 0. InputError when latents cannot have it."""
+        if size % self.factor or size < 0:
+            raise InputError(f"size must be a multiple of {self.factor} pixels for this checkpoint, but got {size}")
+        return size or int(self.unet.config.sample_size) * self.factor
+
+    def ids(self, texts: Sequence[str]) -> Tensor:
+        """(B, W) the numbers of the words of texts; what is longer than the checkpoint reads (W = 77) is cut off."""
+        options = {"padding": "max_length", "truncation": True, "return_tensors": "pt"}
+        most = self.text_encoder.config.max_position_embeddings
+        numbers: Tensor = self.tokenizer(list(texts), max_length=most, **options).input_ids
+        return numbers
+
+    def words(self, texts: Sequence[str] | Tensor) -> Tensor:
+        """(B, W, D) of texts or of their `ids`."""
+        ids = texts if isinstance(texts, Tensor) else self.ids(texts)
+        words: Tensor = self.text_encoder(ids.to(self.device)).last_hidden_state
+        return words
+
+    def encode(self, pictures: Tensor, *, draw: bool = False) -> Tensor:
+        """(B, 3, S, S) uint8 -> (B, 4, h, w), the most likely latents or, with `draw`, some."""
+        scaled = pictures.to(self.device).float() / 127.5 - 1
+        found = self.vae.encode(scaled).latent_dist
+        latents: Tensor = (found.sample() if draw else found.mode()) * self.vae.config.scaling_factor
+        return latents
+
+    def decode(self, latents: Tensor) -> Tensor:
+        """(B, 4, h, w) -> (B, 3, S, S) pictures, 0 to 1."""
+        pictures: Tensor = self.vae.decode(latents / self.vae.config.scaling_factor).sample
+        return torch.clamp(pictures.float() / 2 + 0.5, 0, 1)
+
+    def levels(self, steps: int) -> list[Level]:
+        """The steps of DDIM from noise to a picture."""
+        most = self.scheduler.config.num_train_timesteps
+        if not 1 <= steps <= most:
+            raise InputError(f"steps must be from 1 to {most} for this checkpoint, but got {steps}")
+        self.scheduler.set_timesteps(steps)
+        times = self.scheduler.timesteps.tolist()
+        alphas = [float(self.scheduler.alphas_cumprod[time]) for time in times]
+        ends = [*alphas[1:], float(self.scheduler.final_alpha_cumprod)]
+        return [Level(*level) for level in zip(times, alphas, ends, strict=True)]
+
+    def parted(self, said: Tensor, noisy: Tensor, alpha: float) -> tuple[Tensor, Tensor]:
+        """What the U-Net said of noisy latents, as the clean latents and the noise that these are made of."""
+        clean_part, noise_part = math.sqrt(alpha), math.sqrt(1 - alpha)
+        if self.scheduler.config.prediction_type == "epsilon":
+            return (noisy - noise_part * said) / clean_part, said
+        return clean_part * noisy - noise_part * said, clean_part * said + noise_part * noisy
+
+    def target(self, clean: Tensor, noise: Tensor, times: Tensor) -> Tensor:
+        """What the U-Net should say of clean latents with noise, at (B,) times."""
+        if self.scheduler.config.prediction_type == "epsilon":
+            return noise
+        velocity: Tensor = self.scheduler.get_velocity(clean, noise, times)
+        return velocity
+
+    def autocast(self, precision: str) -> AbstractContextManager[None]:
+        """Half precision where the numbers allow it, for "bf16-mixed"."""
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=precision == "bf16-mixed")
+
+
+def joined(clean: Tensor, noise: Tensor, alpha: float) -> Tensor:
+    """Latents and noise mixed: what `parted` takes apart."""
+    return math.sqrt(alpha) * clean + math.sqrt(1 - alpha) * noise
+
+
+def load(
+    checkpoint: str | Path,
+    *,
+    lora: str | Path | None = None,
+    adapter: str | Path | None = None,
+    device: str | torch.device | None = None,
+) -> StableDiffusion:
+    """Open a checkpoint of Stable Diffusion 1 or 2.
+
+    checkpoint: a folder as diffusers writes it, or a name in the Hugging Face cache. Nothing is downloaded, and weights
+    are read from safetensors only.
+    lora, adapter: folders of finished runs that tuned it. Without `lora` it is that which the adapter was trained with;
+    "" for none.
+    device: as torch names it; the fastest there is by default.
+    InputError when a part is missing, or does not fit the others.
+    """
+    if adapter and lora is None:
+        named = _setting(Path(adapter), "lora")
+        lora = Path(adapter).resolve() / named if named else ""
+    model = _opened(str(checkpoint), Fabric(devices=1).device if device is None else torch.device(device))
+    if lora:
+        _fitted(Lora(model.unet, _setting(Path(lora), "rank")), Path(lora))
+    found = _fitted(Adapter(model.unet, _setting(Path(adapter), "tokens")), Path(adapter)) if adapter else None
+    for part in (model.unet, found):
+        if part is not None:
+            part.to(model.device).requires_grad_(False)
+    return replace(model, adapter=found)
+
+
+def _opened(checkpoint: str, device: torch.device) -> StableDiffusion:
+    diffusers, transformers = optional("diffusers", "generate"), optional("transformers", "generate")
+    kinds = {
+        "tokenizer": transformers.CLIPTokenizer,
+        "scheduler": diffusers.DDIMScheduler,
+        "text_encoder": transformers.CLIPTextModel,
+        "vae": diffusers.AutoencoderKL,
+        "unet": diffusers.UNet2DConditionModel,
+    }
+    parts: dict[str, Any] = {}
+    try:
+        for name, kind in kinds.items():
+            network = {"use_safetensors": True} if name in ("text_encoder", "vae", "unet") else {}
+            parts[name] = kind.from_pretrained(checkpoint, subfolder=name, local_files_only=True, **network)
+            if network:
+                parts[name].to(device).float().eval().requires_grad_(False)
+    except (OSError, ValueError, KeyError, TypeError, RuntimeError) as error:
+        raise InputError(
+            f"{checkpoint} cannot be opened as Stable Diffusion 1 or 2: {error}\nGive a folder that diffusers wrote, "
+            f"with safetensors in it, or download it into the Hugging Face cache first: hf download {checkpoint}"
+        ) from error
+    kind = parts["scheduler"].config.prediction_type
+    if kind not in PREDICTIONS:
+        raise InputError(f"{checkpoint} predicts {kind!r}; supported are {', '.join(PREDICTIONS)}")
+    return StableDiffusion(**parts, device=device)
+
+
+def _setting(run: Path, name: str) -> Any:
+    settings = settings_of(run)
+    if name not in settings:
+        raise InputError(f"{run} is not the run that is wanted here: its settings have no {name!r}")
+    return settings[name]
+
+
+def _fitted(part: Part, run: Path) -> Part:
+    try:
+        return with_weights(part, run)
+    except RuntimeError as error:  # torch's word for other names or shapes
+        raise InputError(f"{run} was trained on another kind of checkpoint: {error}") from error

@@ -1,0 +1,144 @@
+"""The full size as a method: what `mien train synfer-full` and `mien generate --model RUN` use. Needs diffusers.
+
+A run tunes a checkpoint of Stable Diffusion in two stages: its attention on captions, left in the folder `text`, and
+then the adapter on action units.
+
+Letters: B faces, S their side.
+"""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from mien.datasets import Sample
+from mien.datasets.captions import Described, Pairs
+from mien.datasets.pseudo_labels import PseudoLabels
+from mien.errors import InputError
+from mien.export.runs import settings_of
+from mien.facs.vocabulary import Expression
+from mien.methods.synfer.flow.export import about_of
+from mien.methods.synfer.flow.requests import Request
+from mien.methods.synfer.flow.sample import About
+from mien.methods.synfer.flow.train import ABOUT
+from mien.methods.synfer.stable_diffusion.adapter import Adapter
+from mien.methods.synfer.stable_diffusion.checkpoint import load
+from mien.methods.synfer.stable_diffusion.generator import Guides, Images, Sampling, draw
+from mien.methods.synfer.stable_diffusion.tune import (
+    AdapterSettings,
+    LoraSettings,
+    TuneSettings,
+    train_adapter,
+    train_lora,
+)
+
+__all__ = ["PRESETS", "Painter", "Settings", "train"]
+TEXT = "text"
+# The bank of an expression holds so many faces.
+_BANK = 64
+
+
+@dataclass(frozen=True)
+class Settings(AdapterSettings):
+    """Everything that a run of the full size depends on, besides the data.
+
+    text_epochs, text_batch_size, rank: of the first stage. Without epochs there is none; nor is there when `lora` names
+    the folder of one that was trained before.   The rest is of the second stage, and as far as it makes sense of both.
+    """
+
+    text_epochs: int = 5
+    text_batch_size: int = 32
+    rank: int = 4
+
+
+# As an unofficial reproduction describes the paper: one token, and action units always told, as they were measured.
+PAPER = Settings(tokens="one", no_caption=0.05, no_units=0.0, no_condition=0.0, jitter=0.0)
+PRESETS = {"units": Settings(), "paper": PAPER}
+
+
+def train(
+    dataset: Sequence[Sample],
+    settings: Settings,
+    folder: Path,
+    *,
+    valid: Sequence[Sample] | None = None,
+    labels: PseudoLabels | None = None,
+    resume: bool = False,
+) -> Adapter:
+    """Train both stages; the folder receives what `fit` leaves there, and the first stage's run in its folder `text`.
+
+    dataset: `Pairs`, or with `labels`, a teacher's action units of them, any photographs.
+    valid: nothing is measured while this trains, so InputError when there are any.
+    """
+    if valid is not None:
+        raise InputError("nothing is measured while the full size trains; leave --valid out, and use `mien judge`")
+    pairs = _pairs(dataset, labels, settings.seed)
+    if Path(settings.checkpoint).is_dir():
+        settings = replace(settings, checkpoint=str(Path(settings.checkpoint).resolve()))
+    if settings.text_epochs and not settings.lora:
+        train_lora(pairs, _first_stage(settings), folder / TEXT, resume=resume)
+        settings = replace(settings, lora=str(folder / TEXT))
+    adapter = train_adapter(pairs, settings, folder, resume=resume)
+    (folder / ABOUT).write_text(json.dumps(_about(pairs, settings).to_meta(), indent=1) + "\n", encoding="utf-8")
+    return adapter
+
+
+def _pairs(dataset: Sequence[Sample], labels: PseudoLabels | None, seed: int) -> Pairs | Described:
+    if labels is not None:
+        return Described(dataset, labels, seed)
+    if not isinstance(dataset, Pairs):
+        raise InputError(
+            "the full size learns captions and action units; give --data captions:FOLDER, or --pseudo-labels, the "
+            "file of `mien pseudo-label`, of whatever --data"
+        )
+    return dataset
+
+
+def _first_stage(settings: Settings) -> LoraSettings:
+    shared = {field.name: getattr(settings, field.name) for field in fields(TuneSettings)}
+    shared |= {"epochs": settings.text_epochs, "batch_size": settings.text_batch_size}
+    return LoraSettings(**shared, rank=settings.rank)
+
+
+def _about(pairs: Pairs | Described, settings: Settings) -> About:
+    """What faces of an expression look like; of the words there is no list, for captions may have any."""
+    known = ~np.isnan(pairs.units).any(axis=1)
+    labels = np.array([-1 if label is None else int(label) for label in pairs.labels])
+    rng = np.random.default_rng(settings.seed)
+    bank = {}
+    for expression in Expression:
+        rows = np.flatnonzero(known & (labels == expression))
+        bank[expression] = pairs.units[np.sort(rng.choice(rows, min(_BANK, len(rows)), replace=False))]
+    counts = np.bincount(labels[labels >= 0], minlength=len(Expression))
+    shares = counts / counts.sum() if counts.any() else np.full(len(Expression), 1 / len(Expression))
+    return About(settings.size, (), bank, shares.astype(np.float32))
+
+
+class Painter:
+    """A finished run, opened to draw what is asked for.
+
+    sampling: a size of 0 is that of the pictures it was trained on.
+    about: what it says of itself; of its words there is no list, for captions may have any.
+    InputError when the run, or the checkpoint that it tuned, cannot be opened.
+    """
+
+    def __init__(
+        self,
+        run: Path,
+        sampling: Sampling,
+        guides: Guides | None = None,
+        device: str | torch.device | None = None,
+    ) -> None:
+        trained, about = settings_of(run), about_of(run)
+        self.checkpoint = str(trained["checkpoint"])
+        self._model = load(self.checkpoint, adapter=run, device=device)
+        self.about = replace(about, size=self._model.side(sampling.size or trained["size"]))
+        self._sampling, self._guides = replace(sampling, size=self.about.size), guides
+
+    def draw(self, requests: Sequence[Request], layouts: Images | None = None) -> NDArray[np.uint8]:
+        """(B, S, S, 3) uint8 RGB, all at a time.   layouts: see `generate`."""
+        return draw(self._model, requests, self._sampling, layouts=layouts, guides=self._guides)

@@ -1,0 +1,1 @@
+"""Reports to what people look at: pages, pictures and tables."""

@@ -1,0 +1,248 @@
+"""Reports to CSV, JSON, JSON lines and Parquet: one row a face, column names as py-feat or as OpenFace has them."""
+
+import csv
+import json
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+import mien
+from mien.extras import optional
+from mien.facs.units import PRESENT
+from mien.facs.vocabulary import ASYMMETRIES, ActionUnit, Attribute, Expression
+from mien.results.face import ActionUnits, Attributes, FaceReport, Outcome, Pose
+
+Row = dict[str, Any]
+# The 68 landmarks, as py-feat and OpenFace both name and order them.
+LANDMARKS = tuple(f"{axis}_{i}" for axis in "xy" for i in range(68))
+# Column to type; the types also hold where a column has no value at all. The order is: which picture and face, what
+# the detector found, the expression, action units, head pose, landmarks, what was hidden, and who read it.
+COLUMNS: dict[str, type] = {
+    "input": str,
+    "face": int,
+    "status": str,
+    "error": str,
+    "FaceRectX": float,
+    "FaceRectY": float,
+    "FaceRectWidth": float,
+    "FaceRectHeight": float,
+    "FaceScore": float,
+    "landmark_source": str,
+    "expression": str,
+    "confidence": float,
+    **{e.label: float for e in Expression},
+    **{unit.column: float for unit in ActionUnit},
+    **{f"{unit.column}_asymmetry": float for unit in ASYMMETRIES},
+    "Pitch": float,
+    "Roll": float,
+    "Yaw": float,
+    **dict.fromkeys(LANDMARKS, float),
+    "hidden": str,
+    "model": str,
+}
+
+# What a scan adds for each attribute that was asked, after all other columns; `expression` is the reader's.
+SCANNED = {a: "scan_expression" if a is Attribute.EXPRESSION else a.value for a in Attribute}
+SCAN_COLUMNS: dict[Attribute, dict[str, type]] = {
+    attribute: {name: str, f"{name}_confidence": float, f"{name}_status": str} for attribute, name in SCANNED.items()
+}
+SCANNED_BY: dict[str, type] = {"scan_model": str, "scan_prompt": str, "scan_seed": int}
+
+# OpenFace's action units that mien measures too: not AU23, and not AU45, for closed eyes (AU43) need be no blink.
+OPENFACE_INTENSITIES = tuple(ActionUnit(n) for n in (1, 2, 4, 5, 6, 7, 9, 10, 12, 14, 15, 17, 20, 25, 26))
+OPENFACE_PRESENCES = (*OPENFACE_INTENSITIES, ActionUnit.LIP_SUCK)
+OPENFACE_COLUMNS: dict[str, type] = {
+    "input": str,
+    "frame": int,
+    "face_id": int,
+    "timestamp": float,
+    "confidence": float,
+    "success": int,
+    "pose_Rx": float,
+    "pose_Ry": float,
+    "pose_Rz": float,
+    **dict.fromkeys(LANDMARKS, float),
+    **{f"{unit.column}_r": float for unit in OPENFACE_INTENSITIES},
+    **{f"{unit.column}_c": int for unit in OPENFACE_PRESENCES},
+}
+
+
+def rows(outcome: Outcome) -> list[Row]:
+    """One row a face, faces counted from 0; one row without a face for a failed input or a picture without faces.
+
+    Every row has every column; a missing value is None. Rectangles and landmarks are pixels; scores, probabilities and
+    intensities 0 to 1; asymmetries -1 to 1, the subject's left minus right; Yaw, Pitch and Roll degrees to the image's
+    right, up and clockwise in the image.
+    A scan adds the columns of what it asked, and a row without a face for each answer that belongs to none.
+    """
+    about: Row = dict.fromkeys([*COLUMNS, *_scan_columns([outcome])]) | {
+        "input": outcome.name,
+        "status": outcome.status,
+    }
+    if outcome.report is None:
+        return [about | {"error": outcome.reason}]
+    about["model"] = outcome.report.model
+    found = [about | {"face": i} | _face(face) for i, face in enumerate(outcome.report.faces)]
+    return [*found, *(about | _scan(answered) for answered in outcome.report.unmatched)] or [about]
+
+
+def _scan_columns(outcomes: Sequence[Outcome]) -> dict[str, type]:
+    """The columns of everything that was asked about any face, with their types; none without a scan."""
+    asked = {a for outcome in outcomes for answered in _scans(outcome) for a in answered.answers}
+    columns = {name: kind for a in Attribute if a in asked for name, kind in SCAN_COLUMNS[a].items()}
+    return columns | SCANNED_BY if asked else {}
+
+
+def _scans(outcome: Outcome) -> list[Attributes]:
+    report = outcome.report
+    if report is None:
+        return []
+    return [*report.unmatched, *(face.attributes for face in report.faces if face.attributes is not None)]
+
+
+def _scan(answered: Attributes) -> Row:
+    values = answered.to_dict()
+    row: Row = {"scan_model": values["model"], "scan_prompt": values["prompt"], "scan_seed": values["seed"]}
+    for attribute, answer in values["answers"].items():
+        name = SCANNED[Attribute(attribute)]
+        row |= {name: answer["value"], f"{name}_confidence": answer["confidence"], f"{name}_status": answer["status"]}
+    return row
+
+
+def _face(face: FaceReport) -> Row:
+    values = face.to_dict()
+    x1, y1, x2, y2 = values["box"]
+    return {
+        "FaceRectX": x1,
+        "FaceRectY": y1,
+        "FaceRectWidth": round(x2 - x1, 2),
+        "FaceRectHeight": round(y2 - y1, 2),
+        "FaceScore": values["score"],
+        "landmark_source": values["landmark_source"],
+        "expression": values["expression"]["top"],
+        "confidence": values["expression"]["confidence"],
+        **values["expression"]["probabilities"],
+        **(values["action_units"] or {}),
+        **{f"{unit}_asymmetry": value for unit, value in (values["asymmetries"] or {}).items()},
+        **{angle.capitalize(): value for angle, value in (values["pose"] or {}).items()},
+        **_landmarks(face),
+        "hidden": "; ".join(f"{half.side}: {half.reason}" for half in face.hidden) or None,
+        **({} if face.attributes is None else _scan(face.attributes)),
+    }
+
+
+def _landmarks(face: FaceReport) -> Row:
+    if face.landmarks is None:
+        return {}
+    pixels = np.round(face.landmarks.astype(np.float64), 2).T.ravel().tolist()
+    return dict(zip(LANDMARKS, pixels, strict=True))
+
+
+def openface_rows(outcome: Outcome) -> list[Row]:
+    """The same rows in OpenFace's columns, as far as mien measures what they hold; a missing value is None.
+
+    A picture is frame 1 at 0 seconds. confidence: the face detector's.   success: 0 where there is no face.
+    pose_R*: radians with OpenFace's signs: Rx down, Ry to the image's left, Rz clockwise in the image.
+    AU*_r: intensity, 0 to 5.   AU*_c: 1 when it is PRESENT. Both come from mien's reader: the range is OpenFace's, but
+    they were not learned from its data.
+    """
+    about: Row = dict.fromkeys(OPENFACE_COLUMNS) | {"input": outcome.name, "success": 0}
+    if outcome.report is None:
+        return [about]
+    about |= {"frame": 1, "timestamp": 0.0}
+    faces = outcome.report.faces
+    return [about | {"face_id": i, "success": 1} | _openface(face) for i, face in enumerate(faces)] or [about]
+
+
+def _openface(face: FaceReport) -> Row:
+    units = face.action_units
+    return {
+        "confidence": round(face.face.score, 4),
+        **({} if face.pose is None else _openface_pose(face.pose)),
+        **_landmarks(face),
+        **({} if units is None else _openface_units(units)),
+    }
+
+
+def _openface_units(units: ActionUnits) -> Row:
+    # Rounded first, so that both columns, and mien's own, tell of one value.
+    intensities = {unit: round(units[unit], 3) for unit in OPENFACE_PRESENCES}
+    return {
+        **{f"{unit.column}_r": round(5 * intensities[unit], 3) for unit in OPENFACE_INTENSITIES},
+        **{f"{unit.column}_c": int(intensities[unit] >= PRESENT) for unit in OPENFACE_PRESENCES},
+    }
+
+
+def _openface_pose(pose: Pose) -> Row:
+    """OpenFace turns a head by Rz, then Ry, then Rx (R = Rx Ry Rz), x to the image's right, y down and z away from us.
+
+    So its wiki and RotationHelpers.h have it. Solved for the angles that make the face and its top point where ours do.
+    """
+    yaw, pitch, roll = np.radians([pose.yaw, pose.pitch, pose.roll])
+    forward = np.array([np.cos(pitch) * np.sin(yaw), np.sin(pitch), np.cos(pitch) * np.cos(yaw)])  # right, up, to us
+    ry = -np.arcsin(np.clip(forward[0], -1, 1))
+    rx = -np.arctan2(forward[1], forward[2])
+    rz = np.arctan2(np.sin(roll) * np.cos(rx), np.cos(roll) * np.cos(ry) + np.sin(roll) * np.sin(rx) * np.sin(ry))
+    return {"pose_Rx": round(float(rx), 4), "pose_Ry": round(float(ry), 4), "pose_Rz": round(float(rz), 4)}
+
+
+class Layout(NamedTuple):
+    """The columns of a table, with their types, which may depend on its outcomes, and what fills them."""
+
+    columns: Callable[[Sequence[Outcome]], dict[str, type]]
+    rows: Callable[[Outcome], list[Row]]
+
+
+MIEN = Layout(lambda outcomes: COLUMNS | _scan_columns(outcomes), rows)
+OPENFACE = Layout(lambda outcomes: OPENFACE_COLUMNS, openface_rows)
+
+
+def write_csv(outcomes: Sequence[Outcome], path: Path, layout: Layout = MIEN) -> None:
+    """A header and one row a face; a missing value is an empty field."""
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, list(layout.columns(outcomes)))
+        writer.writeheader()
+        writer.writerows(row for outcome in outcomes for row in layout.rows(outcome))
+
+
+def write_parquet(outcomes: Sequence[Outcome], path: Path, layout: Layout = MIEN) -> None:
+    """One row a face, with typed columns; equal reports give equal bytes. Needs the extra `parquet`."""
+    arrow, parquet = optional("pyarrow", "parquet"), optional("pyarrow.parquet", "parquet")
+    types = {str: arrow.string(), int: arrow.int32(), float: arrow.float64()}
+    schema = arrow.schema(
+        [(name, types[kind]) for name, kind in layout.columns(outcomes).items()], {"mien": mien.__version__}
+    )
+    table = arrow.Table.from_pylist([row for outcome in outcomes for row in layout.rows(outcome)], schema)
+    parquet.write_table(table, path)
+
+
+def write_json(outcomes: Sequence[Outcome], path: Path) -> None:
+    """One object: the version of mien, and `images`, a report each."""
+    whole = {"mien": mien.__version__, "images": [outcome.to_dict() for outcome in outcomes]}
+    path.write_text(json.dumps(whole, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def write_json_lines(outcomes: Sequence[Outcome], path: Path) -> None:
+    """One report a line."""
+    path.write_text("".join(json_line(outcome) + "\n" for outcome in outcomes), encoding="utf-8")
+
+
+def json_line(outcome: Outcome) -> str:
+    """One report as one line of JSON, in ASCII, so that it passes through any pipe."""
+    return json.dumps(outcome.to_dict())
+
+
+Writers = dict[str, Callable[[Sequence[Outcome], Path], None]]
+WRITERS: Writers = {
+    ".csv": write_csv,
+    ".json": write_json,
+    ".jsonl": write_json_lines,
+    ".parquet": write_parquet,
+}
+OPENFACE_WRITERS: Writers = {
+    ".csv": partial(write_csv, layout=OPENFACE),
+    ".parquet": partial(write_parquet, layout=OPENFACE),
+}

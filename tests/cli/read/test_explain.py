@@ -1,0 +1,143 @@
+import json
+import subprocess
+import sys
+from types import SimpleNamespace
+
+import pytest
+from click.testing import CliRunner
+from PIL import Image
+
+from mien.cli import commands
+from mien.cli.read import explain as command
+from mien.cli.read.explain import WIDTH, Flow, remarks
+from mien.cli.shared import outcomes
+from mien.facs.vocabulary import ActionUnit, Expression
+from mien.results.face import Explanation, Part, Phrase
+from tests.helpers import ASTRONAUT, noise, scores
+from tests.methods.expllm.scripted import write_model
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    return write_model(tmp_path_factory.mktemp("model"))
+
+
+@pytest.fixture
+def bright(tmp_path):
+    """A picture that is one bright face."""
+    path = tmp_path / "bright.png"
+    Image.new("L", (48, 48), 230).save(path)
+    return path
+
+
+def run(*arguments):
+    return CliRunner().invoke(commands, ["explain", *map(str, arguments)])
+
+
+def on_a_terminal(monkeypatch):
+    for module in (command, outcomes):
+        monkeypatch.setattr(module, "sys", SimpleNamespace(stdout=SimpleNamespace(isatty=lambda: True)))
+
+
+def test_a_pipe_gets_one_json_line_a_picture_and_nothing_else(model):
+    result = run(ASTRONAUT, "--model", model)
+    assert result.exit_code == 0, result.output
+    (line,) = result.stdout.splitlines()
+    (face,) = json.loads(line)["faces"]
+    said = face["explanation"]
+    assert [part["title"] for part in said["parts"]] == ["Key observations", "Overall interpretation", "Conclusion"]
+    assert (said["mode"], said["model"]) == ("reason-first", "scripted")
+    assert said["expression"] == said["concluded"]
+
+
+def test_a_phrase_is_marked_by_what_the_reader_measured_of_the_same_face(model):
+    (face,) = json.loads(run(ASTRONAUT, "--model", model).stdout)["faces"]
+    for part in face["explanation"]["parts"]:
+        for phrase in part["phrases"]:
+            measured = face["action_units"][phrase["unit"]]
+            assert phrase["measured"] == pytest.approx(measured, abs=1e-3)
+            assert phrase["supported"] == (not phrase["against"])
+
+
+def test_a_terminal_gets_the_text_and_after_it_what_was_measured_of_each_action_unit(model, bright, monkeypatch):
+    on_a_terminal(monkeypatch)
+    result = run(bright, "--assume-crop", "--model", model)
+    head, *parts, marks, end = result.stdout.split("\n\n")
+    assert head.startswith(f"{bright}, face 1: ")
+    assert parts == [
+        "Key observations: The lip corners are strongly pulled up.",
+        "Overall interpretation: This makes a smile.",
+        "Conclusion: It shows happiness.",
+    ]
+    assert [line.split()[1] for line in marks.splitlines()] == ["AU12", "AU12"]
+    assert end == ""
+
+
+def test_a_page_holds_the_explanation_while_the_text_goes_to_the_terminal_s_other_channel(model, bright, tmp_path):
+    page = tmp_path / "report.html"
+    result = run(bright, "--assume-crop", "--model", model, "-o", page)
+    assert result.exit_code == 0, result.output
+    assert result.stdout == ""
+    assert "Conclusion: It shows happiness." in result.stderr
+    assert result.stderr.endswith(f"wrote {page}\n")
+    assert "<h5>Overall interpretation</h5>" in page.read_text()
+
+
+def test_the_label_may_come_first(model, bright):
+    result = run(bright, "--assume-crop", "--model", model, "--mode", "label-first")
+    assert json.loads(result.stdout)["faces"][0]["explanation"]["mode"] == "label-first"
+
+
+def test_a_picture_that_cannot_be_read_or_has_no_face_does_not_stop_the_others(model, bright, tmp_path, monkeypatch):
+    Image.fromarray(noise(64, 64, 3)).save(tmp_path / "nobody.png")
+    (tmp_path / "broken.png").write_bytes(b"no picture")
+    on_a_terminal(monkeypatch)
+    result = run(tmp_path / "broken.png", tmp_path / "nobody.png", ASTRONAUT, "--model", model)
+    assert result.exit_code == 1
+    assert f"{tmp_path / 'broken.png'}: not a picture" in result.stdout.replace("\n", " ")
+    assert f"{tmp_path / 'nobody.png'}: no face found\n" in result.stdout
+    assert "astronaut.png, face 1: " in result.stdout
+
+
+def test_a_folder_that_is_no_model_is_a_usage_error(tmp_path, bright):
+    result = run(bright, "--model", tmp_path)
+    assert result.exit_code == 2
+    assert "mien export expllm" in " ".join(result.stderr.split())
+
+
+def test_text_is_shown_piece_by_piece_in_lines_that_fit_the_terminal():
+    shown = []
+    flow = Flow(shown.append)
+    pieces = ["Key observations:", *[" words"] * 40, ".", "\n\n", "Conclusion:", *[" more"] * 30, "."]
+    for piece in pieces:
+        flow(piece)
+    assert len(shown) == len(pieces)
+    text = "".join(shown)
+    lines = text.splitlines()
+    assert max(map(len, lines)) <= WIDTH
+    assert min(len(line) for line in lines[:2]) > WIDTH - 10
+    assert text.split() == "".join(pieces).split()
+    assert "\n\nConclusion:" in text
+
+
+def test_remarks_say_of_each_phrase_whether_it_was_measured_and_whether_the_conclusion_is_the_label():
+    text = "A smile, no frown."
+    smile = Phrase(2, 7, ActionUnit.LIP_CORNER_PULLER, "both", None, True, 0.62, "")
+    frown = Phrase(12, 17, ActionUnit.BROW_LOWERER, "both", None, False, 0.4, "measured as moderate")
+    happy = scores({Expression.HAPPINESS: 1})
+    said = Explanation((Part("Key observations", text, (smile, frown)),), happy, Expression.FEAR, "reason-first", "m")
+    assert list(remarks(said)) == [
+        '  yes  AU12  0.62  measured: "smile"',
+        '  no   AU4   0.40  measured as moderate: no "frown"',
+        "  It concludes fear; asked for the label alone, the same model says happiness.",
+    ]
+
+
+def test_it_runs_where_only_the_core_is_installed(model, bright):
+    code = (
+        "import sys; [sys.modules.__setitem__(m, None) for m in ('torch', 'transformers', 'tokenizers', 'pyarrow')];"
+        "from mien.cli import main;"
+        f"sys.argv = ['mien', 'explain', {str(bright)!r}, '--assume-crop', '--model', {str(model)!r}]; main()"
+    )
+    line = subprocess.check_output([sys.executable, "-c", code], text=True)
+    assert json.loads(line)["faces"][0]["explanation"]["concluded"] == "happiness"

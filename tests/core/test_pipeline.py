@@ -1,0 +1,270 @@
+import io
+import json
+import subprocess
+import sys
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import mien
+from mien.core import pipeline as module
+from mien.core.align import LANDMARK_TEMPLATE, five_points, similarity
+from mien.core.pipeline import Pipeline, analyze
+from mien.core.zoo import MODELS
+from mien.errors import InputError, ModelError
+from mien.facs.vocabulary import ActionUnit, Expression
+from mien.methods.au_cues.maps import mean_face
+from mien.results.face import ActionUnits, ExpressionScores, Face, Hidden, Pose, Reading
+from tests.helpers import ASTRONAUT, drawn_face, noise
+
+SURPRISED = Reading(ExpressionScores(np.eye(8, dtype=np.float32)[Expression.SURPRISE]))
+
+
+def read(crops):
+    return [SURPRISED] * len(crops)
+
+
+def two_faces(image):
+    return [Face(np.array([x, 0, x + 40, 40], np.float32), None, 0.9) for x in (0, 50)]
+
+
+def test_an_image_without_faces_gives_a_report_without_faces():
+    report = Pipeline(detect=lambda image: [], read=read)(np.zeros((70, 90, 3), np.uint8))
+    assert report.faces == ()
+    assert report.status == "no_face"
+    assert report.size == (70, 90)
+
+
+def test_the_default_pipeline_finds_no_face_in_a_blank_picture():
+    assert analyze(np.full((64, 64, 3), 128, np.uint8)).to_dict()["faces"] == []
+
+
+@pytest.mark.parametrize("name", [name for name, entry in MODELS.items() if entry.reads])
+def test_every_shipped_classifier_reads_the_photograph_with_action_units_and_a_heat_map(name):
+    report = Pipeline(model=name)(mien.read_image(ASTRONAUT))
+    (face,) = report.faces
+    assert (face.expression.top, report.model) == (Expression.HAPPINESS, name)
+    assert face.action_units is not None
+    assert face.action_units[ActionUnit(12)] > 0.5
+    assert face.attention is not None
+
+
+def test_detect_and_read_can_be_plain_functions():
+    report = Pipeline(detect=two_faces, read=read)(noise(60, 100, 3))
+    assert [face.box[0] for face in report.faces] == [0, 50]
+    assert [face.expression.top for face in report.faces] == [Expression.SURPRISE] * 2
+    assert report.model == ""
+
+
+def test_the_reader_sees_upright_gray_crops_of_the_size_it_asks_for():
+    seen = []
+
+    def look(crops):
+        seen.append(crops)
+        return read(crops)
+
+    look.size, look.name = 24, "looker"
+    report = Pipeline(detect=two_faces, read=look)(noise(60, 100, 3))
+    assert [(crops.shape, crops.dtype) for crops in seen] == [((2, 24, 24), np.uint8)]
+    assert report.model == "looker"
+
+
+def landmarks_at(scale: float = 1.0, degrees: float = 0.0, shift: float = 0.0) -> np.ndarray:
+    """The mean face as the template has it, then resized, turned and moved in its crop."""
+    onto = similarity(five_points(mean_face()), LANDMARK_TEMPLATE)
+    upright = mean_face() @ onto[:, :2].T + onto[:, 2]
+    c, s = np.cos(np.radians(degrees)), np.sin(np.radians(degrees))
+    return ((upright - 0.5) @ (scale * np.array([[c, s], [-s, c]])) + 0.5 + shift).astype(np.float32)
+
+
+def full(landmarks: np.ndarray | None, pose: Pose = Pose(0, 0, 0)) -> Reading:  # noqa: B008
+    units = ActionUnits(np.full(21, 0.5), np.zeros(3))
+    return Reading(SURPRISED.expression, units, landmarks, pose, np.ones((12, 12), np.float32))
+
+
+class Reads:
+    """A reader that answers prepared readings, one list a call, and keeps the crops it was shown."""
+
+    size = 48
+
+    def __init__(self, *answers: list[Reading]) -> None:
+        self.answers, self.seen = list(answers), []
+
+    def __call__(self, crops):
+        self.seen.append(crops)
+        return self.answers.pop(0)
+
+
+def one_face(image):
+    return [Face(np.array([20, 10, 68, 58], np.float32), None, 0.9)]
+
+
+def test_landmarks_that_agree_with_the_crop_are_reported_in_the_image():
+    reader = Reads([full(landmarks_at())])
+    (face,) = Pipeline(detect=one_face, read=reader)(noise(80, 90, 3)).faces
+    assert face.landmark_source == "reader"
+    np.testing.assert_allclose(face.landmarks, landmarks_at() * 48 + [20, 10], atol=1e-3)
+    assert face.action_units[12] == 0.5
+    assert face.attention.shape == (12, 12)
+    assert len(reader.seen) == 1
+
+
+def test_landmarks_that_disagree_are_read_again_in_the_crop_they_ask_for():
+    reader = Reads([full(landmarks_at(degrees=15)), full(landmarks_at())], [full(landmarks_at(), Pose(5, 0, 2))])
+    first, second = Pipeline(detect=two_faces, read=reader)(noise(80, 90, 3)).faces
+    assert [len(crops) for crops in reader.seen] == [2, 1]  # only the one that disagreed
+    wanted = landmarks_at(degrees=15) * 40
+    np.testing.assert_allclose(five_points(first.landmarks), five_points(wanted), atol=1e-3)
+    # Fifteen degrees clockwise in the image, and two more in the crop.
+    assert first.pose.roll == pytest.approx(17, abs=1e-3)
+    assert second.pose == Pose(0, 0, 0)
+
+
+def test_landmarks_that_fail_leave_the_detectors_crop_and_are_not_reported():
+    reader = Reads([full(np.zeros((68, 2), np.float32))])
+    (face,) = Pipeline(detect=one_face, read=reader)(noise(80, 90, 3)).faces
+    assert (face.landmark_source, face.landmarks, face.hidden) == ("box", None, ())
+    assert face.action_units is not None
+
+
+def test_the_far_half_of_a_head_that_is_turned_away_is_hidden():
+    reader = Reads([full(landmarks_at(), Pose(50, 0, 0))])
+    (face,) = Pipeline(detect=one_face, read=reader)(noise(80, 90, 3)).faces
+    assert Hidden("left", "turned away") in face.hidden
+
+
+def test_a_pose_in_a_crop_is_turned_back_with_it():
+    # A crop that turned the picture 90 degrees counterclockwise; its face looks to the crop's right: down in the image.
+    frame = np.array([[0, 1, 0], [-1, 0, 1]], float)
+    pose = module.in_image(Pose(30, 0, 0), frame)
+    assert (pose.yaw, pose.pitch, pose.roll) == pytest.approx((0, -30, 90), abs=1e-6)
+
+
+def test_a_path_bytes_an_array_and_a_pillow_image_give_the_same_report():
+    with Image.open(ASTRONAUT) as image:
+        sources = [ASTRONAUT, str(ASTRONAUT), ASTRONAUT.read_bytes(), np.array(image.convert("RGB")), image]
+        reports = [analyze(source).to_dict() for source in sources]
+    assert len(reports[0]["faces"]) == 1
+    assert all(report == reports[0] for report in reports)
+
+
+def test_the_astronauts_report_is_complete():
+    report = analyze(ASTRONAUT)
+    (face,) = report.faces
+    assert report.size == (512, 512)
+    assert report.model == mien.core.zoo.DEFAULT
+    assert face.points.shape == (5, 2)
+    assert face.expression.probabilities.shape == (8,)
+    assert face.expression.probabilities.sum() == pytest.approx(1, abs=1e-5)
+
+
+def test_a_crop_is_read_as_it_is_without_detection():
+    face = drawn_face(smiling=True)
+    seen = []
+
+    def look(crops):
+        seen.extend(crops)
+        return read(crops)
+
+    report = Pipeline(read=look, assume_crop=True)(face)
+    np.testing.assert_array_equal(seen, [face])
+    assert report.faces[0].box.tolist() == [0, 0, 48, 48]
+    assert report.faces[0].landmark_source == "box"
+
+
+def test_the_default_reader_takes_more_faces_than_one_batch():
+    def crowd(image):
+        return [Face(np.array([x, 0, x + 48, 48], np.float32), None, 1.0) for x in range(20)]
+
+    image = noise(48, 68, 3)
+    together = Pipeline(detect=crowd)(image).faces
+    alone = [Pipeline(detect=lambda image, x=x: [crowd(image)[x]])(image).faces[0] for x in (0, 7, 8, 19)]
+    assert len(together) == 20
+    for x, face in zip((0, 7, 8, 19), alone, strict=True):
+        np.testing.assert_allclose(together[x].expression.probabilities, face.expression.probabilities, atol=1e-5)
+
+
+def test_a_picture_that_cannot_be_used_is_an_input_error():
+    with pytest.raises(InputError, match=r"nowhere\.jpg: there is no such file"):
+        analyze("nowhere.jpg")
+
+
+def test_a_model_that_does_not_exist_is_a_model_error():
+    with pytest.raises(ModelError, match="there is no model 'raeder'"):
+        analyze(ASTRONAUT, model="raeder")
+
+
+def test_wrong_options_reach_the_door_that_refuses_them():
+    with pytest.raises(InputError, match="threshold"):
+        Pipeline(threshold=2)
+    with pytest.raises(TypeError, match="treshold"):
+        analyze(ASTRONAUT, treshold=0.5)
+
+
+def test_analyze_makes_one_pipeline_for_equal_options_in_any_order(monkeypatch):
+    made = []
+
+    def make(**options):
+        made.append(options)
+        return lambda source: source
+
+    monkeypatch.setattr(module, "Pipeline", make)
+    module._pipeline.cache_clear()
+    try:
+        for options in ({"rotations": True, "threads": 2}, {"threads": 2, "rotations": True}, {}, {}):
+            analyze(b"", **options)
+    finally:
+        module._pipeline.cache_clear()  # or later tests would get the fakes
+    assert made == [{"rotations": True, "threads": 2}, {}]
+
+
+def test_a_detector_of_one_s_own_need_not_be_hashable():
+    @dataclass
+    class Middle:
+        share: float
+
+        def __call__(self, image):
+            side = np.array([image.shape[1], image.shape[0]] * 2)
+            half = self.share / 2
+            return [
+                Face((side * [0.5 - half, 0.5 - half, 0.5 + half, 0.5 + half]).astype(np.float32), None, np.float32(1))
+            ]
+
+    report = analyze(ASTRONAUT, detect=Middle(0.5))
+    assert len(report.faces) == 1
+    assert json.loads(json.dumps(report.to_dict()))["faces"][0]["score"] == 1
+
+
+@pytest.mark.parametrize("model", ["yunet", "synfer", "expllm-words"])
+def test_a_model_for_something_else_says_what_it_is_for(model):
+    with pytest.raises(ModelError, match=f"'{model}' .*; those that read expressions are reader, vtff, se-swin"):
+        analyze(ASTRONAUT, model=model)
+
+
+def test_a_photo_is_read_without_torch():
+    code = "import sys; sys.modules['torch'] = None; import mien; print(len(mien.analyze(sys.argv[1]).faces))"
+    assert subprocess.check_output([sys.executable, "-c", code, ASTRONAUT], text=True).strip() == "1"
+
+
+def test_importing_mien_loads_no_large_library():
+    code = "import sys, mien; print(*sorted({'torch', 'cv2', 'onnxruntime', 'numpy', 'PIL'} & set(sys.modules)))"
+    assert subprocess.check_output([sys.executable, "-c", code], text=True).strip() == ""
+
+
+@pytest.mark.parametrize("name", mien.__all__)
+def test_every_public_name_is_there(name):
+    assert getattr(mien, name) is not None
+    assert name in dir(mien)
+
+
+def test_a_name_that_mien_does_not_have_is_an_attribute_error():
+    with pytest.raises(AttributeError, match="no attribute 'analyse'"):
+        mien.analyse  # noqa: B018
+
+
+def test_a_picture_in_memory_need_not_touch_the_disk():
+    buffer = io.BytesIO()
+    Image.fromarray(drawn_face(smiling=False)).save(buffer, "PNG")
+    assert len(analyze(buffer.getvalue(), assume_crop=True).faces) == 1
