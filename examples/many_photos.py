@@ -6,7 +6,7 @@ from pathlib import Path
 
 import mien
 from mien.report.tables import COLUMNS, rows
-from mien.results.face import Outcome
+from mien.results.outcome import Outcome
 
 folder, table = (Path(argument) for argument in sys.argv[1:3])
 pipeline = mien.Pipeline(max_side=1280)

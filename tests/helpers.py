@@ -13,7 +13,8 @@ from PIL import Image
 
 from mien.core.align import five_points, similarity, to_crop_frame
 from mien.facs.vocabulary import ASYMMETRIES, ActionUnit, Expression
-from mien.results.face import ActionUnits, ExpressionScores, Face, FaceReport, Pose
+from mien.results.expression import ExpressionScores
+from mien.results.face import ActionUnits, Face, FaceReport, Pose
 
 ASTRONAUT = Path(__file__).parents[1] / "examples" / "astronaut.png"
 

@@ -8,7 +8,8 @@ if TYPE_CHECKING:
     from mien.core.pipeline import Pipeline, analyze
     from mien.errors import ExportError, InputError, MienError, MissingExtra, ModelError
     from mien.facs.vocabulary import ActionUnit, Expression
-    from mien.results.face import ActionUnits, ExpressionScores, Face, FaceReport, Hidden, ImageReport, Pose, Reading
+    from mien.results.expression import ExpressionScores
+    from mien.results.face import ActionUnits, Face, FaceReport, Hidden, ImageReport, Pose, Reading
 
 __version__ = "0.1.0"
 
@@ -39,7 +40,6 @@ _HOME = {
     "mien.core.pipeline": ("Pipeline", "analyze"),
     "mien.results.face": (
         "ActionUnits",
-        "ExpressionScores",
         "Face",
         "FaceReport",
         "Hidden",
@@ -47,6 +47,7 @@ _HOME = {
         "Pose",
         "Reading",
     ),
+    "mien.results.expression": ("ExpressionScores",),
     "mien.facs.vocabulary": ("ActionUnit", "Expression"),
 }
 _MODULE = {name: module for module, names in _HOME.items() for name in names}

@@ -16,7 +16,8 @@ from mien.core.zoo import MODELS
 from mien.errors import InputError, ModelError
 from mien.facs.vocabulary import ActionUnit, Expression
 from mien.methods.au_cues.maps import mean_face
-from mien.results.face import ActionUnits, ExpressionScores, Face, Hidden, Pose, Reading
+from mien.results.expression import ExpressionScores
+from mien.results.face import ActionUnits, Face, Hidden, Pose, Reading
 from tests.helpers import ASTRONAUT, drawn_face, noise
 
 SURPRISED = Reading(ExpressionScores(np.eye(8, dtype=np.float32)[Expression.SURPRISE]))

@@ -4,7 +4,8 @@ import pytest
 from mien.core.align import to_crop_frame
 from mien.facs.evidence import evidence, heat_map, side
 from mien.facs.vocabulary import ActionUnit, Expression
-from mien.results.face import ActionUnits, ExpressionScores, Face, FaceReport
+from mien.results.expression import ExpressionScores
+from mien.results.face import ActionUnits, Face, FaceReport
 
 UNITS = list(ActionUnit)
 

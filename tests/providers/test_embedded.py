@@ -13,7 +13,7 @@ from mien.methods.facescan.prompts import PROMPTS, schema, shuffled
 from mien.methods.facescan.words import CANNOT_TELL
 from mien.providers.embedded import Embedded, fill
 from mien.providers.openai import Message, Picture
-from mien.results.face import AnswerStatus
+from mien.results.scan import AnswerStatus
 from tests.helpers import ASTRONAUT, noise
 from tests.methods.facescan.stub import found
 

@@ -10,7 +10,7 @@ from mien.facs.vocabulary import Attribute
 from mien.methods.facescan import FaceScanner
 from mien.providers.local import SPELLINGS, Transformers
 from mien.providers.openai import Message, Picture
-from mien.results.face import AnswerStatus
+from mien.results.scan import AnswerStatus
 from tests.helpers import noise
 from tests.methods.facescan.stub import found
 from tests.methods.facescan.tiny import florence2, idefics3, llava, paligemma, tokenizer

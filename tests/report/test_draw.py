@@ -7,7 +7,8 @@ from numpy.typing import NDArray
 
 from mien.facs.vocabulary import Attribute, Expression
 from mien.report.draw import COLORS, DOTTED, STYLES, TYPE, Style, answers, arrange, draw, percent, why
-from mien.results.face import ActionUnits, Answer, AnswerStatus, Attributes, Face, FaceReport, ImageReport
+from mien.results.face import ActionUnits, Face, FaceReport, ImageReport
+from mien.results.scan import Answer, AnswerStatus, Attributes
 from tests.helpers import bare_report, full_report, scores, units
 
 HAPPY = {Expression.HAPPINESS: 0.93, Expression.NEUTRAL: 0.05, Expression.SURPRISE: 0.02}

@@ -19,20 +19,10 @@ from mien.core.images import read_image
 from mien.errors import InputError
 from mien.facs.vocabulary import CAVEAT, ActionUnit, Attribute, Expression
 from mien.report.html import STRENGTH, page, pose_in_words
-from mien.results.face import (
-    Answer,
-    AnswerStatus,
-    Attributes,
-    Explanation,
-    Face,
-    FaceReport,
-    Hidden,
-    ImageReport,
-    Outcome,
-    Part,
-    Phrase,
-    Pose,
-)
+from mien.results.explanation import Explanation, Part, Phrase
+from mien.results.face import Face, FaceReport, Hidden, ImageReport, Pose
+from mien.results.outcome import Outcome
+from mien.results.scan import Answer, AnswerStatus, Attributes
 from tests.helpers import ASTRONAUT, bare_report, full_report, noise, scores, units
 
 POINTS = np.array([[60, 50], [90, 50], [75, 65], [65, 80], [85, 80]], np.float32)

@@ -8,17 +8,10 @@ import pytest
 from mien.errors import InputError
 from mien.facs.vocabulary import ActionUnit, Attribute, Expression
 from mien.report import tables
-from mien.results.face import (
-    Answer,
-    AnswerStatus,
-    Attributes,
-    ExpressionScores,
-    Face,
-    Hidden,
-    ImageReport,
-    Outcome,
-    Pose,
-)
+from mien.results.expression import ExpressionScores
+from mien.results.face import Face, Hidden, ImageReport, Pose
+from mien.results.outcome import Outcome
+from mien.results.scan import Answer, AnswerStatus, Attributes
 from tests.helpers import bare_report, full_report, units
 
 HAPPY = np.array([0.05, 0.9, 0.01, 0.01, 0.01, 0.005, 0.005, 0.01], np.float32)

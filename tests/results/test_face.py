@@ -6,22 +6,10 @@ import pytest
 
 from mien.errors import InputError
 from mien.facs.vocabulary import ActionUnit, Attribute, Expression
-from mien.results.face import (
-    ActionUnits,
-    Answer,
-    AnswerStatus,
-    Attributes,
-    Explanation,
-    ExpressionScores,
-    Face,
-    FaceReport,
-    Hidden,
-    ImageReport,
-    Part,
-    Phrase,
-    Pose,
-    Reading,
-)
+from mien.results.explanation import Explanation, Part, Phrase
+from mien.results.expression import ExpressionScores
+from mien.results.face import ActionUnits, Face, FaceReport, Hidden, ImageReport, Pose, Reading
+from mien.results.scan import Answer, AnswerStatus, Attributes
 
 SCORES = ExpressionScores(np.array([0.1, 0.5, 0.05, 0.1, 0.05, 0.1, 0.1, 0.0], np.float32))
 POINTS = np.array([[1, 1], [3, 1], [2, 2], [1, 3], [3, 3]], np.float32)

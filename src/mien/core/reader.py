@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 
 from mien.core.contract import Answers, Classifier, softmax
 from mien.core.zoo import DEFAULT, load
-from mien.results.face import ActionUnits, ExpressionScores, Pose, Reading
+from mien.results.expression import ExpressionScores
+from mien.results.face import ActionUnits, Pose, Reading
 
 # Larger batches are no faster a face on one core, and hold more memory.
 BATCH = 8

@@ -17,7 +17,8 @@ from PIL import Image
 
 from mien.errors import InputError
 from mien.extras import optional
-from mien.results.face import AnswerStatus, Face
+from mien.results.face import Face
+from mien.results.scan import AnswerStatus
 
 # A picture whose sides are all below the first is enlarged by the second: these models blur small faces away.
 SMALL, ENLARGE = 128, 4

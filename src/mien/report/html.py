@@ -28,7 +28,10 @@ from mien.facs.units import PRESENT, PROTOTYPES, PROXIES, band
 from mien.facs.vocabulary import CAVEAT, ActionUnit, Expression
 from mien.report import draw
 from mien.report.draw import COLORS
-from mien.results.face import ActionUnits, Attributes, Explanation, FaceReport, ImageReport, Outcome, Part, Pose
+from mien.results.explanation import Explanation, Part
+from mien.results.face import ActionUnits, FaceReport, ImageReport, Pose
+from mien.results.outcome import Outcome
+from mien.results.scan import Attributes
 
 # The embedded picture: its longest and shortest long side in pixels, and what its JPEG may weigh, less so much for each
 # face, down to the least: a page of one photograph is to stay under 1.5 MB.

@@ -13,7 +13,9 @@ import mien
 from mien.extras import optional
 from mien.facs.units import PRESENT
 from mien.facs.vocabulary import ASYMMETRIES, ActionUnit, Attribute, Expression
-from mien.results.face import ActionUnits, Attributes, FaceReport, Outcome, Pose
+from mien.results.face import ActionUnits, FaceReport, Pose
+from mien.results.outcome import Outcome
+from mien.results.scan import Attributes
 
 Row = dict[str, Any]
 # The 68 landmarks, as py-feat and OpenFace both name and order them.

@@ -1,16 +1,17 @@
 """What mien answers with: plain, immutable records, from one face to one picture. Pixels are of the upright image."""
 
-import re
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
-from enum import StrEnum
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mien.errors import InputError, MienError
-from mien.facs.vocabulary import ASYMMETRIES, ActionUnit, Attribute, Expression
+from mien.arrays import fixed, rounded
+from mien.facs.vocabulary import ASYMMETRIES, ActionUnit, Expression
+from mien.results.explanation import Explanation
+from mien.results.expression import ExpressionScores
+from mien.results.scan import AnswerStatus, Attributes
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,42 +29,11 @@ class Face:
     score: float
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "box", _fixed(self.box, (4,), "box"))
+        object.__setattr__(self, "box", fixed(self.box, (4,), "box"))
         # A detector of one's own may give NumPy's, which JSON does not know.
         object.__setattr__(self, "score", float(self.score))
         if self.points is not None:
-            object.__setattr__(self, "points", _fixed(self.points, (5, 2), "points"))
-
-
-@dataclass(frozen=True, eq=False)
-class ExpressionScores:
-    """probabilities: (8,) float32 in Expression order, sums to 1; calibrated on the data that the model's card names.
-
-    A class that the model does not know has probability 0.
-    """
-
-    probabilities: NDArray[np.float32]
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "probabilities", _fixed(self.probabilities, (len(Expression),), "probabilities"))
-
-    @property
-    def top(self) -> Expression:
-        """The most probable expression."""
-        return self.ranked[0]
-
-    @property
-    def confidence(self) -> float:
-        """The probability of `top`, 0 to 1."""
-        return float(self.probabilities[self.top])
-
-    @property
-    def ranked(self) -> tuple[Expression, ...]:
-        """All eight expressions, most probable first; equal ones in Expression order."""
-        return tuple(Expression(int(i)) for i in np.argsort(-self.probabilities, kind="stable"))
-
-    def __getitem__(self, expression: Expression) -> float:
-        return float(self.probabilities[expression])
+            object.__setattr__(self, "points", fixed(self.points, (5, 2), "points"))
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,8 +58,8 @@ class ActionUnits(Mapping[int, float]):
         return np.concatenate([self.intensities, self.differences])
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "intensities", _fixed(self.intensities, (len(ActionUnit),), "intensities"))
-        object.__setattr__(self, "differences", _fixed(self.differences, (len(ASYMMETRIES),), "differences"))
+        object.__setattr__(self, "intensities", fixed(self.intensities, (len(ActionUnit),), "intensities"))
+        object.__setattr__(self, "differences", fixed(self.differences, (len(ASYMMETRIES),), "differences"))
 
     def __getitem__(self, number: int) -> float:
         try:
@@ -150,173 +120,9 @@ class Reading:
 
     def __post_init__(self) -> None:
         if self.landmarks is not None:
-            object.__setattr__(self, "landmarks", _fixed(self.landmarks, (68, 2), "landmarks"))
+            object.__setattr__(self, "landmarks", fixed(self.landmarks, (68, 2), "landmarks"))
         if self.attention is not None:
-            object.__setattr__(self, "attention", _fixed(self.attention, np.shape(self.attention), "attention"))
-
-
-class AnswerStatus(StrEnum):
-    """What became of a question; from the best to the worst.
-
-    ok: answered in the form asked for.   repaired: in another form that leaves no doubt.   cannot_tell: answered that
-    it cannot be seen.   out_of_vocabulary: no label can be read from the answer, or two.   refused: declined.
-    empty: nothing was said of it.   missed: the answer is about others and leaves this face out.
-    transport_error, timeout: no answer came.
-    """
-
-    OK = "ok"
-    REPAIRED = "repaired"
-    CANNOT_TELL = "cannot_tell"
-    OUT_OF_VOCABULARY = "out_of_vocabulary"
-    REFUSED = "refused"
-    EMPTY = "empty"
-    MISSED = "missed"
-    TRANSPORT_ERROR = "transport_error"
-    TIMEOUT = "timeout"
-
-
-@dataclass(frozen=True)
-class Answer:
-    """The answer to one question about a face.
-
-    value: a label of the attribute; None unless status is ok or repaired.
-    confidence: 0 to 1, as the model says it; None when it does not.
-    scores: a probability for every label, sums to 1; None from a model that only names a label.
-    """
-
-    value: str | None
-    status: AnswerStatus
-    confidence: float | None = None
-    scores: Mapping[str, float] | None = None
-
-    def to_dict(self) -> dict[str, Any]:
-        """The JSON form."""
-        return {
-            "value": self.value,
-            "status": self.status.value,
-            "confidence": None if self.confidence is None else _rounded(self.confidence, 4),
-            "scores": None if self.scores is None else {k: _rounded(v, 4) for k, v in self.scores.items()},
-        }
-
-
-@dataclass(frozen=True)
-class Attributes:
-    """What a model was asked about a face, and what it answered.
-
-    answers: in the order asked.   model: who answered.   prompt: id of the question, of mien.methods.facescan.prompts.
-    seed: shuffled the order in which the labels were offered.   raw: the answers word for word, one a call.
-    latency_ms: of all calls together.   rationale: what the model says it saw.   problem: why no answer came.
-    """
-
-    answers: Mapping[Attribute, Answer]
-    model: str
-    prompt: str
-    seed: int
-    raw: tuple[str, ...] = ()
-    latency_ms: float = 0.0
-    rationale: str | None = None
-    problem: str | None = None
-
-    @property
-    def status(self) -> AnswerStatus:
-        """The worst of the answers'."""
-        order = list(AnswerStatus)
-        return max((answer.status for answer in self.answers.values()), key=order.index, default=AnswerStatus.EMPTY)
-
-    def to_dict(self) -> dict[str, Any]:
-        """The JSON form."""
-        return {
-            "status": self.status.value,
-            "answers": {attribute.value: answer.to_dict() for attribute, answer in self.answers.items()},
-            "model": self.model,
-            "prompt": self.prompt,
-            "seed": self.seed,
-            "raw": list(self.raw),
-            "latency_ms": _rounded(self.latency_ms, 1),
-            "rationale": self.rationale,
-            "problem": self.problem,
-        }
-
-
-@dataclass(frozen=True)
-class Phrase:
-    """An action unit that a written explanation names, held against the measured ones.
-
-    start, end: of its words, in characters of its part.   side: "left", "right", "one" or "both", as the text has it.
-    band: the degree that the text claims, a word of mien.facs.units.BANDS; None when it claims none.
-    present: False when the text denies it.   measured: intensity, 0 to 1, on that side.
-    against: why the measured action units do not support it, in words; "" when they do.
-    """
-
-    start: int
-    end: int
-    unit: ActionUnit
-    side: str
-    band: str | None
-    present: bool
-    measured: float
-    against: str
-
-    @property
-    def supported(self) -> bool:
-        """Whether the measured action units bear it out."""
-        return not self.against
-
-    def to_dict(self) -> dict[str, Any]:
-        """The JSON form."""
-        rest = {"measured": _rounded(self.measured, 3), "supported": self.supported}
-        return asdict(self) | {"unit": self.unit.column} | rest
-
-
-@dataclass(frozen=True)
-class Part:
-    """One part of an explanation, with the action units that it names, in order."""
-
-    title: str
-    text: str
-    phrases: tuple[Phrase, ...] = ()
-
-
-@dataclass(frozen=True, eq=False)
-class Explanation:
-    """Why a face shows its expression, as a model wrote it.
-
-    parts: key observations, overall interpretation, conclusion.   expression: what the model that wrote it answers when
-    asked for the label alone.   concluded: the expression that its conclusion names.
-    mode: "reason-first", the label came of the text, or "label-first", the text explains the label.
-    """
-
-    parts: tuple[Part, ...]
-    expression: ExpressionScores
-    concluded: Expression
-    mode: str
-    model: str
-
-    @property
-    def text(self) -> str:
-        """The parts with their titles, a blank line between them."""
-        return "\n\n".join(f"{part.title}: {part.text}" for part in self.parts)
-
-    @property
-    def consistent(self) -> bool:
-        """Whether the conclusion names the label that the model answers when asked for it alone."""
-        return self.concluded is self.expression.top
-
-    def to_dict(self) -> dict[str, Any]:
-        """The JSON form."""
-        parts = [
-            {"title": part.title, "text": part.text, "phrases": [phrase.to_dict() for phrase in part.phrases]}
-            for part in self.parts
-        ]
-        return {
-            "parts": parts,
-            "expression": self.expression.top.label,
-            "probabilities": {e.label: _rounded(self.expression[e], 4) for e in Expression},
-            "concluded": self.concluded.label,
-            "consistent": self.consistent,
-            "mode": self.mode,
-            "model": self.model,
-        }
+            object.__setattr__(self, "attention", fixed(self.attention, np.shape(self.attention), "attention"))
 
 
 @dataclass(frozen=True, eq=False)
@@ -357,21 +163,21 @@ class FaceReport:
     def to_dict(self) -> dict[str, Any]:
         """The JSON form; numbers are rounded to what is meaningful, missing values are None."""
         return {
-            "box": _rounded(self.box, 2),
+            "box": rounded(self.box, 2),
             "score": round(self.face.score, 4),
-            "points": None if self.points is None else _rounded(self.points, 2),
+            "points": None if self.points is None else rounded(self.points, 2),
             "landmark_source": self.landmark_source,
             "expression": {
                 "top": self.expression.top.label,
-                "confidence": _rounded(self.expression.confidence, 4),
-                "probabilities": {e.label: _rounded(self.expression[e], 4) for e in Expression},
+                "confidence": rounded(self.expression.confidence, 4),
+                "probabilities": {e.label: rounded(self.expression[e], 4) for e in Expression},
             },
             "action_units": self._action_units(),
             "asymmetries": self._asymmetries(),
-            "landmarks": None if self.landmarks is None else _rounded(self.landmarks, 2),
-            "pose": None if self.pose is None else {k: _rounded(v, 1) for k, v in asdict(self.pose).items()},
-            "attention": None if self.attention is None else _rounded(self.attention, 3),
-            "crop": _rounded(self.crop, 6),
+            "landmarks": None if self.landmarks is None else rounded(self.landmarks, 2),
+            "pose": None if self.pose is None else {k: rounded(v, 1) for k, v in asdict(self.pose).items()},
+            "attention": None if self.attention is None else rounded(self.attention, 3),
+            "crop": rounded(self.crop, 6),
             "hidden": [asdict(half) for half in self.hidden],
             "explanation": None if self.explanation is None else self.explanation.to_dict(),
             "attributes": None if self.attributes is None else self.attributes.to_dict(),
@@ -379,11 +185,11 @@ class FaceReport:
 
     def _action_units(self) -> dict[str, float] | None:
         units = self.action_units
-        return None if units is None else {u.column: _rounded(units[u], 3) for u in ActionUnit}
+        return None if units is None else {u.column: rounded(units[u], 3) for u in ActionUnit}
 
     def _asymmetries(self) -> dict[str, float] | None:
         units = self.action_units
-        return None if units is None else {u.column: _rounded(units.asymmetry(u), 3) for u in ASYMMETRIES}
+        return None if units is None else {u.column: rounded(units.asymmetry(u), 3) for u in ASYMMETRIES}
 
 
 @dataclass(frozen=True, eq=False)
@@ -423,56 +229,3 @@ class ImageReport:
             "faces": [face.to_dict() for face in self.faces],
             **(scan if self.target is not None or self.unmatched else {}),
         }
-
-
-@dataclass(frozen=True, eq=False)
-class Outcome:
-    """What became of one input of a batch: a report, or the error that says why there is none.
-
-    name: the input as it was given; bytes of a file name that are no text become U+FFFD.
-    image: (h, w, 3) uint8 RGB, upright, for showing; it may be smaller than report.size. None: not kept.
-    """
-
-    name: str
-    report: ImageReport | None = None
-    error: MienError | None = None
-    image: NDArray[np.uint8] | None = None
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "name", _readable(self.name))
-
-    @property
-    def reason(self) -> str | None:
-        """Why there is no report, in words; None when there is one."""
-        return None if self.error is None else _readable(str(self.error))
-
-    @property
-    def status(self) -> str:
-        """ "ok", "no_face", or the named cause of the failure: "unreadable", "missing", "too_large"."""
-        if self.report is not None:
-            return self.report.status
-        return self.error.status if self.error is not None else "failed"
-
-    def to_dict(self) -> dict[str, Any]:
-        """The JSON form: the input, then its report; a failed one has an error and no faces."""
-        start = {"input": self.name, "status": self.status, "error": self.reason}
-        return start | ({"faces": []} if self.report is None else self.report.to_dict())
-
-
-def _fixed(values: Any, shape: tuple[int, ...], name: str) -> NDArray[np.float32]:
-    """A copy that cannot be written to; InputError when it is not of that shape, or not finite."""
-    array = np.array(values, dtype=np.float32)
-    if array.shape != shape or not np.isfinite(array).all():
-        raise InputError(f"expected {name} of shape {shape}, all finite, but got {array.tolist()}")
-    array.setflags(write=False)
-    return array
-
-
-def _readable(text: str) -> str:
-    # A file name may hold bytes that are no UTF-8; Python keeps them as surrogates, which no table or JSON can hold.
-    return re.sub("[\ud800-\udfff]", "\ufffd", text)
-
-
-def _rounded(values: Any, digits: int) -> Any:
-    # Through float64, or a rounded float32 would print all its digits again.
-    return np.round(np.asarray(values, dtype=np.float64), digits).tolist()

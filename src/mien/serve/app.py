@@ -17,7 +17,7 @@ from mien.core.images import read_image
 from mien.core.pipeline import Pipeline
 from mien.errors import InputError, MienError
 from mien.report.html import page
-from mien.results.face import Outcome
+from mien.results.outcome import Outcome
 from mien.serve import openai as openai_api
 
 # What a request may weigh, in bytes.

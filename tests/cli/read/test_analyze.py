@@ -17,7 +17,8 @@ from mien.core.zoo import load
 from mien.errors import InputError, ModelError
 from mien.facs.vocabulary import Expression
 from mien.report import tables
-from mien.results.face import ImageReport, Outcome
+from mien.results.face import ImageReport
+from mien.results.outcome import Outcome
 from tests.helpers import ASTRONAUT, encoded, full_report, noise, scores, units
 
 

@@ -13,7 +13,7 @@ from mien.datasets import pseudo_labels
 from mien.facs.units import BLENDSHAPES, VECTOR, Calibration
 from mien.facs.vocabulary import ActionUnit
 from mien.providers.openai import Completion
-from mien.results.face import AnswerStatus
+from mien.results.scan import AnswerStatus
 from tests.helpers import drawn_face
 from tests.methods.expllm.engine.test_llm import node
 

@@ -12,7 +12,7 @@ from mien.cli.read import explain as command
 from mien.cli.read.explain import WIDTH, Flow, remarks
 from mien.cli.shared import outcomes
 from mien.facs.vocabulary import ActionUnit, Expression
-from mien.results.face import Explanation, Part, Phrase
+from mien.results.explanation import Explanation, Part, Phrase
 from tests.helpers import ASTRONAUT, noise, scores
 from tests.methods.expllm.scripted import write_model
 

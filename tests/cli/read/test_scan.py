@@ -14,7 +14,7 @@ from mien.cli import commands
 from mien.cli.read.scan import _summary
 from mien.facs.vocabulary import CAVEAT, Attribute
 from mien.methods.facescan import FaceScanner
-from mien.results.face import Outcome
+from mien.results.outcome import Outcome
 from tests.helpers import ASTRONAUT, encoded, noise
 from tests.methods.facescan.stub import Scripted, fails, found, says, serving
 

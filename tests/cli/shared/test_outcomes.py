@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from mien.cli.shared.outcomes import Gathered, gather, save
-from mien.results.face import ImageReport, Outcome
+from mien.results.face import ImageReport
+from mien.results.outcome import Outcome
 
 
 def answer(path: str) -> Outcome:

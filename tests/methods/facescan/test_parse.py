@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from mien.facs.vocabulary import Attribute, Expression
 from mien.methods.facescan.parse import Person, attribute_of, one_person, parse, read_value, role_of
 from mien.methods.facescan.words import is_refusal, label_of, only_label
-from mien.results.face import AnswerStatus
+from mien.results.scan import AnswerStatus
 
 ASKED = [Attribute.EXPRESSION]
 ALL = list(Attribute)

@@ -7,7 +7,7 @@ from mien.facs.vocabulary import Attribute
 from mien.methods.facescan.parse import parse
 from mien.methods.facescan.prompts import PROMPTS, again_text, prompt, schema, shuffled, user_text
 from mien.methods.facescan.words import CANNOT_TELL
-from mien.results.face import AnswerStatus
+from mien.results.scan import AnswerStatus
 
 ALL = shuffled(list(Attribute), seed=0)
 EXPRESSION = shuffled([Attribute.EXPRESSION], seed=0)

@@ -8,7 +8,8 @@ from mien.facs.vocabulary import Attribute
 from mien.methods.facescan import FaceScanner
 from mien.methods.facescan.scan import around
 from mien.providers.openai import Completion
-from mien.results.face import AnswerStatus, Face
+from mien.results.face import Face
+from mien.results.scan import AnswerStatus
 from tests.helpers import noise
 from tests.methods.facescan.stub import Scripted, found
 

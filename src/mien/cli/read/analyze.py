@@ -16,7 +16,7 @@ from mien.core.zoo import DEFAULT
 from mien.errors import InputError, ModelError
 from mien.report import tables
 from mien.report.draw import percent, why
-from mien.results.face import Outcome
+from mien.results.outcome import Outcome
 
 # What of a long name the terminal's table shows, without and with a column of reasons: both fit 80 columns.
 NAME, NAME_BESIDE_WHY = 30, 22

@@ -14,7 +14,9 @@ from mien.errors import InputError, ModelError
 from mien.methods.expllm.small.generate import MODES, Explainer
 from mien.methods.expllm.small.generate import explain as explain_face
 from mien.report.draw import percent
-from mien.results.face import Explanation, FaceReport, Outcome
+from mien.results.explanation import Explanation
+from mien.results.face import FaceReport
+from mien.results.outcome import Outcome
 
 WIDTH = 80
 

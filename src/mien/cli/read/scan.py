@@ -18,7 +18,9 @@ from mien.errors import InputError, ModelError
 from mien.facs.vocabulary import CAVEAT, Attribute, attribute
 from mien.methods.facescan import FaceScanner
 from mien.report.draw import percent
-from mien.results.face import Answer, AnswerStatus, Attributes, FaceReport, Outcome
+from mien.results.face import FaceReport
+from mien.results.outcome import Outcome
+from mien.results.scan import Answer, AnswerStatus, Attributes
 
 _UNANSWERED = (AnswerStatus.TRANSPORT_ERROR, AnswerStatus.TIMEOUT)
 

@@ -23,7 +23,8 @@ from mien.extras import optional
 from mien.report import tables
 from mien.report.draw import draw
 from mien.report.html import page, reduced
-from mien.results.face import ImageReport, Outcome
+from mien.results.face import ImageReport
+from mien.results.outcome import Outcome
 
 PICTURE_ENDINGS = (".png", ".jpg", ".jpeg")
 ENDINGS_OUT = (*tables.WRITERS, ".html", *PICTURE_ENDINGS)

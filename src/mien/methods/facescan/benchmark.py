@@ -23,7 +23,8 @@ from mien.methods.facescan.parse import Person
 from mien.methods.facescan.rows import FerRows, Row, split
 from mien.methods.facescan.scan import FaceScanner
 from mien.providers.openai import Completion, Message, Picture, Provider
-from mien.results.face import AnswerStatus, Attributes, ImageReport
+from mien.results.face import ImageReport
+from mien.results.scan import AnswerStatus, Attributes
 
 SYSTEMS = {
     "splitter": "the black between the faces tells them apart, and each is asked about alone",

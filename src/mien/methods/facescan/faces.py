@@ -19,7 +19,7 @@ from mien.methods.facescan.prompts import prompt, user_text
 from mien.methods.facescan.scan import FaceScanner
 from mien.methods.facescan.tasks import Task, labels_of
 from mien.providers.openai import Message, Picture, Provider
-from mien.results.face import AnswerStatus
+from mien.results.scan import AnswerStatus
 
 Floats = NDArray[np.floating]
 Watch = Callable[[Sequence[int]], Iterable[int]]

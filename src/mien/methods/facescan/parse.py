@@ -13,7 +13,7 @@ from typing import Any
 
 from mien.facs.vocabulary import Attribute
 from mien.methods.facescan.words import CANNOT_TELL, is_refusal, is_unseen, label_of, only_label, plain
-from mien.results.face import Answer, AnswerStatus
+from mien.results.scan import Answer, AnswerStatus
 
 # No answer is longer; what lies beyond is not read, so that parsing takes no time worth mentioning.
 LONGEST = 20_000

@@ -19,7 +19,8 @@ from mien.methods.facescan.match import match
 from mien.methods.facescan.parse import Parsed, Person, one_person, parse
 from mien.methods.facescan.prompts import SYSTEM, Prompt, again_text, prompt, schema, shuffled, user_text
 from mien.providers.openai import Completion, Message, Picture, Provider
-from mien.results.face import Answer, AnswerStatus, Attributes, Face, FaceReport, ImageReport
+from mien.results.face import Face, FaceReport, ImageReport
+from mien.results.scan import Answer, AnswerStatus, Attributes
 
 # Around a face, this share of its box is shown on every side.
 MARGIN = 0.4

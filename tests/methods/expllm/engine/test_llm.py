@@ -8,7 +8,7 @@ from mien.methods.expllm.engine import prompts
 from mien.methods.expllm.engine.chain import think
 from mien.methods.expllm.engine.llm import TRIES, Asked, expressions_in, listed, ungrounded
 from mien.providers.openai import Completion
-from mien.results.face import AnswerStatus
+from mien.results.scan import AnswerStatus
 from tests.methods.expllm.faces import face
 
 SMILING = face({12: 0.6, 6: 0.45, 25: 0.03}, Expression.HAPPINESS, asymmetries={12: 0.2})

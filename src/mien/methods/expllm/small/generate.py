@@ -25,7 +25,9 @@ from mien.methods.expllm.engine.chain import HEADERS, Sections
 from mien.methods.expllm.engine.grounding import supported
 from mien.methods.expllm.small import conversation
 from mien.methods.expllm.small.tokenizer import EOS, PARTS, STOP, Tokenizer
-from mien.results.face import ActionUnits, Explanation, ExpressionScores, FaceReport, Part, Phrase
+from mien.results.explanation import Explanation, Part, Phrase
+from mien.results.expression import ExpressionScores
+from mien.results.face import ActionUnits, FaceReport
 
 ENCODER, LANGUAGE, WORDS = "encoder.onnx", "language.onnx", "tokenizer.json"
 # What of mien.core.zoo.MODELS they are.
