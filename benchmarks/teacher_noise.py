@@ -12,7 +12,7 @@ import numpy as np
 
 from mien.datasets import pseudo_labels
 from mien.datasets.open import open_data
-from mien.datasets.pseudo_labels import MIRRORED_68
+from mien.facs.landmarks import MIRRORED_68
 from publish import publish
 
 

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from mien.core.align import five_points, similarity, to_crop_frame
+from mien.facs.landmarks import mean_face
 from mien.facs.vocabulary import ASYMMETRIES, ActionUnit, Expression
 from mien.results.expression import ExpressionScores
 from mien.results.face import ActionUnits, Face, FaceReport, Pose
@@ -79,8 +80,6 @@ def full_report(**other: Any) -> FaceReport:
 
 def _landmarks(points: NDArray[np.float32]) -> NDArray[np.float32]:
     """The mean face's 68 landmarks, where these five points are."""
-    from mien.methods.au_cues.maps import mean_face  # here, for the package around it imports torch
-
     mean = mean_face()
     onto = similarity(five_points(mean), points.astype(np.float64))
     return np.asarray(mean @ onto[:, :2].T + onto[:, 2], np.float32)

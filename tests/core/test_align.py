@@ -19,7 +19,7 @@ from mien.core.align import (
 )
 from mien.core.detect import whole_picture
 from mien.core.images import to_gray
-from mien.methods.au_cues.maps import mean_face
+from mien.facs.landmarks import mean_face
 from mien.results.face import Face
 from tests.helpers import noise
 

@@ -14,8 +14,8 @@ from mien.core.align import LANDMARK_TEMPLATE, five_points, similarity
 from mien.core.pipeline import Pipeline, analyze
 from mien.core.zoo import MODELS
 from mien.errors import InputError, ModelError
+from mien.facs.landmarks import mean_face
 from mien.facs.vocabulary import ActionUnit, Expression
-from mien.methods.au_cues.maps import mean_face
 from mien.results.expression import ExpressionScores
 from mien.results.face import ActionUnits, Face, Hidden, Pose, Reading
 from tests.helpers import ASTRONAUT, drawn_face, noise

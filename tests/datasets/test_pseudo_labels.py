@@ -7,7 +7,7 @@ from click.testing import CliRunner
 
 from mien.cli import commands
 from mien.datasets import Sample, pseudo_labels
-from mien.datasets.pseudo_labels import MESH_TO_68, MIRRORED_68, Mesh, Teacher
+from mien.datasets.pseudo_labels import Mesh, Teacher
 from mien.errors import InputError, MissingExtra
 from mien.facs.units import BLENDSHAPES, mirrored_shapes
 from mien.facs.vocabulary import Expression
@@ -44,13 +44,6 @@ def picture(x, y):
     image = np.zeros((48, 48, 3), np.uint8)
     image[y, x] = 255
     return image
-
-
-def test_the_index_maps_name_68_points_each_and_mirroring_twice_changes_nothing():
-    assert len(set(MESH_TO_68)) == len(set(MIRRORED_68)) == 68
-    assert MIRRORED_68[MIRRORED_68].tolist() == list(range(68))
-    # Jaw, brow, nose, eye and mouth corners of one side stand for those of the other.
-    assert [int(MIRRORED_68[i]) for i in (0, 8, 17, 31, 36, 39, 48, 60)] == [16, 8, 26, 35, 45, 42, 54, 64]
 
 
 @pytest.mark.parametrize(("x", "y"), [(24, 24), (10, 30), (40, 12)])

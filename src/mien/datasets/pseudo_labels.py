@@ -21,21 +21,10 @@ from mien.core.detect import Detector, YuNet
 from mien.datasets.base import Sample
 from mien.errors import InputError
 from mien.extras import optional
+from mien.facs.landmarks import MESH_TO_68, MIRRORED_68
 from mien.facs.units import BLENDSHAPES, VECTOR, Calibration, action_units, mirrored_shapes
 from mien.facs.vocabulary import Expression
 
-# Which of the mesh's 478 points stand for the 68 of iBUG (Sagonas et al., 2013), in iBUG order.
-_JAW = (162, 234, 93, 58, 172, 136, 149, 148, 152, 377, 378, 365, 397, 288, 323, 454, 389)
-_BROWS = (71, 63, 105, 66, 107, 336, 296, 334, 293, 301)
-_NOSE = (168, 197, 5, 4, 75, 97, 2, 326, 305)
-_EYES = (33, 160, 158, 133, 153, 144, 362, 385, 387, 263, 373, 380)
-_OUTER_LIPS = (61, 39, 37, 0, 267, 269, 291, 405, 314, 17, 84, 181)
-_INNER_LIPS = (78, 82, 13, 312, 308, 317, 14, 87)
-MESH_TO_68 = np.array((*_JAW, *_BROWS, *_NOSE, *_EYES, *_OUTER_LIPS, *_INNER_LIPS))
-# For each of the 68 points its mirror image: a picture flipped left to right swaps the two.
-_UPPER = (*range(16, -1, -1), *range(26, 16, -1), 27, 28, 29, 30, *range(35, 30, -1))
-_LOWER = (45, 44, 43, 42, 47, 46, 39, 38, 37, 36, 41, 40, 54, 53, 52, 51, 50, 49, 48, 59, 58, 57, 56, 55)
-MIRRORED_68 = np.array((*_UPPER, *_LOWER, 64, 63, 62, 61, 60, 67, 66, 65))
 Image = NDArray[np.uint8]
 
 

@@ -14,6 +14,7 @@ from mien.datasets import Folder, Sample, pseudo_labels
 from mien.datasets.pseudo_labels import PseudoLabels, Reading
 from mien.errors import InputError
 from mien.evaluation.protocols import Selection
+from mien.facs.landmarks import mean_face
 from mien.facs.units import Calibration
 from mien.facs.vocabulary import Expression
 from mien.methods.au_cues.attention import (
@@ -36,7 +37,7 @@ from mien.methods.au_cues.attention import (
     six_maps,
 )
 from mien.methods.au_cues.loss import reduced
-from mien.methods.au_cues.maps import GENERIC, mean_face, union_map
+from mien.methods.au_cues.maps import GENERIC, union_map
 from mien.methods.au_cues.model import Answers
 from mien.methods.au_cues.train import Settings, Taught, build
 from mien.training.faces import MEAN, STD

@@ -2,9 +2,10 @@ import numpy as np
 import pytest
 import torch
 
+from mien.facs.landmarks import mean_face
 from mien.facs.vocabulary import Expression
 from mien.methods.au_cues.loss import alignment_loss, attention, in_place, reduced
-from mien.methods.au_cues.maps import class_map, mean_face
+from mien.methods.au_cues.maps import class_map
 
 AU_MAP = torch.tensor([[[0.0, 1.0], [0.5, 0.0]]])
 YES = torch.tensor([True])

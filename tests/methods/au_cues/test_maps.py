@@ -1,10 +1,10 @@
 import numpy as np
 import pytest
 
-from mien.datasets.pseudo_labels import MIRRORED_68
 from mien.errors import InputError
+from mien.facs.landmarks import MIRRORED_68, mean_face
 from mien.facs.vocabulary import Expression as E
-from mien.methods.au_cues.maps import CODEBOOKS, GENERIC, PAPER_CODE, class_map, mean_face, regions, union_map
+from mien.methods.au_cues.maps import CODEBOOKS, GENERIC, PAPER_CODE, class_map, regions, union_map
 
 MAPS = {expression: class_map(mean_face(), expression) for expression in PAPER_CODE}
 

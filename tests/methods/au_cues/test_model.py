@@ -5,8 +5,8 @@ import torch
 from torch import nn
 
 from mien.errors import InputError
+from mien.facs.landmarks import mean_face
 from mien.facs.vocabulary import Expression
-from mien.methods.au_cues.maps import mean_face
 from mien.methods.au_cues.model import Reader
 from mien.methods.au_cues.train import PAPER, build
 from mien.training.backbones import Block, Residual, Timm

@@ -9,15 +9,16 @@ from torch import nn
 
 from mien.core.align import crop as cropped
 from mien.datasets import Sample
-from mien.datasets.pseudo_labels import MIRRORED_68, PseudoLabels, Reading, label
+from mien.datasets.pseudo_labels import PseudoLabels, Reading, label
 from mien.errors import InputError
 from mien.evaluation.protocols import select
+from mien.facs.landmarks import MIRRORED_68, mean_face
 from mien.facs.units import Calibration
 from mien.facs.vocabulary import Expression
 from mien.methods import au_cues
 from mien.methods.au_cues.export import load_run
 from mien.methods.au_cues.loss import alignment_loss, attention
-from mien.methods.au_cues.maps import class_map, mean_face
+from mien.methods.au_cues.maps import class_map
 from mien.methods.au_cues.model import Answers
 from mien.methods.au_cues.train import Taught, loss, moved, moved_pose, taught_loss, teach
 from mien.training.faces import augmented, loader, normalize, recalls, tensor

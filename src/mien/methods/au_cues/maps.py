@@ -182,20 +182,3 @@ _REGIONS: dict[int, Callable[[Floats, Floats, bool], list[Ellipse]]] = {
     27: _mouth,
     43: _eyes(lift=20, default=0),
 }
-
-# The mean face of OpenFace and dlib, min-max in [0, 1], set into a tight face crop: what stands in for landmarks where
-# there is no detector. One map an expression then; it tests whether attention aligns, not where on a single face.
-_MEAN_FACE = """
-.000,.179 .004,.313 .020,.448 .048,.580 .100,.703 .180,.812 .276,.905 .385,.980 .507,1.00 .630,.976 .739,.899 .835,.805
-.914,.695 .964,.568 .989,.432 .999,.295 1.00,.159 .095,.076 .155,.025 .238,.011 .323,.024 .404,.058 .569,.052 .651,.015
-.738,.000 .823,.012 .887,.060 .489,.155 .490,.243 .491,.332 .492,.422 .397,.480 .444,.499 .495,.514 .546,.497 .592,.477
-.194,.169 .246,.137 .310,.137 .364,.178 .306,.191 .244,.191 .619,.173 .672,.130 .736,.128 .789,.158 .741,.182 .679,.184
-.307,.642 .376,.611 .447,.597 .497,.609 .550,.595 .623,.607 .695,.634 .628,.709 .557,.743 .500,.751 .445,.746 .375,.715
-.337,.646 .447,.641 .498,.645 .551,.639 .665,.640 .553,.676 .499,.684 .447,.679
-"""
-
-
-def mean_face() -> NDArray[np.float64]:
-    """(68, 2) landmarks of the mean face in a tight crop, as shares of its side."""
-    uv = np.array([pair.split(",") for pair in _MEAN_FACE.split()], dtype=float)
-    return uv * [0.80, 0.75] + [0.10, 0.20]

@@ -10,9 +10,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+from mien.facs.landmarks import mean_face
 from mien.facs.units import VECTOR
 from mien.facs.vocabulary import Expression
-from mien.methods.au_cues.maps import mean_face
 from mien.training import action_units
 from mien.training.backbones import convolution
 

@@ -20,9 +20,10 @@ from torch import Tensor, nn
 from mien.core.align import crop, to_crop_frame
 from mien.core.detect import whole_picture
 from mien.datasets import Sample
-from mien.datasets.pseudo_labels import MIRRORED_68, PseudoLabels
+from mien.datasets.pseudo_labels import PseudoLabels
 from mien.errors import InputError
 from mien.evaluation.protocols import Selection
+from mien.facs.landmarks import MIRRORED_68
 from mien.facs.vocabulary import Expression
 from mien.methods.au_cues.loss import alignment_loss, attention
 from mien.methods.au_cues.maps import CODEBOOKS, GENERIC, SIDE, class_map, union_map
