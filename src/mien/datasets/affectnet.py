@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 
 from mien.core.images import read_image
 from mien.datasets.base import Sample
-from mien.datasets.fer2013 import open_csv
 from mien.datasets.folder import first_of, no_layout, pictures, placed, subfolders
+from mien.datasets.tables import open_csv
 from mien.errors import InputError
 from mien.facs.vocabulary import Expression, expression
 

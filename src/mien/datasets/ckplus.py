@@ -13,6 +13,7 @@ from mien.core.images import read_image
 from mien.datasets import fer2013
 from mien.datasets.base import Sample
 from mien.datasets.folder import first_of, no_layout, pictures, placed, subfolders
+from mien.datasets.tables import open_csv
 from mien.errors import InputError
 from mien.facs.vocabulary import Expression, expression
 
@@ -150,7 +151,7 @@ def _by_subject(frames: Iterable[_Frame], split: str | None) -> list[_Frame]:
 
 
 def _table(table: Path, split: str | None) -> Iterator[_Frame]:
-    with fer2013.open_csv(table, ("emotion", "pixels", "Usage")) as rows:
+    with open_csv(table, ("emotion", "pixels", "Usage")) as rows:
         for i, row in enumerate(rows):
             if row["emotion"] not in {str(code) for code in CKEXTENDED_EXPRESSION}:
                 raise InputError(f"{table}: row {i}: the label is {row['emotion']!r}; ckextended.csv has 0 to 7")

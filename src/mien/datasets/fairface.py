@@ -6,8 +6,8 @@ Labels are what annotators took people for.
 from collections.abc import Mapping
 from pathlib import Path
 
-from mien.datasets.fer2013 import open_csv
 from mien.datasets.people import People, Person, age_group
+from mien.datasets.tables import open_csv
 from mien.errors import InputError
 from mien.facs.vocabulary import Attribute
 

@@ -1,18 +1,15 @@
 """FER2013: 35,887 gray 48x48 faces in seven classes (Goodfellow et al., 2013, arXiv:1307.0414)."""
 
-import csv
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mien.core.images import read_image
 from mien.datasets.base import Sample
+from mien.datasets.tables import open_csv, read_parquet
 from mien.errors import InputError
-from mien.extras import optional
 from mien.facs.vocabulary import Expression
 
 SIDE = 48
@@ -70,30 +67,6 @@ class Fer2013(Sequence[Sample]):
         )
 
 
-def read_parquet(path: Path, columns: Sequence[str], split: str | None) -> Any:
-    """A pyarrow table with `image`, these columns and `dup_other_split`, which is false where the file has none.
-
-    InputError when the file is not there, not Parquet, lacks a column, or is by its name another split.
-    """
-    # A Parquet file is one split, so there is nothing to choose; but never pass off one split as another.
-    if split is not None and path.stem in {f"ferplus_{other}" for other in USAGE if other != split}:
-        raise InputError(f"{path}: the file's name says another split than {split!r}; leave one of them out")
-    arrow, parquet = optional("pyarrow", "parquet"), optional("pyarrow.parquet", "parquet")
-    if not path.is_file():
-        raise InputError(f"{path}: there is no such file", "missing")
-    try:
-        names = parquet.read_schema(path).names
-    except (OSError, ValueError) as error:  # what pyarrow raises is one or the other
-        raise InputError(f"{path}: not a Parquet file that can be read ({error})", "unreadable") from error
-    missing = [c for c in ("image", *columns) if c not in names]
-    if missing:
-        raise InputError(f"{path}: lacks the column {missing[0]!r}; it has {', '.join(names)}")
-    if "dup_other_split" in names:
-        return parquet.read_table(path, columns=["image", *columns, "dup_other_split"])
-    table = parquet.read_table(path, columns=["image", *columns])
-    return table.append_column("dup_other_split", arrow.array([False] * len(table)))
-
-
 def read_rows(path: Path) -> list[tuple[int, str, str]]:
     """Label, pixel text and usage of each row of fer2013.csv; InputError where a row is not of that form."""
     rows = []
@@ -110,19 +83,6 @@ def read_rows(path: Path) -> list[tuple[int, str, str]]:
                 )
             rows.append((int(label), line["pixels"], line["Usage"]))
     return rows
-
-
-@contextmanager
-def open_csv(path: Path, columns: Sequence[str]) -> Iterator["csv.DictReader[str]"]:
-    """The rows of a CSV file as dictionaries; InputError when it is not there or lacks a column."""
-    if not path.is_file():
-        raise InputError(f"{path}: there is no such file", "missing")
-    with path.open(newline="", encoding="utf-8-sig", errors="replace") as file:
-        reader = csv.DictReader(file)
-        missing = [c for c in columns if c not in (reader.fieldnames or ())]
-        if missing:
-            raise InputError(f"{path}: lacks the column {missing[0]!r}; it has {reader.fieldnames}")
-        yield reader
 
 
 def keeps(split: str | None, usage: str) -> bool:

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from mien.datasets import fer2013
 from mien.datasets.base import Sample
+from mien.datasets.tables import open_csv, read_parquet
 from mien.errors import InputError
 from mien.facs.vocabulary import Expression
 
@@ -54,7 +55,7 @@ class FerPlus(Sequence[Sample]):
         )
 
     def _from_parquet(self, path: Path, split: str | None) -> None:
-        table = fer2013.read_parquet(path, VOTE_COLUMNS, split)
+        table = read_parquet(path, VOTE_COLUMNS, split)
         self._images: list[bytes | str] = table["image"].to_pylist()
         self._row = list(range(len(self._images)))
         self.votes = _check_votes(np.stack([table[c].to_numpy() for c in VOTE_COLUMNS], axis=1), self._row, path)
@@ -62,7 +63,7 @@ class FerPlus(Sequence[Sample]):
 
     def _from_csv(self, folder: Path, split: str | None) -> None:
         pictures = fer2013.read_rows(folder / "fer2013.csv")
-        with fer2013.open_csv(folder / "fer2013new.csv", ("Usage", *VOTE_COLUMNS)) as lines:
+        with open_csv(folder / "fer2013new.csv", ("Usage", *VOTE_COLUMNS)) as lines:
             labels = list(lines)
         if len(pictures) != len(labels):
             raise InputError(
