@@ -10,9 +10,9 @@ import argparse
 import json
 from pathlib import Path
 
+from mien import datasets
 from mien.core.contract import Classifier
 from mien.core.zoo import MODELS, load
-from mien.datasets.open import open_data
 from mien.evaluation.compare import compare
 from mien.evaluation.evaluate import evaluate
 from publish import publish
@@ -26,7 +26,7 @@ def main() -> None:
     arguments.add_argument("--cross-fit", type=int, default=20)
     arguments.add_argument("-o", "--output", type=Path)
     given = arguments.parse_args()
-    dataset, name = open_data(given.data), Path(given.data.partition(":")[2]).stem.replace("_", "-")
+    dataset, name = datasets.open(given.data), Path(given.data.partition(":")[2]).stem.replace("_", "-")
     about = {"data": Path(given.data).name, "split": None}
     results = {}
     for model in given.models.split(","):

@@ -16,8 +16,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mien import datasets
 from mien.datasets import pseudo_labels
-from mien.datasets.open import open_data
 from mien.evaluation.intervals import bootstrap, percentile_interval
 from mien.methods.au_cues.attention import measure
 from mien.methods.au_cues.export import load_run
@@ -37,7 +37,7 @@ def main() -> None:
     arguments.add_argument("runs", nargs="+", type=Path)
     arguments.add_argument("-o", "--output", type=Path)
     given = arguments.parse_args()
-    dataset, labels = open_data(given.data), pseudo_labels.read(given.labels)
+    dataset, labels = datasets.open(given.data), pseudo_labels.read(given.labels)
     arms: dict[Key, dict[int, dict[str, Any]]] = defaultdict(dict)
     for run in given.runs:
         network, settings = load_run(run)

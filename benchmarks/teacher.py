@@ -16,12 +16,12 @@ import torch
 from numpy.typing import NDArray
 from torchmetrics.functional.classification import binary_auroc
 
+from mien import datasets
 from mien.core.align import align, compose, inverse, realigned, to_crop_frame
 from mien.core.contract import Answers, Classifier
 from mien.core.detect import whole_picture
 from mien.core.zoo import load
 from mien.datasets import Sample, pseudo_labels
-from mien.datasets.open import open_data
 from mien.datasets.pseudo_labels import PseudoLabels, shown_expression
 from mien.facs.units import PROXIES
 from mien.facs.vocabulary import ASYMMETRIES, ActionUnit, Expression
@@ -54,7 +54,7 @@ def main() -> None:
     arguments.add_argument("--model", default="reader")
     arguments.add_argument("-o", "--output", type=Path)
     given = arguments.parse_args()
-    dataset, labels = open_data(given.data), pseudo_labels.read(given.labels)
+    dataset, labels = datasets.open(given.data), pseudo_labels.read(given.labels)
     rows = [i for i in range(len(dataset)) if labels.found[i] and not dataset[i].duplicate]
     samples = [dataset[i] for i in rows]
     result = {

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import numpy as np
 
+from mien import datasets
 from mien.datasets import pseudo_labels
-from mien.datasets.open import open_data
 from mien.facs.landmarks import MIRRORED_68
 from publish import publish
 
@@ -25,7 +25,7 @@ def main() -> None:
     arguments.add_argument("--seed", type=int, default=0)
     arguments.add_argument("-o", "--output", type=Path)
     given = arguments.parse_args()
-    dataset, labels = open_data(given.data), pseudo_labels.read(given.labels)
+    dataset, labels = datasets.open(given.data), pseudo_labels.read(given.labels)
     rng = np.random.default_rng(given.seed)
     errors = []
     with pseudo_labels.mediapipe_mesh(given.model) as mesh:

@@ -25,8 +25,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from mien import datasets
 from mien.datasets import Sample, pseudo_labels
-from mien.datasets.open import open_data
 from mien.evaluation.compare import Answers, contrast, kept
 from mien.facs.units import VECTOR
 from mien.facs.vocabulary import ASYMMETRIES
@@ -92,7 +92,7 @@ def main() -> None:
     arguments.add_argument("-o", "--output", type=Path)
     given = arguments.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(message)s")
-    dataset, valid = open_data(given.data), open_data(given.valid)
+    dataset, valid = datasets.open(given.data), datasets.open(given.valid)
     labels = pseudo_labels.read(given.labels)
     if given.faces:
         rows = np.random.default_rng(0).permutation(len(dataset))[: given.faces]

@@ -14,10 +14,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from mien import datasets
 from mien.core.align import align
 from mien.core.pipeline import Pipeline
 from mien.core.visibility import detector, hidden
-from mien.datasets.open import open_data
 from mien.results.face import Pose
 from publish import publish
 
@@ -32,7 +32,7 @@ def main() -> None:
     arguments.add_argument("--seed", type=int, default=0)
     arguments.add_argument("-o", "--output", type=Path)
     given = arguments.parse_args()
-    dataset, pipeline, detect = open_data(given.data), Pipeline(assume_crop=True), detector()
+    dataset, pipeline, detect = datasets.open(given.data), Pipeline(assume_crop=True), detector()
     rng = np.random.default_rng(given.seed)
     found: dict[str, list[bool]] = defaultdict(list)
     other = None

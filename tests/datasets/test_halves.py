@@ -4,9 +4,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from mien import datasets
 from mien.datasets import Half, Sample, Worn
-from mien.datasets.halves import in_first_half, worn
-from mien.datasets.open import open_data
+from mien.datasets.halves import in_first_half
 from mien.errors import InputError
 from mien.facs.vocabulary import Expression
 from tests.helpers import drawn_face, encoded
@@ -40,31 +40,13 @@ def test_a_face_that_the_data_have_twice_is_in_one_half():
     assert all((source in a) == (f"again:{source}" in a) for source in sources(faces(100)))
 
 
-def test_halves_are_named_on_the_command_line(tmp_path):
+def test_halves_are_opened_by_name(tmp_path):
     for i in range(8):
         (tmp_path / "happiness").mkdir(exist_ok=True)
         (tmp_path / "happiness" / f"{i}.png").write_bytes(encoded(drawn_face(True, i)))
-    a, b = open_data(f"half-a:folder:{tmp_path}"), open_data(f"worn:half-b:folder:{tmp_path}")
+    a, b = datasets.open(f"half-a:folder:{tmp_path}"), datasets.open(f"worn:half-b:folder:{tmp_path}")
     assert len(a) + len(b) / 2 == 8
     assert a.expressions == tuple(Expression)
-
-
-def test_every_face_comes_twice_first_as_it_is_and_then_worn():
-    clean = [Sample(np.stack([drawn_face(True, i)] * 3, axis=-1), source=str(i)) for i in range(3)]
-    both = Worn(clean)
-    assert [sample.source for sample in both] == ["0", "1", "2"] * 2
-    assert all(np.array_equal(both[i].image, clean[i].image) for i in range(3))
-    assert not any(np.array_equal(both[i + 3].image, clean[i].image) for i in range(3))
-    assert np.array_equal(both[4].image, Worn(clean)[4].image)
-    with pytest.raises(IndexError):
-        both[6]
-
-
-def test_worn_faces_are_gray_where_they_were_and_no_rougher_than_the_limit():
-    flat = np.full((48, 48, 3), 128, np.uint8)
-    roughness = [worn(flat, seed).astype(float).std() for seed in range(50)]
-    assert 0.1 * 255 < max(roughness) <= 0.16 * 255
-    assert all(np.ptp(worn(flat, seed), axis=2).max() == 0 for seed in range(3))
 
 
 def test_worn_faces_are_not_cut_in_halves_but_halves_are_worn():

@@ -1,12 +1,11 @@
 from collections import Counter
 
-import click
 import numpy as np
 import pytest
 
-from mien.datasets import Folder, Hybrid, RafDb, Sample
+from mien import datasets
+from mien.datasets import Folder, Hybrid, Sample
 from mien.datasets.hybrid import balanced, shown_expressions
-from mien.datasets.open import open_data
 from mien.errors import InputError
 from mien.facs.vocabulary import Expression
 from tests.helpers import encoded, noise
@@ -146,12 +145,12 @@ def two(tmp_path):
 
 
 def test_the_command_line_names_sets_by_kind_and_hands_the_split_to_each(two):
-    data = open_data(f"hybrid:rafdb={two / 'raf'},folder={two / 'own'}", "train")
+    data = datasets.open(f"hybrid:rafdb={two / 'raf'},folder={two / 'own'}", "train")
     assert [(s.group, s.expression) for s in data] == [("rafdb", SAD), ("rafdb", SAD), ("folder", HAPPY)]
 
 
 def test_the_command_line_balances_with_per_class(two):
-    data = open_data(f"hybrid:per_class=3, rafdb={two / 'raf'},folder={two / 'own'}", "train")
+    data = datasets.open(f"hybrid:per_class=3, rafdb={two / 'raf'},folder={two / 'own'}", "train")
     assert Counter(s.expression for s in data) == {SAD: 3, HAPPY: 3}
 
 
@@ -177,15 +176,9 @@ def test_a_text_that_is_no_hybrid_is_named(text, said):
 
 
 @pytest.mark.parametrize(("kind", "classes"), [("affectnet", 8), ("affectnet7", 7)])
-def test_the_command_line_knows_affectnet_by_its_number_of_classes(tmp_path, kind, classes):
+def test_affectnet_is_opened_by_its_number_of_classes(tmp_path, kind, classes):
     for name in ("happy", "contempt"):
         (tmp_path / name).mkdir()
         (tmp_path / name / "a.jpg").touch()
-    data = open_data(f"{kind}:{tmp_path}")
+    data = datasets.open(f"{kind}:{tmp_path}")
     assert (len(data), len(data.expressions)) == (classes - 6, classes)
-
-
-def test_the_command_line_opens_a_kind_by_its_name(two):
-    assert isinstance(open_data(f"rafdb:{two / 'raf'}"), RafDb)
-    with pytest.raises(click.UsageError, match="'moon:x' names no data set; expected KIND:PATH"):
-        open_data("moon:x")

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from mien import datasets
 from mien.datasets import Hybrid, Mixed, Sample, Synthetic
-from mien.datasets.open import open_data
 from mien.errors import InputError
 from mien.evaluation.protocols import select
 from mien.facs.vocabulary import Expression
@@ -56,7 +56,7 @@ def test_labels_of_a_vote_replace_those_asked_for_and_dropped_faces_are_left_out
 
 
 def test_a_soft_label_is_the_target_that_trains(tmp_path):
-    chosen = select(open_data(f"synthetic:{write(tmp_path, ['fear'] * 4, LABELS)}"), "soft-votes")
+    chosen = select(datasets.open(f"synthetic:{write(tmp_path, ['fear'] * 4, LABELS)}"), "soft-votes")
     np.testing.assert_allclose(chosen.targets, [soft(fear=0.7, surprise=0.3), soft(surprise=0.8, fear=0.2)], atol=1e-6)
 
 
@@ -112,4 +112,4 @@ def test_a_folder_that_nothing_was_generated_in_is_refused(tmp_path):
 
 def test_generated_faces_have_no_splits(tmp_path):
     with pytest.raises(InputError, match="no splits"):
-        open_data(f"synthetic:{write(tmp_path, ['fear'])}", "train")
+        datasets.open(f"synthetic:{write(tmp_path, ['fear'])}", "train")

@@ -9,7 +9,7 @@ from PIL import Image
 
 from mien.cli import commands
 from mien.cli.make.generate import STEPS
-from mien.datasets.open import open_data
+from mien.cli.shared.data import open_data
 from tests.helpers import drawn_face
 from tests.methods.synfer import toy
 

@@ -7,7 +7,7 @@ from click.testing import CliRunner
 from PIL import Image
 
 from mien.cli import commands
-from mien.datasets.open import open_data
+from mien.cli.shared.data import open_data
 from tests.helpers import drawn_face
 
 TINY = [
@@ -158,7 +158,7 @@ def test_a_split_may_stand_beside_the_kind(tmp_path):
         Image.fromarray(drawn_face(True)).save(tmp_path / split / name / "0.png")
     assert [sample.expression.label for sample in open_data(f"folder/test:{tmp_path}")] == ["sadness"]
     assert len(open_data(f"worn:folder/train:{tmp_path}")) == 2
-    with pytest.raises(UsageError, match="names the split 'test', but --split is 'train'"):
+    with pytest.raises(UsageError, match="names the split 'test', but 'train' is asked for too"):
         open_data(f"folder/test:{tmp_path}", "train")
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 from mien.cli.make.train import METHODS, method
-from mien.datasets.open import DATA_HELP, open_data
+from mien.cli.shared.data import DATA_HELP, open_data
 
 # What is tuned of models of the hub stays a checkpoint of transformers.
 EXPORTED = [name for name in METHODS if name != "facescan" and not name.endswith("-full")]

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from mien.cli.make.train import chosen as settings_from
 from mien.cli.make.train import method
+from mien.cli.shared.data import DATA_HELP, open_data
 from mien.cli.shared.runs import RUN_HELP, open_run
 from mien.cli.shared.threads import in_threads, threads_option
 from mien.core.align import crop
@@ -19,7 +20,7 @@ from mien.core.images import read_image
 from mien.core.zoo import card
 from mien.datasets import Sample
 from mien.datasets.folder import pictures
-from mien.datasets.open import DATA_HELP, KINDS, MADE_OF, open_data
+from mien.datasets.kinds import is_named
 from mien.errors import InputError
 from mien.extras import optional
 from mien.facs.vocabulary import ActionUnit, Expression, expression
@@ -234,7 +235,7 @@ class _Layouts:
 
 
 def _layouts(text: str) -> _Layouts:
-    if text.partition(":")[0] in {*KINDS, *MADE_OF}:
+    if is_named(text):
         return _Layouts(open_data(text))
     path = Path(text)
     files = pictures(path) if path.is_dir() else [path]

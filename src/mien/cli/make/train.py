@@ -14,8 +14,8 @@ from typing import Any
 import click
 from click.core import ParameterSource
 
+from mien.cli.shared.data import DATA_HELP, open_data
 from mien.datasets import Mixed, Synthetic
-from mien.datasets.open import DATA_HELP, open_data
 from mien.datasets.pseudo_labels import read
 from mien.extras import optional
 

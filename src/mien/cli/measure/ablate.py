@@ -10,8 +10,8 @@ from rich.console import Group
 from rich.table import Table
 
 from mien.cli.make.train import Numbers, chosen, method, with_settings
+from mien.cli.shared.data import DATA_HELP, open_data
 from mien.cli.shared.result import interval, measured, publish
-from mien.datasets.open import DATA_HELP, open_data
 
 METHODS = {
     "se-swin": "Plain Swin, the gate, sharpness-aware steps, both, and controls.",

@@ -9,8 +9,8 @@ from rich.console import Group
 from rich.table import Table
 
 from mien.cli.make.train import method
+from mien.cli.shared.data import DATA_HELP, open_data
 from mien.cli.shared.result import check, measured, publish, resampled, to_file
-from mien.datasets.open import DATA_HELP, open_data
 from mien.datasets.pseudo_labels import read
 
 # Whose attention is taught to match maps.

@@ -11,10 +11,10 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
+from mien.cli.shared.data import DATA_HELP, data_name, open_data
 from mien.cli.shared.provider import Asked, provided
 from mien.cli.shared.result import check, interval, measured, publish, resampled, to_file
 from mien.core.pipeline import Pipeline
-from mien.datasets.open import DATA_HELP, data_name, open_data
 from mien.errors import InputError, ModelError
 from mien.facs.vocabulary import CAVEAT
 from mien.methods.facescan import benchmark, rows

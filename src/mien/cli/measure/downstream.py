@@ -14,8 +14,8 @@ from rich.table import Table
 
 from mien.cli.make.train import Numbers, chosen, method, with_settings
 from mien.cli.read.annotate import labeler
+from mien.cli.shared.data import DATA_HELP, open_data
 from mien.cli.shared.result import check, interval, measured, publish, to_file
-from mien.datasets.open import DATA_HELP, open_data
 from mien.datasets.pseudo_labels import read
 from mien.datasets.synthetic import LABELED, MADE
 

@@ -7,13 +7,13 @@ import click
 from rich.console import Group
 from rich.table import Table
 
+from mien.cli.shared.data import DATA_HELP, open_data
 from mien.cli.shared.result import check, interval, measured, publish, resampled, to_file
 from mien.cli.shared.texts import measure as measure_texts
 from mien.cli.shared.texts import summary as texts_summary
 from mien.core.contract import Classifier
 from mien.core.detect import YuNet
 from mien.core.zoo import load
-from mien.datasets.open import DATA_HELP, open_data
 from mien.errors import InputError, ModelError
 from mien.evaluation.evaluate import evaluate as run
 from mien.methods.expllm.small.generate import Explainer

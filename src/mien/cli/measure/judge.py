@@ -8,10 +8,10 @@ from rich.console import Group
 from rich.table import Table
 
 from mien.cli.make.train import method
+from mien.cli.shared.data import DATA_HELP, open_data
 from mien.cli.shared.result import check, interval, measured, publish, to_file
 from mien.cli.shared.runs import RUN_HELP, open_run
 from mien.datasets import Synthetic
-from mien.datasets.open import DATA_HELP, open_data
 from mien.datasets.pseudo_labels import read
 from mien.datasets.synthetic import LABELED, read_lines
 from mien.methods.feranno import labeler as feranno

@@ -12,11 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 from rich.table import Table
 
+from mien.cli.shared.data import DATA_HELP, data_name, open_data
 from mien.cli.shared.result import measured, publish
 from mien.cli.shared.threads import in_threads
 from mien.core.pipeline import Pipeline
 from mien.datasets.base import Sample
-from mien.datasets.open import DATA_HELP, data_name, open_data
 from mien.datasets.pseudo_labels import PseudoLabels, read
 from mien.errors import InputError
 from mien.evaluation.protocols import Selection, select

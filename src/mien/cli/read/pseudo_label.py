@@ -8,8 +8,8 @@ import click
 from rich.console import Console
 from rich.progress import track
 
+from mien.cli.shared.data import DATA_HELP, open_data
 from mien.datasets import pseudo_labels
-from mien.datasets.open import DATA_HELP, open_data
 from mien.extras import optional
 
 

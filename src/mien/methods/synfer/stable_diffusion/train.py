@@ -16,11 +16,12 @@ import torch
 from numpy.typing import NDArray
 
 from mien.datasets import Sample
-from mien.datasets.captions import Described, Pairs
+from mien.datasets.captions import Pairs
 from mien.datasets.pseudo_labels import PseudoLabels
 from mien.errors import InputError
 from mien.export.runs import settings_of
 from mien.facs.vocabulary import Expression
+from mien.methods.synfer.flow.described import Described
 from mien.methods.synfer.flow.export import about_of
 from mien.methods.synfer.flow.requests import Request
 from mien.methods.synfer.flow.sample import About

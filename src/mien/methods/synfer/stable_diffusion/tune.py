@@ -20,11 +20,12 @@ from PIL import Image, ImageOps
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
-from mien.datasets.captions import Described, Pair, Pairs
+from mien.datasets.captions import Pair, Pairs
 from mien.errors import InputError
 from mien.extras import optional
 from mien.facs.units import VECTOR
 from mien.facs.vocabulary import ASYMMETRIES
+from mien.methods.synfer.flow.described import Described
 from mien.methods.synfer.stable_diffusion.adapter import Adapter, Lora
 from mien.methods.synfer.stable_diffusion.checkpoint import StableDiffusion, load
 from mien.training.loop import Batch, LossOf, Schedule, fit

@@ -1,0 +1,56 @@
+"""Photographs of any data set that a teacher has labelled, as pairs with captions: what the generator learns from.
+
+Letters: N pairs, K = 24 action units and asymmetries.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mien.datasets.base import Sample
+from mien.datasets.captions import Pair, prompt
+from mien.datasets.pseudo_labels import PseudoLabels
+from mien.errors import InputError
+from mien.evaluation.protocols import select
+from mien.facs.vocabulary import Expression
+from mien.methods.expllm.engine.chain import Observed
+from mien.methods.synfer.flow import captions
+from mien.results.face import ActionUnits, Pose
+
+
+class Described(Sequence[Pair]):
+    """Photographs of any data set as pairs, their action units from a teacher, their captions from these.
+
+    The captions name the expression and the strongest movements. All pictures stay in memory; many large ones are
+    better written to a folder for `Pairs`.
+    labels, units: as of Pairs.
+    InputError when a face is not among the teacher's labels, when it was generated itself, and when none is left.
+    """
+
+    def __init__(self, dataset: Sequence[Sample], labels: PseudoLabels, seed: int = 0) -> None:
+        faces = select(dataset, "soft-votes").needed("train on")
+        for face in faces.samples:
+            if face.soft is not None:
+                raise InputError(f"{face.source} is a generated face; what draws such faces learns from photographs")
+        self._pairs = [
+            _described(face, shares, labels, row, seed)
+            for face, shares, row in zip(faces.samples, faces.targets, labels.rows(faces.samples).tolist(), strict=True)
+        ]
+        self.labels = [pair.expression for pair in self._pairs]
+        self.units = np.stack([pair.action_units for pair in self._pairs])
+
+    def __len__(self) -> int:
+        return len(self._pairs)
+
+    def __getitem__(self, index: int) -> Pair:  # type: ignore[override]
+        return self._pairs[index]
+
+
+def _described(face: Sample, shares: NDArray[np.float32], labels: PseudoLabels, row: int, seed: int) -> Pair:
+    label, units = Expression(int(shares.argmax())), labels.action_units[row].astype(np.float32)
+    said = prompt(label)
+    if labels.found[row]:
+        observed = Observed(face.source, ActionUnits.of(units), shares, pose=Pose(*map(float, labels.pose[row])))
+        said += f": {captions.short(observed, np.random.default_rng([seed, *face.source.encode()]))}"
+    return Pair(face.image, label, source=face.source, caption=said, action_units=units)
