@@ -10,9 +10,9 @@ from mien.facs.vocabulary import Attribute, Expression
 from mien.methods.facescan import FaceScanner
 from mien.methods.facescan.parse import parse
 from mien.methods.facescan.prompts import PROMPTS, schema, shuffled
-from mien.methods.facescan.words import CANNOT_TELL
+from mien.providers.base import Message, Picture
 from mien.providers.embedded import Embedded, fill
-from mien.providers.openai import Message, Picture
+from mien.providers.words import CANNOT_TELL
 from mien.results.scan import AnswerStatus
 from tests.helpers import ASTRONAUT, noise
 from tests.methods.facescan.stub import found

@@ -8,8 +8,8 @@ from PIL import Image
 from mien.errors import InputError
 from mien.facs.vocabulary import Attribute
 from mien.methods.facescan import FaceScanner
+from mien.providers.base import Message, Picture
 from mien.providers.local import SPELLINGS, Transformers
-from mien.providers.openai import Message, Picture
 from mien.results.scan import AnswerStatus
 from tests.helpers import noise
 from tests.methods.facescan.stub import found

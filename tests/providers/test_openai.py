@@ -12,7 +12,8 @@ from PIL import Image
 from mien.errors import InputError, MissingExtra
 from mien.facs.vocabulary import Attribute, Expression
 from mien.methods.facescan import FaceScanner
-from mien.providers.openai import Message, OpenAICompatible, Picture, data_url
+from mien.providers.base import Message, Picture
+from mien.providers.openai import OpenAICompatible, data_url
 from mien.results.scan import AnswerStatus
 from tests.helpers import noise
 from tests.methods.facescan.stub import Reply, fails, found, says, serving

@@ -16,9 +16,9 @@ from mien.errors import InputError
 from mien.extras import optional
 from mien.facs.evidence import evidence
 from mien.facs.vocabulary import Attribute, Expression
-from mien.methods.facescan.parse import attribute_of, role_of
-from mien.methods.facescan.words import CANNOT_TELL, label_of
-from mien.providers.openai import Completion, Message, Picture
+from mien.providers.base import Completion, Message, Picture
+from mien.providers.keys import attribute_of, role_of
+from mien.providers.words import CANNOT_TELL, label_of
 from mien.report.draw import percent
 from mien.results.face import Face, FaceReport, ImageReport
 

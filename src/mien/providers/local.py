@@ -14,7 +14,7 @@ from PIL import Image
 
 from mien.errors import InputError
 from mien.extras import optional
-from mien.providers.openai import Completion, Message, Picture
+from mien.providers.base import Completion, Message, Picture
 
 # The forms in which published checkpoints answer a label; their probabilities count together.
 SPELLINGS = {

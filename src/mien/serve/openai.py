@@ -20,8 +20,8 @@ from mien.core.pipeline import Pipeline
 from mien.errors import InputError, MienError
 from mien.facs.vocabulary import Attribute
 from mien.methods.facescan.prompts import PROMPTS, schema
+from mien.providers.base import Picture
 from mien.providers.embedded import Embedded
-from mien.providers.openai import Picture
 
 MODEL = "mien"
 PEOPLE = schema(PROMPTS["people-1"], {Attribute.EXPRESSION: Attribute.EXPRESSION.labels})

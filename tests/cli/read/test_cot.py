@@ -12,7 +12,7 @@ from mien.cli.read import cot
 from mien.datasets import pseudo_labels
 from mien.facs.units import BLENDSHAPES, VECTOR, Calibration
 from mien.facs.vocabulary import ActionUnit
-from mien.providers.openai import Completion
+from mien.providers.base import Completion
 from mien.results.scan import AnswerStatus
 from tests.helpers import drawn_face
 from tests.methods.expllm.engine.test_llm import node

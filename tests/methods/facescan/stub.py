@@ -13,7 +13,7 @@ import numpy as np
 
 from mien.core.pipeline import Pipeline
 from mien.facs.vocabulary import Expression
-from mien.providers.openai import Completion
+from mien.providers.base import Completion
 from mien.results.face import Face, Reading
 from tests.helpers import scores
 

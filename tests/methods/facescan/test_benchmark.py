@@ -7,7 +7,7 @@ from mien.core.pipeline import Pipeline
 from mien.errors import InputError
 from mien.facs.vocabulary import Expression
 from mien.methods.facescan import benchmark, rows
-from mien.providers.openai import Completion
+from mien.providers.base import Completion
 from mien.results.face import Face, Reading
 from tests.helpers import scores
 from tests.methods.facescan.test_rows import faces

@@ -7,7 +7,7 @@ from mien.errors import InputError
 from mien.facs.vocabulary import Attribute, Expression
 from mien.methods.facescan.faces import measure, table
 from mien.methods.facescan.tasks import TASKS
-from mien.providers.openai import Completion
+from mien.providers.base import Completion
 from mien.results.face import Reading
 from tests.helpers import scores
 

@@ -6,8 +6,9 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from mien.facs.vocabulary import Attribute, Expression
-from mien.methods.facescan.parse import Person, attribute_of, one_person, parse, read_value, role_of
-from mien.methods.facescan.words import is_refusal, label_of, only_label
+from mien.methods.facescan.parse import Person, one_person, parse, read_value
+from mien.providers.keys import attribute_of, role_of
+from mien.providers.words import is_refusal, label_of, only_label
 from mien.results.scan import AnswerStatus
 
 ASKED = [Attribute.EXPRESSION]

@@ -6,7 +6,7 @@ from mien.errors import InputError
 from mien.facs.vocabulary import Attribute
 from mien.methods.facescan.parse import parse
 from mien.methods.facescan.prompts import PROMPTS, again_text, prompt, schema, shuffled, user_text
-from mien.methods.facescan.words import CANNOT_TELL
+from mien.providers.words import CANNOT_TELL
 from mien.results.scan import AnswerStatus
 
 ALL = shuffled(list(Attribute), seed=0)

@@ -7,7 +7,7 @@ from mien.errors import InputError
 from mien.facs.vocabulary import Attribute
 from mien.methods.facescan import FaceScanner
 from mien.methods.facescan.scan import around
-from mien.providers.openai import Completion
+from mien.providers.base import Completion
 from mien.results.face import Face
 from mien.results.scan import AnswerStatus
 from tests.helpers import noise

@@ -12,8 +12,8 @@ from mien.errors import InputError
 from mien.facs.vocabulary import Attribute, Expression
 from mien.methods.facescan import tune
 from mien.methods.facescan.tasks import TASKS, tasks
+from mien.providers.base import Message, Picture
 from mien.providers.local import Transformers
-from mien.providers.openai import Message, Picture
 from tests.helpers import drawn_face, noise
 from tests.methods.facescan.tiny import llava, paligemma, tokenizer
 

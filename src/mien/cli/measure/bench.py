@@ -21,7 +21,7 @@ from mien.methods.facescan import benchmark, rows
 from mien.methods.facescan import faces as single
 from mien.methods.facescan.published import EXPRESSION, NOTE
 from mien.methods.facescan.tasks import TASKS
-from mien.providers.openai import Provider
+from mien.providers.base import Provider
 
 
 @click.group()

@@ -11,9 +11,10 @@ import click
 from mien.core.pipeline import Pipeline
 from mien.extras import optional
 from mien.facs.vocabulary import Attribute
+from mien.providers.base import Provider
 from mien.providers.embedded import Embedded
 from mien.providers.local import Transformers
-from mien.providers.openai import OpenAICompatible, Provider
+from mien.providers.openai import OpenAICompatible
 
 PROVIDERS = ("embedded", "openai", "transformers")
 

@@ -22,7 +22,7 @@ from mien.methods.facescan.match import match
 from mien.methods.facescan.parse import Person
 from mien.methods.facescan.rows import FerRows, Row, split
 from mien.methods.facescan.scan import FaceScanner
-from mien.providers.openai import Completion, Message, Picture, Provider
+from mien.providers.base import Completion, Message, Picture, Provider
 from mien.results.face import ImageReport
 from mien.results.scan import AnswerStatus, Attributes
 

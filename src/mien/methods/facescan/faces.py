@@ -18,7 +18,7 @@ from mien.methods.facescan.benchmark import Metered
 from mien.methods.facescan.prompts import prompt, user_text
 from mien.methods.facescan.scan import FaceScanner
 from mien.methods.facescan.tasks import Task, labels_of
-from mien.providers.openai import Message, Picture, Provider
+from mien.providers.base import Message, Picture, Provider
 from mien.results.scan import AnswerStatus
 
 Floats = NDArray[np.floating]

@@ -12,7 +12,8 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from mien.facs.vocabulary import Attribute
-from mien.methods.facescan.words import CANNOT_TELL, is_refusal, is_unseen, label_of, only_label, plain
+from mien.providers.keys import attribute_of, plain_key, role_of
+from mien.providers.words import CANNOT_TELL, is_refusal, is_unseen, label_of, only_label, plain
 from mien.results.scan import Answer, AnswerStatus
 
 # No answer is longer; what lies beyond is not read, so that parsing takes no time worth mentioning.
@@ -21,27 +22,6 @@ LONGEST = 20_000
 TRIES, DEPTH = 200, 4
 Box = tuple[float, float, float, float]
 
-_ATTRIBUTE_OF = {
-    key: attribute
-    for attribute, keys in {
-        Attribute.EXPRESSION: "expression emotion emotions facial_expression facial_emotion face_expression mood",
-        Attribute.AGE: "age age_group age_range age_bracket agegroup age_category",
-        Attribute.GENDER: "gender sex",
-        Attribute.RACE: "race ethnicity race_ethnicity",
-    }.items()
-    for key in keys.split()
-}
-_ROLE_OF = {
-    key: role
-    for role, keys in {
-        "people": "people persons faces individuals",
-        "confidence": "confidence probability score certainty",
-        "box": "box bbox bounding_box face_box",
-        "rationale": "observations observation interpretation rationale reasoning description explanation",
-        "index": "index",
-    }.items()
-    for key in keys.split()
-}
 # Clear enough where only one thing was asked.
 _NAMELESS = frozenset(["answer", "result", "label", "value", "class", "prediction", "output", "response"])
 _UNREADABLE = Answer(None, AnswerStatus.OUT_OF_VOCABULARY)
@@ -106,22 +86,8 @@ def _agreed(answers: Sequence[Answer]) -> Answer:
     return answers[0] if answers[0].value is None else replace(answers[0], status=AnswerStatus.REPAIRED)
 
 
-def attribute_of(key: str) -> Attribute | None:
-    """The attribute that a key of an answer or of a schema means: "facial expression", "age-group"."""
-    return _ATTRIBUTE_OF.get(_key(key))
-
-
-def role_of(key: str) -> str | None:
-    """What else a key means: "people", "confidence", "box", "rationale" or "index"; None for any other."""
-    return _ROLE_OF.get(_key(key))
-
-
-def _key(key: str) -> str:
-    return re.sub(r"[\W_]+", "_", key.casefold()).strip("_")
-
-
 def _meant(key: str, value: Any, asked: Sequence[Attribute]) -> Attribute | None:
-    nameless = len(asked) == 1 and _key(key) in _NAMELESS and not isinstance(value, dict | list)
+    nameless = len(asked) == 1 and plain_key(key) in _NAMELESS and not isinstance(value, dict | list)
     return asked[0] if nameless else attribute_of(key)
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from mien.errors import InputError
 from mien.facs.vocabulary import Attribute
-from mien.methods.facescan.words import CANNOT_TELL
+from mien.providers.words import CANNOT_TELL
 
 SYSTEM = (
     "You annotate pictures with care. Describe only what can be seen. Answer only in the form that is asked for. "

@@ -18,7 +18,7 @@ from mien.facs.vocabulary import Attribute
 from mien.methods.facescan.match import match
 from mien.methods.facescan.parse import Parsed, Person, one_person, parse
 from mien.methods.facescan.prompts import SYSTEM, Prompt, again_text, prompt, schema, shuffled, user_text
-from mien.providers.openai import Completion, Message, Picture, Provider
+from mien.providers.base import Completion, Message, Picture, Provider
 from mien.results.face import Face, FaceReport, ImageReport
 from mien.results.scan import Answer, AnswerStatus, Attributes
 

@@ -7,7 +7,7 @@ from mien.facs.vocabulary import Expression
 from mien.methods.expllm.engine import prompts
 from mien.methods.expllm.engine.chain import think
 from mien.methods.expllm.engine.llm import TRIES, Asked, expressions_in, listed, ungrounded
-from mien.providers.openai import Completion
+from mien.providers.base import Completion
 from mien.results.scan import AnswerStatus
 from tests.methods.expllm.faces import face
 

@@ -15,7 +15,7 @@ from mien.facs.vocabulary import ActionUnit, Expression, expression
 from mien.methods.expllm.engine import prompts
 from mien.methods.expllm.engine.chain import Attempt, Call, Guess, Objection, Observed, Sections
 from mien.methods.expllm.engine.grounding import supported
-from mien.providers.openai import Message, Provider
+from mien.providers.base import Message, Provider
 
 # How often the final form is asked for before a face is given up.
 TRIES = 3
