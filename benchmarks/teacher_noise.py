@@ -29,7 +29,7 @@ def main() -> None:
     rng = np.random.default_rng(given.seed)
     errors = []
     with pseudo_labels.mediapipe_mesh(given.model) as mesh:
-        teacher = pseudo_labels.Teacher(mesh)
+        teacher = pseudo_labels.MeshTeacher(mesh)
         for row in rng.choice(np.flatnonzero(labels.found), given.faces, replace=False):
             image, here = dataset[int(row)].image, labels.landmarks[row]
             reading = teacher(np.ascontiguousarray(image[:, ::-1]))

@@ -18,7 +18,7 @@ from mien import datasets
 from mien.core.align import align
 from mien.core.pipeline import Pipeline
 from mien.core.visibility import detector, hidden
-from mien.results.face import Pose
+from mien.facs.observation import Pose
 from publish import publish
 
 COVERS = ("plain", "patches", "texture", "skin")

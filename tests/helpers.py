@@ -13,9 +13,11 @@ from PIL import Image
 
 from mien.core.align import five_points, similarity, to_crop_frame
 from mien.facs.landmarks import mean_face
+from mien.facs.observation import Pose
+from mien.facs.units import ActionUnits
 from mien.facs.vocabulary import ASYMMETRIES, ActionUnit, Expression
 from mien.results.expression import ExpressionScores
-from mien.results.face import ActionUnits, Face, FaceReport, Pose
+from mien.results.face import Face, FaceReport
 
 ASTRONAUT = Path(__file__).parents[1] / "examples" / "astronaut.png"
 

@@ -7,9 +7,11 @@ if TYPE_CHECKING:
     from mien.core.images import read_image
     from mien.core.pipeline import Pipeline, analyze
     from mien.errors import ExportError, InputError, MienError, MissingExtra, ModelError
+    from mien.facs.observation import Hidden, Pose
+    from mien.facs.units import ActionUnits
     from mien.facs.vocabulary import ActionUnit, Expression
     from mien.results.expression import ExpressionScores
-    from mien.results.face import ActionUnits, Face, FaceReport, Hidden, ImageReport, Pose, Reading
+    from mien.results.face import Face, FaceReport, ImageReport, Reading
 
 __version__ = "0.1.0"
 
@@ -39,15 +41,14 @@ _HOME = {
     "mien.core.images": ("read_image",),
     "mien.core.pipeline": ("Pipeline", "analyze"),
     "mien.results.face": (
-        "ActionUnits",
         "Face",
         "FaceReport",
-        "Hidden",
         "ImageReport",
-        "Pose",
         "Reading",
     ),
     "mien.results.expression": ("ExpressionScores",),
+    "mien.facs.observation": ("Hidden", "Pose"),
+    "mien.facs.units": ("ActionUnits",),
     "mien.facs.vocabulary": ("ActionUnit", "Expression"),
 }
 _MODULE = {name: module for module, names in _HOME.items() for name in names}

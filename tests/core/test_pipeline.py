@@ -15,9 +15,11 @@ from mien.core.pipeline import Pipeline, analyze
 from mien.core.zoo import MODELS
 from mien.errors import InputError, ModelError
 from mien.facs.landmarks import mean_face
+from mien.facs.observation import Hidden, Pose
+from mien.facs.units import ActionUnits
 from mien.facs.vocabulary import ActionUnit, Expression
 from mien.results.expression import ExpressionScores
-from mien.results.face import ActionUnits, Face, Hidden, Pose, Reading
+from mien.results.face import Face, Reading
 from tests.helpers import ASTRONAUT, drawn_face, noise
 
 SURPRISED = Reading(ExpressionScores(np.eye(8, dtype=np.float32)[Expression.SURPRISE]))

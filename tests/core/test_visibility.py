@@ -6,7 +6,8 @@ from mien.core.align import align
 from mien.core.images import read_image
 from mien.core.pipeline import Pipeline
 from mien.core.visibility import detector, hidden
-from mien.results.face import Face, Hidden, Pose
+from mien.facs.observation import Hidden, Pose
+from mien.results.face import Face
 from tests.helpers import ASTRONAUT
 
 FRONT = Pose(0, 0, 0)

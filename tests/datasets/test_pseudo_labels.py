@@ -7,9 +7,9 @@ from click.testing import CliRunner
 
 from mien.cli import commands
 from mien.datasets import Sample, pseudo_labels
-from mien.datasets.pseudo_labels import Mesh, Teacher
+from mien.datasets.pseudo_labels import Mesh, MeshTeacher
 from mien.errors import InputError, MissingExtra
-from mien.facs.units import BLENDSHAPES, mirrored_shapes
+from mien.facs.blendshapes import BLENDSHAPES, mirrored_shapes
 from mien.facs.vocabulary import Expression
 from mien.results.face import Face
 from tests.helpers import encoded, noise
@@ -52,7 +52,7 @@ def test_landmarks_come_back_in_pixels_of_the_sample_whatever_was_shown(x, y):
         return [Face([12, 8, 36, 40], None, 0.9)]
 
     for detect in (nobody, found):
-        reading = Teacher(bright_spot, detect)(picture(x, y))
+        reading = MeshTeacher(bright_spot, detect)(picture(x, y))
         np.testing.assert_allclose(reading.landmarks, np.tile([x + 0.5, y + 0.5], (68, 1)), atol=0.1)
         assert reading.attempt == 0
 
@@ -64,7 +64,7 @@ def test_a_face_that_is_only_accepted_mirrored_comes_back_with_its_sides_swapped
         shown.append(image.shape[0])
         return bright_spot(image) if len(shown) == 3 else None
 
-    reading = Teacher(fourth_time, nobody)(picture(10, 30))
+    reading = MeshTeacher(fourth_time, nobody)(picture(10, 30))
     assert shown == [360, 576, 360]
     assert reading.attempt == 2
     np.testing.assert_allclose(reading.landmarks, np.tile([10.5, 30.5], (68, 1)), atol=0.1)
@@ -76,7 +76,7 @@ def test_a_face_that_is_only_accepted_mirrored_comes_back_with_its_sides_swapped
 def test_pose_is_in_degrees_to_the_right_up_and_clockwise():
     def pose(**angles):
         mesh = Mesh(np.zeros((478, 2)), np.zeros(52), turned(**angles))
-        return Teacher(lambda image: mesh, nobody)(picture(1, 1)).pose
+        return MeshTeacher(lambda image: mesh, nobody)(picture(1, 1)).pose
 
     np.testing.assert_allclose(pose(yaw=30), [30, 0, 0], atol=1e-4)
     np.testing.assert_allclose(pose(pitch=15), [0, 15, 0], atol=1e-4)
@@ -96,7 +96,9 @@ def labelled(count=6):
             return None
         shapes = np.zeros(52, np.float32)
         shapes[[SMILE, SMILE + 1]] = 0.3 if i % 2 else 0.8
-        return pseudo_labels.Reading(np.full((68, 2), i, np.float32), shapes, np.array([i, 0, 0], np.float32), i % 3)
+        return pseudo_labels.MeshReading(
+            np.full((68, 2), i, np.float32), shapes, np.array([i, 0, 0], np.float32), i % 3
+        )
 
     return samples, teach
 

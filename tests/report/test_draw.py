@@ -5,9 +5,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from mien.facs.units import ActionUnits
 from mien.facs.vocabulary import Attribute, Expression
 from mien.report.draw import COLORS, DOTTED, STYLES, TYPE, Style, answers, arrange, draw, percent, why
-from mien.results.face import ActionUnits, Face, FaceReport, ImageReport
+from mien.results.face import Face, FaceReport, ImageReport
 from mien.results.scan import Answer, AnswerStatus, Attributes
 from tests.helpers import bare_report, full_report, scores, units
 

@@ -17,10 +17,13 @@ from PIL import Image
 import mien
 from mien.core.images import read_image
 from mien.errors import InputError
+from mien.facs.observation import Hidden, Pose
 from mien.facs.vocabulary import CAVEAT, ActionUnit, Attribute, Expression
-from mien.report.html import STRENGTH, page, pose_in_words
+from mien.report.card import pose_in_words
+from mien.report.heat import STRENGTH
+from mien.report.html import page
 from mien.results.explanation import Explanation, Part, Phrase
-from mien.results.face import Face, FaceReport, Hidden, ImageReport, Pose
+from mien.results.face import Face, FaceReport, ImageReport
 from mien.results.outcome import Outcome
 from mien.results.scan import Answer, AnswerStatus, Attributes
 from tests.helpers import ASTRONAUT, bare_report, full_report, noise, scores, units

@@ -6,10 +6,11 @@ import pyarrow.parquet
 import pytest
 
 from mien.errors import InputError
+from mien.facs.observation import Hidden, Pose
 from mien.facs.vocabulary import ActionUnit, Attribute, Expression
 from mien.report import tables
 from mien.results.expression import ExpressionScores
-from mien.results.face import Face, Hidden, ImageReport, Pose
+from mien.results.face import Face, ImageReport
 from mien.results.outcome import Outcome
 from mien.results.scan import Answer, AnswerStatus, Attributes
 from tests.helpers import bare_report, full_report, units

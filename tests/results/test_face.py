@@ -5,10 +5,12 @@ import numpy as np
 import pytest
 
 from mien.errors import InputError
+from mien.facs.observation import Hidden, Pose
+from mien.facs.units import ActionUnits
 from mien.facs.vocabulary import ActionUnit, Attribute, Expression
 from mien.results.explanation import Explanation, Part, Phrase
 from mien.results.expression import ExpressionScores
-from mien.results.face import ActionUnits, Face, FaceReport, Hidden, ImageReport, Pose, Reading
+from mien.results.face import Face, FaceReport, ImageReport, Reading
 from mien.results.scan import Answer, AnswerStatus, Attributes
 
 SCORES = ExpressionScores(np.array([0.1, 0.5, 0.05, 0.1, 0.05, 0.1, 0.1, 0.0], np.float32))

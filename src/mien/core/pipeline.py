@@ -15,7 +15,8 @@ from mien.core.images import ImageSource, read_image
 from mien.core.reader import Reader
 from mien.core.visibility import detector, hidden
 from mien.core.zoo import DEFAULT, MODELS
-from mien.results.face import Face, FaceReport, ImageReport, Pose, Reading
+from mien.facs.observation import Pose
+from mien.results.face import Face, FaceReport, ImageReport, Reading
 
 
 class Pipeline:

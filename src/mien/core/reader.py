@@ -9,8 +9,10 @@ from numpy.typing import NDArray
 
 from mien.core.contract import Answers, Classifier, softmax
 from mien.core.zoo import DEFAULT, load
+from mien.facs.observation import Pose
+from mien.facs.units import ActionUnits
 from mien.results.expression import ExpressionScores
-from mien.results.face import ActionUnits, Pose, Reading
+from mien.results.face import Reading
 
 # Larger batches are no faster a face on one core, and hold more memory.
 BATCH = 8

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mien.core.detect import Detector, YuNet
-from mien.results.face import Hidden, Pose
+from mien.facs.observation import Hidden, Pose
 
 # Turned further than this, in degrees, the far half of a face is too narrow to read.
 TURNED = 40.0

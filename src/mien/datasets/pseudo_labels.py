@@ -21,8 +21,9 @@ from mien.core.detect import Detector, YuNet
 from mien.datasets.base import Sample
 from mien.errors import InputError
 from mien.extras import optional
+from mien.facs.blendshapes import BLENDSHAPES, ShapeCalibration, action_units, mirrored_shapes
 from mien.facs.landmarks import MESH_TO_68, MIRRORED_68
-from mien.facs.units import BLENDSHAPES, VECTOR, Calibration, action_units, mirrored_shapes
+from mien.facs.units import VECTOR
 from mien.facs.vocabulary import Expression
 
 Image = NDArray[np.uint8]
@@ -40,7 +41,7 @@ class Mesh(NamedTuple):
     rotation: NDArray[np.float64]
 
 
-class Reading(NamedTuple):
+class MeshReading(NamedTuple):
     """What the teacher says of one face.
 
     landmarks: (68, 2) float32, pixels of the sample's image.   shapes: (52,) float32 blendshapes.
@@ -54,7 +55,7 @@ class Reading(NamedTuple):
     attempt: int
 
 
-class Teacher:
+class MeshTeacher:
     """Shows a face in several ways until the mesh model accepts it.
 
     mesh: a picture to its Mesh, or None where it finds no face; `mediapipe_mesh` makes the real one.
@@ -64,7 +65,7 @@ class Teacher:
         self._mesh = mesh
         self._detect = YuNet() if detect is None else detect
 
-    def __call__(self, image: Image) -> Reading | None:
+    def __call__(self, image: Image) -> MeshReading | None:
         """The reading of the one face in an (H, W, 3) RGB picture, or None when every attempt fails."""
         for attempt, (to_shown, size, mirror) in enumerate(self._attempts(image)):
             shown = cv2.warpAffine(
@@ -130,7 +131,7 @@ class PseudoLabels:
     pose: NDArray[np.float32]
     action_units: NDArray[np.float32]
     source: list[str]
-    calibration: Calibration
+    calibration: ShapeCalibration
     about: dict[str, Any]
 
     def rows(self, samples: Sequence[Sample]) -> NDArray[np.int64]:
@@ -147,8 +148,8 @@ class PseudoLabels:
 
 def label(
     dataset: Sequence[Sample],
-    teacher: Callable[[Image], Reading | None],
-    calibration: Calibration | None = None,
+    teacher: Callable[[Image], MeshReading | None],
+    calibration: ShapeCalibration | None = None,
     progress: Callable[[Iterable[int]], Iterable[int]] = iter,
 ) -> PseudoLabels:
     """Ask the teacher about every sample.
@@ -175,7 +176,7 @@ def label(
         neutral = np.array([e is Expression.NEUTRAL for e in shown], bool)
         if not (found & neutral).any():
             raise InputError("no neutral face was found to calibrate on; give the calibration of the training faces")
-        calibration = Calibration.fit(shapes[found].astype(np.float64), neutral[found])
+        calibration = ShapeCalibration.fit(shapes[found].astype(np.float64), neutral[found])
     units = np.full((count, VECTOR), np.nan, np.float32)
     units[found] = action_units(calibration(shapes[found].astype(np.float64)))
     about = {
@@ -234,7 +235,7 @@ def read(path: Path) -> PseudoLabels:
             arrays[name] = np.full((len(found), width), np.nan, np.float32)
             rows = [row for row in table[name].to_pylist() if row is not None]
             arrays[name][found] = np.array(rows, np.float32).reshape(-1, width)
-        calibration = Calibration(np.array(about.pop("rest")), np.array(about.pop("most")))
+        calibration = ShapeCalibration(np.array(about.pop("rest")), np.array(about.pop("most")))
     except (KeyError, TypeError, ValueError, OSError) as error:
         raise InputError(f"{path}: not a file of pseudo-labels; `mien pseudo-label` writes them") from error
     return PseudoLabels(
@@ -266,14 +267,14 @@ def _onto(square: NDArray[np.float64], size: int) -> NDArray[np.float64]:
     return np.array([[scale, 0, offset[0]], [0, scale, offset[1]]])
 
 
-def _reading(found: Mesh, to_shown: NDArray[np.float64], size: int, mirror: bool, attempt: int) -> Reading:
+def _reading(found: Mesh, to_shown: NDArray[np.float64], size: int, mirror: bool, attempt: int) -> MeshReading:
     points, shapes, (yaw, pitch, roll) = found.points[MESH_TO_68], found.shapes, _pose(found.rotation)
     if mirror:
         points = (points * [-1, 1] + [size, 0])[MIRRORED_68]
         shapes, yaw, roll = shapes[mirrored_shapes()], -yaw, -roll
     # The mesh counts from the picture's corner; so do landmarks of an image. The matrix counts from pixel centres.
     landmarks = (points - 0.5 - to_shown[:, 2]) / to_shown[0, 0] + 0.5
-    return Reading(
+    return MeshReading(
         landmarks.astype(np.float32), shapes.astype(np.float32), np.array([yaw, pitch, roll], np.float32), attempt
     )
 

@@ -1,4 +1,4 @@
-"""Attention to a heat map over the picture, and action units to evidence for and against the expression.
+"""Action units to evidence for and against an expression.
 
 The evidence compares what the reader measured with what FACS sources expect of an expression (facs.units.PROTOTYPES).
 It is no trace of the network's own computation: that is what the heat map shows.
@@ -6,13 +6,8 @@ It is no trace of the network's own computation: that is what the heat map shows
 
 from dataclasses import dataclass
 
-import cv2
-import numpy as np
-from numpy.typing import NDArray
-
-from mien.facs.units import PRESENT, PROTOTYPES, Band, Prototype, band
+from mien.facs.units import PRESENT, PROTOTYPES, ActionUnits, Band, Prototype, band
 from mien.facs.vocabulary import ActionUnit, Expression
-from mien.results.face import ActionUnits, FaceReport
 
 # From this difference between the sides on, an action unit counts as one-sided.
 ONE_SIDED = 0.15
@@ -64,29 +59,6 @@ def side(units: ActionUnits, unit: int) -> str:
     if abs(difference) < ONE_SIDED:
         return "both"
     return "left" if difference > 0 else "right"
-
-
-def heat_map(face: FaceReport, size: tuple[int, int]) -> NDArray[np.float32] | None:
-    """Where the reader looked, (H, W) float32 over the whole picture: 0 outside the crop, 1 at its strongest.
-
-    size: (H, W) of the picture in pixels.   None when the reader gives no attention.
-    """
-    if face.attention is None:
-        return None
-    height, width = face.attention.shape
-    low, high = float(face.attention.min()), float(face.attention.max())
-    scaled = (face.attention - low) / max(high - low, 1e-12)
-    # From pixel centres of the picture to those of the attention map.
-    matrix = face.crop * np.array([[width], [height]])
-    matrix[:, 2] += matrix[:, :2].sum(axis=1) / 2 - 0.5
-    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-    shown = cv2.warpAffine(scaled, matrix, (size[1], size[0]), flags=flags, borderMode=cv2.BORDER_REPLICATE)
-    y, x = np.mgrid[: size[0], : size[1]] + 0.5
-    inside = np.ones(size, bool)
-    for row in face.crop:
-        along = row[0] * x + row[1] * y + row[2]
-        inside &= (along >= 0) & (along <= 1)
-    return np.asarray(shown * inside, np.float32)
 
 
 def _cues(units: ActionUnits, prototype: Prototype) -> list[Cue]:

@@ -1,123 +1,64 @@
-"""Blendshapes to FACS action units: the intensities that mien learns from a teacher and reports.
+"""Action units of a face, the words for their intensities, and what FACS sources expect of each expression."""
 
-A blendshape is a muscle-like movement scored 0 to 1 by a face mesh model (MediaPipe's Face Landmarker, in its order).
-The table from shapes to action units follows py-feat's, after M. Ozel's ARKit-to-FACS cheat sheet. Left and right are
-the subject's own.
-"""
-
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from mien.arrays import fixed
 from mien.facs.vocabulary import ASYMMETRIES, ActionUnit, Expression
 
-Floats = NDArray[np.floating]
-
-BLENDSHAPES = (
-    "_neutral", "browDownLeft", "browDownRight", "browInnerUp",
-    "browOuterUpLeft", "browOuterUpRight", "cheekPuff", "cheekSquintLeft",
-    "cheekSquintRight", "eyeBlinkLeft", "eyeBlinkRight", "eyeLookDownLeft",
-    "eyeLookDownRight", "eyeLookInLeft", "eyeLookInRight", "eyeLookOutLeft",
-    "eyeLookOutRight", "eyeLookUpLeft", "eyeLookUpRight", "eyeSquintLeft",
-    "eyeSquintRight", "eyeWideLeft", "eyeWideRight", "jawForward",
-    "jawLeft", "jawOpen", "jawRight", "mouthClose",
-    "mouthDimpleLeft", "mouthDimpleRight", "mouthFrownLeft", "mouthFrownRight",
-    "mouthFunnel", "mouthLeft", "mouthLowerDownLeft", "mouthLowerDownRight",
-    "mouthPressLeft", "mouthPressRight", "mouthPucker", "mouthRight",
-    "mouthRollLower", "mouthRollUpper", "mouthShrugLower", "mouthShrugUpper",
-    "mouthSmileLeft", "mouthSmileRight", "mouthStretchLeft", "mouthStretchRight",
-    "mouthUpperUpLeft", "mouthUpperUpRight", "noseSneerLeft", "noseSneerRight",
-)  # fmt: skip
-# No shape of their own that works: composed of others, so never to be read as an observation of their own.
-PROXIES = (ActionUnit.CHEEK_RAISER, ActionUnit.NOSE_WRINKLER)
+# The length of the vector of action units: intensities in ActionUnit order, then differences in that of ASYMMETRIES.
 VECTOR = len(ActionUnit) + len(ASYMMETRIES)
-# A shape that moves less than this between rest and its strongest is dead: real faces hardly move it.
-_DEAD = 0.02
-
-
-def mirrored_shapes() -> NDArray[np.intp]:
-    """(52,) for each blendshape the index of its mirror image; a picture flipped left to right swaps the two."""
-    swap = {"Left": "Right", "Right": "Left"}
-    names = []
-    for name in BLENDSHAPES:
-        side = next((s for s in swap if name.endswith(s)), None)
-        names.append(name if side is None else name.removesuffix(side) + swap[side])
-    return np.array([BLENDSHAPES.index(name) for name in names])
+# Composed of other blendshapes, for they have none that works: never to be read as an observation of their own.
+PROXIES = (ActionUnit.CHEEK_RAISER, ActionUnit.NOSE_WRINKLER)
 
 
 @dataclass(frozen=True, eq=False)
-class Calibration:
-    """What a shape scores on faces at rest, and at its strongest: a relaxed mouth may score half a smile.
+class ActionUnits(Mapping[int, float]):
+    """Intensities of the 21 action units by FACS number: action_units[12] is that of AU12.
 
-    rest: (52,) median over neutral faces.   most: (52,) 99th percentile over all faces.
+    intensities: (21,) float32, 0 to 1, in ActionUnit order, both sides together.
+    differences: (3,) float32, -1 to 1, the subject's left minus right side, of ASYMMETRIES.
     """
 
-    rest: NDArray[np.float64]
-    most: NDArray[np.float64]
+    intensities: NDArray[np.float32]
+    differences: NDArray[np.float32]
 
     @staticmethod
-    def fit(shapes: Floats, neutral: NDArray[np.bool_]) -> "Calibration":
-        """From (N, 52) blendshapes of the training faces and which of them are labelled neutral."""
-        return Calibration(np.median(shapes[neutral], axis=0), np.percentile(shapes, 99, axis=0))
+    def of(vector: NDArray[np.float32]) -> "ActionUnits":
+        """From a vector of VECTOR values, (24,): intensities, then differences."""
+        return ActionUnits(vector[: len(ActionUnit)], vector[len(ActionUnit) :])
 
     @property
-    def dead(self) -> tuple[str, ...]:
-        """The shapes that hardly move on these faces; they are taken as 0."""
-        return tuple(
-            name for name, low, high in zip(BLENDSHAPES, self.rest, self.most, strict=True) if high - low < _DEAD
-        )
+    def vector(self) -> NDArray[np.float32]:
+        """The vector that `of` reads."""
+        return np.concatenate([self.intensities, self.differences])
 
-    def __call__(self, shapes: Floats) -> NDArray[np.float64]:
-        """(N, 52) blendshapes -> (N, 52), 0 at rest and 1 at the strongest."""
-        reach = self.most - self.rest
-        alive = reach >= _DEAD
-        return np.where(alive, np.clip((shapes - self.rest) / np.where(alive, reach, 1), 0, 1), 0)
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "intensities", fixed(self.intensities, (len(ActionUnit),), "intensities"))
+        object.__setattr__(self, "differences", fixed(self.differences, (len(ASYMMETRIES),), "differences"))
+
+    def __getitem__(self, number: int) -> float:
+        try:
+            return float(self.intensities[_UNITS.index(ActionUnit(number))])
+        except ValueError:
+            raise KeyError(f"AU{number} is not among those measured: {', '.join(map(str, self))}") from None
+
+    def __iter__(self) -> Iterator[int]:
+        return iter([int(unit) for unit in ActionUnit])
+
+    def __len__(self) -> int:
+        return len(ActionUnit)
+
+    def asymmetry(self, number: int) -> float | None:
+        """The subject's left minus right side of an action unit, -1 to 1; None where it is not measured."""
+        return float(self.differences[ASYMMETRIES.index(ActionUnit(number))]) if number in ASYMMETRIES else None
 
 
-def action_units(shapes: Floats) -> NDArray[np.float32]:
-    """(N, 52) calibrated blendshapes -> (N, 24) float32: intensities 0 to 1 in ActionUnit order, then ASYMMETRIES."""
-
-    def shape(name: str) -> Floats:
-        return np.asarray(shapes[:, BLENDSHAPES.index(name)])
-
-    def both(name: str) -> Floats:
-        return (shape(f"{name}Left") + shape(f"{name}Right")) / 2
-
-    def difference(name: str) -> Floats:
-        return np.asarray(shape(f"{name}Left") - shape(f"{name}Right"))
-
-    au4, au10, au12, au16 = both("browDown"), both("mouthUpperUp"), both("mouthSmile"), both("mouthLowerDown")
-    squint = both("eyeSquint")
-    values = {
-        ActionUnit.INNER_BROW_RAISER: shape("browInnerUp"),
-        ActionUnit.OUTER_BROW_RAISER: both("browOuterUp"),
-        ActionUnit.BROW_LOWERER: au4,
-        ActionUnit.UPPER_LID_RAISER: both("eyeWide"),
-        # cheekSquint is dead on real faces; a smile with narrowed eyes is what raised cheeks look like.
-        ActionUnit.CHEEK_RAISER: np.where(au12 > 0.15, np.minimum(1, 0.6 * squint + 0.6 * au12), both("cheekSquint")),
-        ActionUnit.LID_TIGHTENER: squint * (1 - au12),
-        # noseSneer is dead too; raised upper lip and lowered brows together come close.
-        ActionUnit.NOSE_WRINKLER: np.maximum(both("noseSneer"), np.sqrt(au10 * au4)),
-        ActionUnit.UPPER_LIP_RAISER: au10,
-        ActionUnit.LIP_CORNER_PULLER: au12,
-        ActionUnit.DIMPLER: both("mouthDimple"),
-        ActionUnit.LIP_CORNER_DEPRESSOR: both("mouthFrown"),
-        ActionUnit.LOWER_LIP_DEPRESSOR: au16,
-        ActionUnit.CHIN_RAISER: (shape("mouthShrugLower") + 0.5 * shape("mouthShrugUpper")) / 1.5,
-        ActionUnit.LIP_PUCKER: shape("mouthPucker"),
-        ActionUnit.LIP_STRETCHER: both("mouthStretch"),
-        ActionUnit.LIP_FUNNELER: shape("mouthFunnel"),
-        ActionUnit.LIP_PRESSOR: both("mouthPress"),
-        ActionUnit.LIPS_PART: np.maximum(shape("jawOpen") - shape("mouthClose"), 0.7 * np.maximum(au10, au16)),
-        ActionUnit.JAW_DROP: shape("jawOpen"),
-        ActionUnit.LIP_SUCK: (shape("mouthRollLower") + shape("mouthRollUpper")) / 2,
-        ActionUnit.EYES_CLOSED: both("eyeBlink"),
-    }
-    one_sided = [difference("mouthSmile"), difference("mouthDimple"), difference("mouthUpperUp")]
-    intensities = [np.clip(values[unit], 0, 1) for unit in ActionUnit]
-    return np.stack([*intensities, *one_sided], axis=1).astype(np.float32)
+_UNITS = list(ActionUnit)
 
 
 class Band(NamedTuple):

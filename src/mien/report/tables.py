@@ -11,9 +11,10 @@ import numpy as np
 
 import mien
 from mien.extras import optional
-from mien.facs.units import PRESENT
+from mien.facs.observation import Pose
+from mien.facs.units import PRESENT, ActionUnits
 from mien.facs.vocabulary import ASYMMETRIES, ActionUnit, Attribute, Expression
-from mien.results.face import ActionUnits, FaceReport, Pose
+from mien.results.face import FaceReport
 from mien.results.outcome import Outcome
 from mien.results.scan import Attributes
 

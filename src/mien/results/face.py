@@ -1,6 +1,5 @@
 """What mien answers with: plain, immutable records, from one face to one picture. Pixels are of the upright image."""
 
-from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -8,6 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mien.arrays import fixed, rounded
+from mien.facs.observation import Hidden, Pose
+from mien.facs.units import ActionUnits
 from mien.facs.vocabulary import ASYMMETRIES, ActionUnit, Expression
 from mien.results.explanation import Explanation
 from mien.results.expression import ExpressionScores
@@ -34,74 +35,6 @@ class Face:
         object.__setattr__(self, "score", float(self.score))
         if self.points is not None:
             object.__setattr__(self, "points", fixed(self.points, (5, 2), "points"))
-
-
-@dataclass(frozen=True, eq=False)
-class ActionUnits(Mapping[int, float]):
-    """Intensities of the 21 action units by FACS number: action_units[12] is that of AU12.
-
-    intensities: (21,) float32, 0 to 1, in ActionUnit order, both sides together.
-    differences: (3,) float32, -1 to 1, the subject's left minus right side, of ASYMMETRIES.
-    """
-
-    intensities: NDArray[np.float32]
-    differences: NDArray[np.float32]
-
-    @staticmethod
-    def of(vector: NDArray[np.float32]) -> "ActionUnits":
-        """Those of the vector of mien.facs.units: (24,), intensities, then differences."""
-        return ActionUnits(vector[: len(ActionUnit)], vector[len(ActionUnit) :])
-
-    @property
-    def vector(self) -> NDArray[np.float32]:
-        """The vector that `of` reads."""
-        return np.concatenate([self.intensities, self.differences])
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "intensities", fixed(self.intensities, (len(ActionUnit),), "intensities"))
-        object.__setattr__(self, "differences", fixed(self.differences, (len(ASYMMETRIES),), "differences"))
-
-    def __getitem__(self, number: int) -> float:
-        try:
-            return float(self.intensities[_UNITS.index(ActionUnit(number))])
-        except ValueError:
-            raise KeyError(f"AU{number} is not among those measured: {', '.join(map(str, self))}") from None
-
-    def __iter__(self) -> Iterator[int]:
-        return iter([int(unit) for unit in ActionUnit])
-
-    def __len__(self) -> int:
-        return len(ActionUnit)
-
-    def asymmetry(self, number: int) -> float | None:
-        """The subject's left minus right side of an action unit, -1 to 1; None where it is not measured."""
-        return float(self.differences[ASYMMETRIES.index(ActionUnit(number))]) if number in ASYMMETRIES else None
-
-
-_UNITS = list(ActionUnit)
-
-
-@dataclass(frozen=True)
-class Pose:
-    """How a head is turned in the image, in degrees; 0 is straight into the camera, upright.
-
-    yaw: to the image's right.   pitch: up.   roll: clockwise in the image.
-    """
-
-    yaw: float
-    pitch: float
-    roll: float
-
-
-@dataclass(frozen=True)
-class Hidden:
-    """A half of a face that cannot be seen.
-
-    side: "left" or "right", the subject's own.   reason: "turned away", "outside the picture" or "covered or unclear".
-    """
-
-    side: str
-    reason: str
 
 
 @dataclass(frozen=True, eq=False)

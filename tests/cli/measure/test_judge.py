@@ -9,7 +9,8 @@ from PIL import Image
 
 from mien.cli import commands
 from mien.datasets.pseudo_labels import PseudoLabels, write
-from mien.facs.units import BLENDSHAPES, VECTOR, Calibration
+from mien.facs.blendshapes import BLENDSHAPES, ShapeCalibration
+from mien.facs.units import VECTOR
 from mien.methods.au_cues.train import Settings as Reader
 from mien.methods.au_cues.train import build as build_reader
 from mien.methods.synfer.judge.networks import Identity
@@ -46,7 +47,7 @@ def given(tmp_path_factory):
         np.zeros((count, 3), np.float32),
         rng.random((count, VECTOR)).astype(np.float32),
         sources,
-        Calibration(rest, rest + 1),
+        ShapeCalibration(rest, rest + 1),
         {},
     )
     write(labels, root / "unseen.parquet")

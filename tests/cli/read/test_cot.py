@@ -10,7 +10,8 @@ from PIL import Image
 from mien.cli import commands
 from mien.cli.read import cot
 from mien.datasets import pseudo_labels
-from mien.facs.units import BLENDSHAPES, VECTOR, Calibration
+from mien.facs.blendshapes import BLENDSHAPES, ShapeCalibration
+from mien.facs.units import VECTOR
 from mien.facs.vocabulary import ActionUnit
 from mien.providers.base import Completion
 from mien.results.scan import AnswerStatus
@@ -49,7 +50,7 @@ def labels(faces, tmp_path):
             units[row, UNITS.index(unit)] = value
     units[~found] = np.nan
     shapes, landmarks = np.zeros((6, len(BLENDSHAPES)), np.float32), np.zeros((6, 68, 2), np.float32)
-    calibration = Calibration(np.zeros(len(BLENDSHAPES)), np.ones(len(BLENDSHAPES)))
+    calibration = ShapeCalibration(np.zeros(len(BLENDSHAPES)), np.ones(len(BLENDSHAPES)))
     pose = np.zeros((6, 3), np.float32)
     made = pseudo_labels.PseudoLabels(found, landmarks, shapes, pose, units, sources, calibration, {})
     pseudo_labels.write(made, tmp_path / "labels.parquet")

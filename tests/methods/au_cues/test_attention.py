@@ -11,11 +11,11 @@ from torch import nn
 
 from mien.cli import commands
 from mien.datasets import Folder, Sample, pseudo_labels
-from mien.datasets.pseudo_labels import PseudoLabels, Reading
+from mien.datasets.pseudo_labels import MeshReading, PseudoLabels
 from mien.errors import InputError
 from mien.evaluation.protocols import Selection
+from mien.facs.blendshapes import ShapeCalibration
 from mien.facs.landmarks import mean_face
-from mien.facs.units import Calibration
 from mien.facs.vocabulary import Expression
 from mien.methods.au_cues.attention import (
     SIX,
@@ -288,12 +288,12 @@ def sample(expression: Expression, seed: int, **options: object) -> Sample:
 def taught_by(samples: list[Sample], missed: int | None = None) -> PseudoLabels:
     """A teacher that sees the mean face in all faces but one."""
 
-    def teach(image: np.ndarray) -> Reading | None:
+    def teach(image: np.ndarray) -> MeshReading | None:
         if missed is not None and np.array_equal(image, samples[missed].image):
             return None
-        return Reading((mean_face() * 48).astype(np.float32), np.zeros(52, np.float32), np.zeros(3, np.float32), 0)
+        return MeshReading((mean_face() * 48).astype(np.float32), np.zeros(52, np.float32), np.zeros(3, np.float32), 0)
 
-    return pseudo_labels.label(samples, teach, Calibration(np.zeros(52), np.ones(52)))
+    return pseudo_labels.label(samples, teach, ShapeCalibration(np.zeros(52), np.ones(52)))
 
 
 @pytest.fixture(scope="module")

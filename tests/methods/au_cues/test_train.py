@@ -9,11 +9,11 @@ from torch import nn
 
 from mien.core.align import crop as cropped
 from mien.datasets import Sample
-from mien.datasets.pseudo_labels import PseudoLabels, Reading, label
+from mien.datasets.pseudo_labels import MeshReading, PseudoLabels, label
 from mien.errors import InputError
 from mien.evaluation.protocols import select
+from mien.facs.blendshapes import ShapeCalibration
 from mien.facs.landmarks import MIRRORED_68, mean_face
-from mien.facs.units import Calibration
 from mien.facs.vocabulary import Expression
 from mien.methods import au_cues
 from mien.methods.au_cues.export import load_run
@@ -125,12 +125,14 @@ def taught(count: int, missed: int | None = None) -> tuple[list[Sample], PseudoL
     """Faces, and a teacher that sees the mean face in every one but `missed`."""
     samples = [dataclasses.replace(face, source=f"faces:{i}") for i, face in enumerate(faces(count))]
 
-    def teach(image: np.ndarray) -> Reading | None:
+    def teach(image: np.ndarray) -> MeshReading | None:
         if missed is not None and np.array_equal(image, samples[missed].image):
             return None
-        return Reading((mean_face() * SIZE).astype(np.float32), np.zeros(52, np.float32), np.zeros(3, np.float32), 0)
+        return MeshReading(
+            (mean_face() * SIZE).astype(np.float32), np.zeros(52, np.float32), np.zeros(3, np.float32), 0
+        )
 
-    calibration = Calibration(np.zeros(52), np.ones(52))
+    calibration = ShapeCalibration(np.zeros(52), np.ones(52))
     return samples, label(samples, teach, calibration)
 
 

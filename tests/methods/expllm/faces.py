@@ -2,9 +2,9 @@
 
 import numpy as np
 
+from mien.facs.observation import Observation, Pose
+from mien.facs.units import ActionUnits
 from mien.facs.vocabulary import Expression
-from mien.methods.expllm.engine.chain import Observed
-from mien.results.face import ActionUnits, Pose
 from tests.helpers import units
 
 SMILE = {12: 0.6, 6: 0.5, 25: 0.3}
@@ -17,7 +17,7 @@ def face(given, label, name="face", asymmetries=None, shares=None, **other):
     if shares is None:
         shares = {label: 1.0}
     votes = np.array([shares.get(e, 0.0) for e in Expression])
-    return Observed(name, units(given, asymmetries), votes, **other)
+    return Observation(name, units(given, asymmetries), votes, **other)
 
 
 def random_faces(count, seed=0):
@@ -28,4 +28,4 @@ def random_faces(count, seed=0):
         uneven = np.where(rng.random(3) < 0.3, rng.uniform(-0.6, 0.6, 3), 0).astype(np.float32)
         shares = rng.dirichlet(np.full(8, 0.3))
         pose = Pose(float(rng.normal(0, 15)), 0.0, 0.0) if number % 2 else None
-        yield Observed(f"face {number}", ActionUnits(values, uneven), shares, bool(rng.random() < 0.7), pose)
+        yield Observation(f"face {number}", ActionUnits(values, uneven), shares, bool(rng.random() < 0.7), pose)

@@ -6,7 +6,7 @@ import pytest
 from mien.datasets import Sample
 from mien.datasets.pseudo_labels import PseudoLabels
 from mien.errors import InputError
-from mien.facs.units import BLENDSHAPES, Calibration
+from mien.facs.blendshapes import BLENDSHAPES, ShapeCalibration
 from mien.facs.vocabulary import Expression
 from mien.methods.expllm.engine.chain import Sections
 from mien.methods.expllm.evaluate import blur, evaluate
@@ -61,7 +61,7 @@ def teacher(given, found=None):
     return PseudoLabels(
         found, np.zeros((count, 68, 2), np.float32), np.zeros((count, len(BLENDSHAPES)), np.float32),
         np.zeros((count, 3), np.float32), rows, [f"face {i}" for i in range(count)],
-        Calibration(np.zeros(len(BLENDSHAPES)), np.ones(len(BLENDSHAPES))), {},
+        ShapeCalibration(np.zeros(len(BLENDSHAPES)), np.ones(len(BLENDSHAPES))), {},
     )  # fmt: skip
 
 

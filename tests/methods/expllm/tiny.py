@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mien.datasets import Sample
+from mien.facs.observation import Observation
 from mien.facs.vocabulary import Expression
 from mien.methods.expllm.engine import records
 from mien.methods.expllm.engine import rules as engine
-from mien.methods.expllm.engine.chain import Chain, Observed
+from mien.methods.expllm.engine.chain import Chain
 from tests.helpers import drawn_face, units
 
 if TYPE_CHECKING:
@@ -38,10 +39,10 @@ def samples(count: int) -> list[Sample]:
     return [Sample(face, expression=label(i), source=f"face {i}") for i, face in enumerate(faces)]
 
 
-def observed(number: int, wordings: int = 1) -> Observed:
+def observed(number: int, wordings: int = 1) -> Observation:
     """What was measured of a face.   wordings: how many texts there are for each expression."""
     shares = np.eye(8)[label(number)]
-    return Observed(f"{label(number).label} {number // 2 % wordings}", units(UNITS[label(number)]), shares)
+    return Observation(f"{label(number).label} {number // 2 % wordings}", units(UNITS[label(number)]), shares)
 
 
 def chain(number: int) -> Chain:

@@ -11,7 +11,8 @@ from torch import nn
 
 from mien.datasets import Sample
 from mien.datasets.pseudo_labels import PseudoLabels
-from mien.facs.units import BLENDSHAPES, VECTOR, Calibration
+from mien.facs.blendshapes import BLENDSHAPES, ShapeCalibration
+from mien.facs.units import VECTOR
 from mien.facs.vocabulary import Expression
 from mien.methods.synfer.flow.sample import About
 from mien.methods.synfer.flow.train import Settings, build
@@ -50,7 +51,7 @@ def labels(count: int, missed: tuple[int, ...] = ()) -> PseudoLabels:
         np.zeros((count, 3), np.float32),
         units,
         [f"drawn:{i}" for i in range(count)],
-        Calibration(rest, rest + 1),
+        ShapeCalibration(rest, rest + 1),
         {},
     )
 

@@ -20,14 +20,15 @@ from mien.datasets.base import Sample
 from mien.datasets.pseudo_labels import PseudoLabels, read
 from mien.errors import InputError
 from mien.evaluation.protocols import Selection, select
+from mien.facs.observation import Observation, Pose
+from mien.facs.units import ActionUnits
 from mien.methods.expllm.engine import prompts, records
 from mien.methods.expllm.engine import rules as engine
-from mien.methods.expllm.engine.chain import Observed, think
+from mien.methods.expllm.engine.chain import think
 from mien.methods.expllm.engine.llm import Asked
 from mien.providers.openai import OpenAICompatible
-from mien.results.face import ActionUnits, Pose
 
-Make = Callable[[Observed, str], dict[str, Any]]
+Make = Callable[[Observation, str], dict[str, Any]]
 
 
 @click.command()
@@ -139,7 +140,7 @@ def summary(result: dict[str, Any]) -> Table:
     return table
 
 
-class _Faces(Sequence[tuple[Observed, str]]):
+class _Faces(Sequence[tuple[Observation, str]]):
     """The kept faces with what was measured of them, and by what; reading a face is put off until it is asked for."""
 
     def __init__(self, selection: Selection, labels: PseudoLabels | None) -> None:
@@ -161,16 +162,16 @@ class _Faces(Sequence[tuple[Observed, str]]):
         row = None if self._rows is None else self._rows[index]
         if self._labels is not None and self._labels.found[row]:
             units, pose = _units(self._labels.action_units[row]), Pose(*map(float, self._labels.pose[row]))
-            return Observed(sample.source, units, shares, sample.votes is not None, _rounded(pose)), "teacher"
+            return Observation(sample.source, units, shares, sample.votes is not None, _rounded(pose)), "teacher"
         return self._by_reader(sample, shares), "reader"
 
-    def _by_reader(self, sample: Sample, shares: NDArray[np.float64]) -> Observed:
+    def _by_reader(self, sample: Sample, shares: NDArray[np.float64]) -> Observation:
         self._read = self._read or Pipeline(assume_crop=True)
         (face,) = self._read(sample.image).faces
         assert face.action_units is not None
         units = _units(face.action_units.vector)
         pose = None if face.pose is None else _rounded(face.pose)
-        return Observed(sample.source, units, shares, sample.votes is not None, pose, face.hidden)
+        return Observation(sample.source, units, shares, sample.votes is not None, pose, face.hidden)
 
 
 def _units(values: NDArray[np.floating]) -> ActionUnits:
@@ -182,7 +183,7 @@ def _rounded(pose: Pose) -> Pose:
 
 
 def _by_rules(made_by: dict[str, Any]) -> Make:
-    def make(face: Observed, source: str) -> dict[str, Any]:
+    def make(face: Observation, source: str) -> dict[str, Any]:
         chain = engine.explain(face, made_by["seed"], made_by["max_loops"])
         return records.record(face, source, made_by, chain, ())
 
@@ -190,7 +191,7 @@ def _by_rules(made_by: dict[str, Any]) -> Make:
 
 
 def _by_model(provider: OpenAICompatible, made_by: dict[str, Any]) -> Make:
-    def make(face: Observed, source: str) -> dict[str, Any]:
+    def make(face: Observation, source: str) -> dict[str, Any]:
         nodes = Asked(provider)
         try:
             chain = think(face, nodes, made_by["max_loops"])

@@ -44,7 +44,7 @@ def pseudo_label(
     with {"mediapipe": pseudo_labels.mediapipe_mesh}[teacher](model) as mesh:
         labels = pseudo_labels.label(
             dataset,
-            pseudo_labels.Teacher(mesh),
+            pseudo_labels.MeshTeacher(mesh),
             constants,
             lambda rows: track(list(rows), "Labelling", console=Console(stderr=True), disable=quiet, transient=True),
         )

@@ -22,7 +22,8 @@ from mien.errors import InputError, MienError
 from mien.extras import optional
 from mien.report import tables
 from mien.report.draw import draw
-from mien.report.html import page, reduced
+from mien.report.embed import reduced
+from mien.report.html import page
 from mien.results.face import ImageReport
 from mien.results.outcome import Outcome
 

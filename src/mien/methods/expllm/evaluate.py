@@ -20,15 +20,16 @@ from mien.errors import InputError
 from mien.evaluation.evaluate import evaluate as evaluate_labels
 from mien.evaluation.intervals import bootstrap, percentile_interval
 from mien.evaluation.protocols import Selection, select, soft_votes
-from mien.facs.units import BANDS, PRESENT, band
+from mien.facs.observation import Observation
+from mien.facs.units import BANDS, PRESENT, ActionUnits, band
 from mien.facs.vocabulary import ActionUnit, Expression
 from mien.methods.expllm.engine import rules as engine
-from mien.methods.expllm.engine.chain import Observed, Sections
+from mien.methods.expllm.engine.chain import Sections
 from mien.methods.expllm.engine.llm import expressions_in
 from mien.methods.expllm.engine.parse import parse
 from mien.methods.expllm.small.generate import MODES, Label, Written
 from mien.methods.expllm.small.tokenizer import LABELS
-from mien.results.face import ActionUnits, FaceReport
+from mien.results.face import FaceReport
 
 Image = NDArray[np.uint8]
 Floats = NDArray[np.floating]
@@ -205,7 +206,7 @@ def _named(sections: Sections) -> set[int]:
 def _by_engine(chosen: Selection, index: int, units: ActionUnits) -> _Text:
     """What the engine writes of a face whose action units and votes it is given: what the texts could be at best."""
     sample = chosen.samples[index]
-    return _explained(Observed(sample.source, units, chosen.targets[index], sample.votes is not None))
+    return _explained(Observation(sample.source, units, chosen.targets[index], sample.votes is not None))
 
 
 def _by_rules(sample: Sample, read: Pipeline) -> _Text:
@@ -213,10 +214,10 @@ def _by_rules(sample: Sample, read: Pipeline) -> _Text:
     said = _read(read, sample)
     assert said.action_units is not None, "the reader has them"
     shares = said.expression.probabilities
-    return _explained(Observed(sample.source, said.action_units, shares, False, said.pose, said.hidden))
+    return _explained(Observation(sample.source, said.action_units, shares, False, said.pose, said.hidden))
 
 
-def _explained(face: Observed) -> _Text:
+def _explained(face: Observation) -> _Text:
     chain = engine.explain(face)
     return _Text(chain.sections, chain.label, None, True)
 

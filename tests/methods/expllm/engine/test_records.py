@@ -5,11 +5,12 @@ import numpy as np
 import pytest
 
 from mien.errors import InputError
+from mien.facs.observation import Hidden, Observation, Pose
+from mien.facs.units import ActionUnits
 from mien.facs.vocabulary import Expression
 from mien.methods.expllm.engine import records
-from mien.methods.expllm.engine.chain import Call, Observed
+from mien.methods.expllm.engine.chain import Call
 from mien.methods.expllm.engine.rules import explain
-from mien.results.face import ActionUnits, Hidden, Pose
 from tests.methods.expllm.faces import SMILE, SURPRISE, face
 
 MADE_BY = {"data": "drawn", "pseudo_labels": None} | {
@@ -36,7 +37,7 @@ def test_a_line_is_enough_to_write_the_same_text_again():
     observed = face(SMILE, Expression.HAPPINESS, "a.png", **given)
     line = json.loads(json.dumps(row(observed)))
     units, votes, pose = ActionUnits(line["au"][:21], line["au"][21:]), np.array(line["votes"]), Pose(**line["pose"])
-    again = Observed(line["image_id"], units, votes, line["rated"], pose, tuple(Hidden(**h) for h in line["hidden"]))
+    again = Observation(line["image_id"], units, votes, line["rated"], pose, tuple(Hidden(**h) for h in line["hidden"]))
     assert explain(again, line["seed"], line["max_loops"]).text == line["text"]
 
 

@@ -3,13 +3,13 @@ import re
 import numpy as np
 import pytest
 
-from mien.facs.units import BANDS
+from mien.facs.observation import Hidden, Observation, Pose
+from mien.facs.units import BANDS, ActionUnits
 from mien.facs.vocabulary import Expression
 from mien.methods.expllm.engine import compose, wording
-from mien.methods.expllm.engine.chain import Observed, Sections
+from mien.methods.expllm.engine.chain import Sections
 from mien.methods.expllm.engine.parse import parse
 from mien.methods.expllm.engine.rules import Rules, explain, read
-from mien.results.face import ActionUnits, Hidden, Pose
 from tests.methods.expllm.faces import ANGER, SMILE, SURPRISE, face, random_faces
 
 LABELS = {e.label for e in Expression}
@@ -114,7 +114,7 @@ def test_a_mirrored_face_gets_the_same_text_with_the_sides_swapped():
     for observed, chain in zip(FACES[:150], CHAINS, strict=False):
         units = ActionUnits(observed.units.intensities, -observed.units.differences)
         pose = None if observed.pose is None else Pose(-observed.pose.yaw, observed.pose.pitch, -observed.pose.roll)
-        mirrored = explain(Observed(observed.name, units, observed.shares, observed.rated, pose))
+        mirrored = explain(Observation(observed.name, units, observed.shares, observed.rated, pose))
         assert mirrored.text == re.sub(r"\b(left|right)\b", lambda match: swap[match[0]], chain.text)
 
 
@@ -230,7 +230,7 @@ def test_the_verdict_of_the_rules_is_about_the_written_text():
 def test_votes_and_probabilities_of_any_float_type_will_do():
     shares = np.full(8, 0.05, np.float32)
     shares[1] = 0.65
-    assert explain(Observed("f", face(SMILE, Expression.HAPPINESS).units, shares)).label is Expression.HAPPINESS
+    assert explain(Observation("f", face(SMILE, Expression.HAPPINESS).units, shares)).label is Expression.HAPPINESS
 
 
 PINNED = """\

@@ -2,19 +2,18 @@ import numpy as np
 import pytest
 
 from mien.errors import InputError
+from mien.facs.observation import Observation, Pose
 from mien.facs.vocabulary import Expression
-from mien.methods.expllm.engine.chain import Observed
 from mien.methods.expllm.engine.wording import LOOKS
 from mien.methods.synfer.flow import captions
-from mien.results.face import Pose
 from tests.helpers import units
 
 WORDS = ("brows", "dropped", "jaw", "left", "lifted", "right")
 SURPRISE = np.eye(8, dtype=np.float32)[Expression.SURPRISE]
 
 
-def face(given, asymmetries=None, shares=SURPRISE, pose=None) -> Observed:
-    return Observed("a face", units(given, asymmetries), shares, pose=pose)
+def face(given, asymmetries=None, shares=SURPRISE, pose=None) -> Observation:
+    return Observation("a face", units(given, asymmetries), shares, pose=pose)
 
 
 def test_words_become_their_numbers_and_the_rest_is_padding():

@@ -9,40 +9,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-import numpy as np
-from numpy.typing import NDArray
-
+from mien.facs.observation import Observation
+from mien.facs.units import ActionUnits
 from mien.facs.vocabulary import ActionUnit, Expression
 from mien.methods.expllm.engine.grounding import Claim, supported
-from mien.results.face import ActionUnits, Hidden, Pose
 
 HEADERS = ("Key observations", "Overall interpretation", "Conclusion")
 _HEADER = re.compile(
     r"^\W*(?:\d+\W+)?(key observations?|overall (?:emotional )?interpretation|conclusion)\b[\s:*]*",
     re.IGNORECASE | re.MULTILINE,
 )
-
-
-@dataclass(frozen=True, eq=False)
-class Observed:
-    """What is known of one face.
-
-    name: of the face; with the seed it decides the wording.   shares: (8,), sums to 1, in Expression order: of the
-    votes, or a reader's probabilities; the largest is the label.   rated: whether people gave them, and not a reader.
-    pose: how the head is turned.   hidden: halves that cannot be seen.
-    """
-
-    name: str
-    units: ActionUnits
-    shares: NDArray[np.floating]
-    rated: bool = True
-    pose: Pose | None = None
-    hidden: tuple[Hidden, ...] = ()
-
-    @property
-    def label(self) -> Expression:
-        """The expression with the largest share."""
-        return Expression(int(np.argmax(self.shares)))
 
 
 @dataclass(frozen=True)
@@ -115,16 +91,16 @@ class Attempt:
 class Nodes(Protocol):
     """The four nodes of an engine that write or judge."""
 
-    def describe(self, face: Observed, memory: Sequence[Attempt]) -> str:
+    def describe(self, face: Observation, memory: Sequence[Attempt]) -> str:
         """A description of the face from its action units, better than those in memory."""
 
-    def infer(self, face: Observed, description: str) -> Guess:
+    def infer(self, face: Observation, description: str) -> Guess:
         """The expression that the description reads as; face only names which one it is about."""
 
-    def verify(self, face: Observed, description: str, guess: Guess) -> Sequence[Objection]:
+    def verify(self, face: Observation, description: str, guess: Guess) -> Sequence[Objection]:
         """What is wrong with the description; nothing when it is right."""
 
-    def refine(self, face: Observed, description: str, verified: bool) -> Sections:
+    def refine(self, face: Observation, description: str, verified: bool) -> Sections:
         """The description in its final form, with a conclusion that names the label."""
 
 
@@ -154,7 +130,7 @@ class Chain:
         return supported(self.text, units)
 
 
-def think(face: Observed, nodes: Nodes, loops: int = 3) -> Chain:
+def think(face: Observation, nodes: Nodes, loops: int = 3) -> Chain:
     """Describe, infer and verify until nothing is wrong, at most so many times; then refine the last description."""
     memory: list[Attempt] = []
     while True:

@@ -9,10 +9,10 @@ import numpy as np
 
 from mien.core.visibility import SIDEWAYS
 from mien.facs.evidence import side
+from mien.facs.observation import Observation
 from mien.facs.units import BANDS, PRESENT, PROTOTYPES, PROXIES, band
 from mien.facs.vocabulary import ASYMMETRIES, ActionUnit, Expression
 from mien.methods.expllm.engine import wording
-from mien.methods.expllm.engine.chain import Observed
 from mien.methods.expllm.engine.grounding import intensity
 from mien.methods.expllm.engine.scoring import probabilities
 from mien.methods.expllm.engine.wording import MOVEMENTS
@@ -60,7 +60,7 @@ class Choice:
 
 
 def select(
-    face: Observed, choose: Choice, dropped: Set[int] = frozenset(), promoted: Set[int] = frozenset()
+    face: Observation, choose: Choice, dropped: Set[int] = frozenset(), promoted: Set[int] = frozenset()
 ) -> tuple[Item, ...]:
     """What to tell of a face, most telling first: three to six action units, fewer of a neutral face.
 
@@ -72,7 +72,7 @@ def select(
     return _accompanied((clear if len(clear) >= 3 else items)[:count])
 
 
-def observe(items: Sequence[Item], face: Observed, name: str) -> tuple[Sequence[Item], str]:
+def observe(items: Sequence[Item], face: Observation, name: str) -> tuple[Sequence[Item], str]:
     """The key observations, and the items told in them: the least telling are left out where there is no room."""
     told, sentences = items, [""]
     for count in range(len(items), -1, -1):
@@ -87,7 +87,7 @@ def observe(items: Sequence[Item], face: Observed, name: str) -> tuple[Sequence[
     return told, " ".join(sentences)
 
 
-def interpret(items: Sequence[Item], face: Observed, name: str, hedged: bool = False) -> str:
+def interpret(items: Sequence[Item], face: Observation, name: str, hedged: bool = False) -> str:
     """What the items told make together, what competes, and what is missing for it.
 
     hedged: call it not clear-cut.
@@ -101,7 +101,7 @@ def interpret(items: Sequence[Item], face: Observed, name: str, hedged: bool = F
     return " ".join(sentences)
 
 
-def conclude(face: Observed, name: str, hedged: bool, room: int) -> str:
+def conclude(face: Observation, name: str, hedged: bool, room: int) -> str:
     """The label as the last word of the first sentence; then, where people voted, how many agreed.
 
     room: words that the text still needs to be long enough.
@@ -124,7 +124,7 @@ def words(*texts: str) -> int:
     return sum(len(text.split()) for text in texts)
 
 
-def _items(face: Observed, dropped: Set[int], promoted: Set[int]) -> Iterable[Item]:
+def _items(face: Observation, dropped: Set[int], promoted: Set[int]) -> Iterable[Item]:
     prototype = PROTOTYPES[face.label]
     # Of a head that is turned, the sides look uneven even when they are not.
     sides_seen = not face.hidden and (face.pose is None or abs(face.pose.yaw) < SIDEWAYS)
@@ -160,7 +160,7 @@ def _accompanied(items: Sequence[Item]) -> tuple[Item, ...]:
     return tuple(item for item in items if told & _COMPOSED.get(item.units[0], told))
 
 
-def _observations(items: Sequence[Item], face: Observed, choose: Choice) -> Iterable[str]:
+def _observations(items: Sequence[Item], face: Observation, choose: Choice) -> Iterable[str]:
     if not items:
         return [choose(wording.STILL)]
     if face.label is Expression.NEUTRAL and not _moving(face, items):
@@ -182,7 +182,7 @@ def _parts(items: Sequence[Item], most: int) -> Iterable[Sequence[Item]]:
     return [items[len(items) * i // count : len(items) * (i + 1) // count] for i in range(count)]
 
 
-def _sentence(items: Sequence[Item], patterns: dict[int, tuple[str, ...]], face: Observed, choose: Choice) -> str:
+def _sentence(items: Sequence[Item], patterns: dict[int, tuple[str, ...]], face: Observation, choose: Choice) -> str:
     weak = min(item.band for item in items) < _MODERATE
     pattern = choose([p for p in patterns[len(items)] if not (weak and "stand" in p)])
     fields = {
@@ -229,25 +229,25 @@ def _noun(item: Item, choose: Choice) -> str:
     )
 
 
-def _moving(face: Observed, told: Sequence[Item]) -> set[int]:
+def _moving(face: Observation, told: Sequence[Item]) -> set[int]:
     """Action units that are strong enough to speak, and not told."""
     return {int(u) for u in ActionUnit if face.units[u] >= PRESENT} - {unit for item in told for unit in item.units}
 
 
-def _quiet(items: Sequence[Item], face: Observed, choose: Choice) -> str:
+def _quiet(items: Sequence[Item], face: Observation, choose: Choice) -> str:
     """Which parts of the face do not move, where any does."""
     moving = _moving(face, ()) | {unit for item in items for unit in item.units}
     regions = [region for region, units in wording.REGIONS.items() if moving.isdisjoint(units)]
     return choose(wording.QUIET).format(regions=" and ".join(regions)) if items and regions else ""
 
 
-def _unseen(face: Observed, choose: Choice) -> Iterable[str]:
+def _unseen(face: Observation, choose: Choice) -> Iterable[str]:
     if face.hidden:
         return [f"The {half.side} half of the face is {half.reason}." for half in face.hidden]
     return [choose(wording.TURNED)] if face.pose is not None and abs(face.pose.yaw) >= SIDEWAYS else []
 
 
-def _together(items: Sequence[Item], face: Observed, choose: Choice) -> str:
+def _together(items: Sequence[Item], face: Observation, choose: Choice) -> str:
     if face.label is Expression.NEUTRAL:
         quiet = all(item.band < _MODERATE for item in items)
         return choose(wording.AT_REST if quiet else wording.UNRELATED)
@@ -265,7 +265,7 @@ def _together(items: Sequence[Item], face: Observed, choose: Choice) -> str:
     return choose(wording.UNMARKED).format(look=look)
 
 
-def _competing(items: Sequence[Item], face: Observed, choose: Choice) -> str:
+def _competing(items: Sequence[Item], face: Observation, choose: Choice) -> str:
     """What speaks for the runner-up, where a good part of the shares went to it."""
     rival = Expression(int(np.argsort(-face.shares, kind="stable")[1]))
     if face.shares[rival] < RIVAL:
@@ -278,7 +278,7 @@ def _competing(items: Sequence[Item], face: Observed, choose: Choice) -> str:
     return choose(wording.POSSIBLE).format(rival=look)
 
 
-def _ruled_out(items: Sequence[Item], face: Observed, choose: Choice) -> str:
+def _ruled_out(items: Sequence[Item], face: Observation, choose: Choice) -> str:
     """A mark of the runner-up that is not there, if there is one."""
     order = np.argsort(-face.shares, kind="stable")
     if face.shares[order[1]] == 0:

@@ -3,10 +3,9 @@
 from dataclasses import dataclass
 
 from mien.facs.evidence import ONE_SIDED
-from mien.facs.units import BANDS, Band, band
+from mien.facs.units import BANDS, ActionUnits, Band, band
 from mien.facs.vocabulary import ActionUnit
 from mien.methods.expllm.engine.parse import Mention, parse
-from mien.results.face import ActionUnits
 
 
 @dataclass(frozen=True)

@@ -10,10 +10,11 @@ from collections.abc import Sequence
 
 from mien.errors import InputError
 from mien.facs.evidence import side
+from mien.facs.observation import Observation
 from mien.facs.units import BANDS, band
 from mien.facs.vocabulary import ActionUnit, Expression, expression
 from mien.methods.expllm.engine import prompts
-from mien.methods.expllm.engine.chain import Attempt, Call, Guess, Objection, Observed, Sections
+from mien.methods.expllm.engine.chain import Attempt, Call, Guess, Objection, Sections
 from mien.methods.expllm.engine.grounding import supported
 from mien.providers.base import Message, Provider
 
@@ -32,20 +33,20 @@ class Asked:
         self._provider = provider
         self.calls: list[Call] = []
 
-    def describe(self, face: Observed, memory: Sequence[Attempt]) -> str:
+    def describe(self, face: Observation, memory: Sequence[Attempt]) -> str:
         """A description from names and intensities alone."""
         question = prompts.DESCRIBE.format(units=listed(face), degrees=prompts.DEGREES)
         if memory:
             question += "\n\n" + prompts.REMEMBER.format(attempts="\n\n".join(map(_remembered, memory)))
         return self._ask("describe", question)
 
-    def infer(self, face: Observed, description: str) -> Guess:
+    def infer(self, face: Observation, description: str) -> Guess:
         """The expression that the model reads from the description; it knows neither the label nor the list."""
         answer = self._ask("infer", prompts.INFER.format(description=description, labels=prompts.LABELS))
         named = expressions_in(answer)
         return Guess(named[0], named) if len(named) == 1 else Guess(None, ())
 
-    def verify(self, face: Observed, description: str, guess: Guess) -> Sequence[Objection]:
+    def verify(self, face: Observation, description: str, guess: Guess) -> Sequence[Objection]:
         """The label, the parser's verdict and the model's; where one of them objects, the model reflects on them."""
         problems = ungrounded(face, description)
         if guess.expression is not face.label:
@@ -63,7 +64,7 @@ class Asked:
         )
         return (*map(Objection, problems), Objection(self._ask("reflect", question)))
 
-    def refine(self, face: Observed, description: str, verified: bool) -> Sections:
+    def refine(self, face: Observation, description: str, verified: bool) -> Sections:
         """The three parts; asked again, up to TRIES times, when they lack their form or name what was not measured."""
         ending = (prompts.ENDING if verified else prompts.DOUBTFUL).format(label=face.label.label)
         asked = question = prompts.REFINE.format(units=listed(face), description=description, ending=ending)
@@ -97,7 +98,7 @@ class Asked:
         return answer.text.strip()
 
 
-def listed(face: Observed) -> str:
+def listed(face: Observation) -> str:
     """The action units that are there, strongest first, a line each: number, name, intensity, degree, stronger side."""
     present = [unit for unit in ActionUnit if face.units[unit] >= BANDS[1].least]
     lines = []
@@ -119,7 +120,7 @@ def expressions_in(text: str) -> tuple[Expression, ...]:
     return tuple(found)
 
 
-def ungrounded(face: Observed, text: str) -> list[str]:
+def ungrounded(face: Observation, text: str) -> list[str]:
     """For each phrase of a text that the measured action units do not support, what is wrong with it."""
     wrong = [claim for claim in supported(text, face.units) if not claim.supported]
     return [

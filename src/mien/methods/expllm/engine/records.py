@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from mien.errors import InputError
+from mien.facs.observation import Observation
 from mien.facs.vocabulary import ASYMMETRIES, ActionUnit, Expression
-from mien.methods.expllm.engine.chain import Attempt, Call, Chain, Observed
+from mien.methods.expllm.engine.chain import Attempt, Call, Chain
 from mien.methods.expllm.engine.grounding import Claim
 
 # What all lines of a file have in common; with other values the same face could get another text.
@@ -19,7 +20,7 @@ COSTS = ("seconds", "prompt_tokens", "completion_tokens")
 
 
 def record(
-    face: Observed, source: str, made_by: Mapping[str, Any], chain: Chain, calls: Sequence[Call]
+    face: Observation, source: str, made_by: Mapping[str, Any], chain: Chain, calls: Sequence[Call]
 ) -> dict[str, Any]:
     """A line of the file; what it says of the face is enough to write the text again.
 
@@ -41,7 +42,7 @@ def record(
 
 
 def rejected(
-    face: Observed, source: str, made_by: Mapping[str, Any], error: InputError, calls: Sequence[Call]
+    face: Observation, source: str, made_by: Mapping[str, Any], error: InputError, calls: Sequence[Call]
 ) -> dict[str, Any]:
     """The line of a face that got no usable text."""
     asked = [asdict(call) for call in calls]
@@ -101,7 +102,7 @@ def count(rows: Iterator[dict[str, Any]]) -> dict[str, Any]:
     return found | ({"cost": {key: round(cost[key], 1) for key in ("calls", *COSTS)}} if cost else {})
 
 
-def _opening(face: Observed, source: str) -> dict[str, Any]:
+def _opening(face: Observation, source: str) -> dict[str, Any]:
     units = [*(face.units[unit] for unit in ActionUnit), *(face.units.asymmetry(unit) or 0.0 for unit in ASYMMETRIES)]
     return {
         "image_id": face.name,

@@ -9,10 +9,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from mien.facs.observation import Observation
 from mien.facs.units import BANDS, PROTOTYPES, Prototype
 from mien.facs.vocabulary import ASYMMETRIES, ActionUnit, Expression
 from mien.methods.expllm.engine import compose
-from mien.methods.expllm.engine.chain import Attempt, Chain, Guess, Objection, Observed, Sections, think
+from mien.methods.expllm.engine.chain import Attempt, Chain, Guess, Objection, Sections, think
 from mien.methods.expllm.engine.grounding import supported
 from mien.methods.expllm.engine.parse import parse
 from mien.methods.expllm.engine.scoring import probabilities
@@ -26,7 +27,7 @@ _MIDDLE = [(one.least + least) / 2 for one, least in zip(BANDS, [*(b.least for b
 _MODERATE = next(index for index, each in enumerate(BANDS) if each.word == "moderate")
 
 
-def explain(face: Observed, seed: int = 0, loops: int = 3) -> Chain:
+def explain(face: Observation, seed: int = 0, loops: int = 3) -> Chain:
     """The chain of thought of a face; at most so many descriptions are tried."""
     return think(face, Rules(seed), loops)
 
@@ -58,7 +59,7 @@ class Rules:
 
     seed: int = 0
 
-    def describe(self, face: Observed, memory: Sequence[Attempt]) -> str:
+    def describe(self, face: Observation, memory: Sequence[Attempt]) -> str:
         """Observations and interpretation, a blank line between them."""
         name = self._name(face, len(memory))
         past = [objection for attempt in memory for objection in attempt.objections]
@@ -71,11 +72,11 @@ class Rules:
         told, observations = compose.observe(items, face, name)
         return f"{observations}\n\n{compose.interpret(told, face, name, hedged=bool(memory))}"
 
-    def infer(self, face: Observed, description: str) -> Guess:
+    def infer(self, face: Observation, description: str) -> Guess:
         """What the written action units are marks of."""
         return read(description)
 
-    def verify(self, face: Observed, description: str, guess: Guess) -> Sequence[Objection]:
+    def verify(self, face: Observation, description: str, guess: Guess) -> Sequence[Objection]:
         """Whether the text says what was measured, and reads as the label; if not, what to change."""
         wrong = [claim for claim in supported(description, face.units) if not claim.supported]
         objections = [Objection(f"{c.mention.unit.column} is {c.against}", drop=c.mention.unit) for c in wrong]
@@ -83,17 +84,17 @@ class Rules:
             objections += _reflect(face, description, guess)
         return objections
 
-    def refine(self, face: Observed, description: str, verified: bool) -> Sections:
+    def refine(self, face: Observation, description: str, verified: bool) -> Sections:
         """The description with its conclusion."""
         observations, interpretation = description.split("\n\n")
         room = compose.LEAST - compose.words(description)
         return Sections(observations, interpretation, compose.conclude(face, self._name(face), not verified, room))
 
-    def _name(self, face: Observed, attempt: int = 0) -> str:
+    def _name(self, face: Observation, attempt: int = 0) -> str:
         return f"{VERSION}/{self.seed}/{face.name}/{attempt}"
 
 
-def _reflect(face: Observed, description: str, guess: Guess) -> list[Objection]:
+def _reflect(face: Observation, description: str, guess: Guess) -> list[Objection]:
     """Why a description does not read as the label: marks left out, and the strongest of the weak ones against it."""
     prototype = PROTOTYPES[face.label]
     told = {mention.unit for mention in parse(description) if mention.present}

@@ -7,11 +7,10 @@ import re
 
 from mien.errors import InputError
 from mien.facs.evidence import side
-from mien.facs.units import BANDS, band
+from mien.facs.units import BANDS, ActionUnits, band
 from mien.facs.vocabulary import ActionUnit, Expression
 from mien.methods.expllm.engine.chain import Sections
 from mien.methods.expllm.small.tokenizer import ASSISTANT, BOS, EOS, IMAGE, PARTS, SYSTEM, USER, Tokenizer
-from mien.results.face import ActionUnits
 
 # What is asked with each task. The label alone; a chain of thought after the label was given; one that ends in the
 # label; and the action units, which aligns the model's eyes with its words before it learns to reason.

@@ -20,6 +20,7 @@ from mien.core.align import align
 from mien.core.contract import Contract, open_session, softmax
 from mien.core.zoo import MODELS, load
 from mien.errors import InputError, ModelError
+from mien.facs.units import ActionUnits
 from mien.facs.vocabulary import Expression
 from mien.methods.expllm.engine.chain import HEADERS, Sections
 from mien.methods.expllm.engine.grounding import supported
@@ -27,7 +28,7 @@ from mien.methods.expllm.small import conversation
 from mien.methods.expllm.small.tokenizer import EOS, PARTS, STOP, Tokenizer
 from mien.results.explanation import Explanation, Part, Phrase
 from mien.results.expression import ExpressionScores
-from mien.results.face import ActionUnits, FaceReport
+from mien.results.face import FaceReport
 
 ENCODER, LANGUAGE, WORDS = "encoder.onnx", "language.onnx", "tokenizer.json"
 # What of mien.core.zoo.MODELS they are.

@@ -14,14 +14,13 @@ from torch import Tensor
 
 from mien.errors import InputError
 from mien.evaluation.protocols import Selection
-from mien.facs.units import VECTOR
+from mien.facs.units import VECTOR, ActionUnits
 from mien.facs.vocabulary import Expression
 from mien.methods.expllm.engine import records
 from mien.methods.expllm.engine.chain import Sections
 from mien.methods.expllm.small import conversation
 from mien.methods.expllm.small.conversation import LABEL, QUESTIONS, REASON, UNITS
 from mien.methods.expllm.small.tokenizer import EOS, PAD, Tokenizer
-from mien.results.face import ActionUnits
 
 
 class Lines(NamedTuple):

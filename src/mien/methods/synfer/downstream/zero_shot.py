@@ -22,8 +22,9 @@ from mien.datasets.folder import placed
 from mien.datasets.pseudo_labels import PseudoLabels
 from mien.errors import InputError
 from mien.evaluation.protocols import Selection
+from mien.facs.observation import Observation, Pose
+from mien.facs.units import ActionUnits
 from mien.facs.vocabulary import Expression
-from mien.methods.expllm.engine.chain import Observed
 from mien.methods.expllm.engine.wording import LOOKS
 from mien.methods.synfer.downstream.encoder import (
     Encoder,
@@ -38,7 +39,6 @@ from mien.methods.synfer.downstream.encoder import (
 )
 from mien.methods.synfer.flow import captions
 from mien.methods.synfer.flow.model import Layer
-from mien.results.face import ActionUnits, Pose
 from mien.training import augment
 from mien.training.faces import augmented, tensor
 from mien.training.loop import Batch, fit
@@ -125,7 +125,7 @@ def of_photographs(faces: Selection, labels: PseudoLabels) -> Pairs:
     texts = []
     for row in rows:
         units, pose = ActionUnits.of(labels.action_units[places[row]]), Pose(*map(float, labels.pose[places[row]]))
-        texts.append(captions.short(Observed(faces.samples[row].source, units, faces.targets[row], pose=pose), rng))
+        texts.append(captions.short(Observation(faces.samples[row].source, units, faces.targets[row], pose=pose), rng))
     return _paired(tensor(faces)[rows], texts)
 
 

@@ -16,10 +16,10 @@ from numpy.typing import NDArray
 from mien.core.visibility import SIDEWAYS
 from mien.errors import InputError
 from mien.facs.evidence import side
+from mien.facs.observation import Observation
 from mien.facs.units import BANDS, PROXIES, band
 from mien.facs.vocabulary import ActionUnit
 from mien.methods.expllm.engine import wording
-from mien.methods.expllm.engine.chain import Observed
 from mien.methods.expllm.engine.rules import Rules
 
 # The most words of a caption; what is left of a row of numbers is filled with PADDING.
@@ -71,7 +71,7 @@ def mirrored(words: Sequence[str]) -> NDArray[np.int64]:
     return numbers
 
 
-def long(face: Observed, seed: int = 0) -> str:
+def long(face: Observation, seed: int = 0) -> str:
     """The engine's key observations, as many whole sentences as have LONGEST words; "" where the first has more."""
     observations, _ = Rules(seed).describe(face, ()).split("\n\n")
     sentences = re.split(r"(?<=\.) ", observations)
@@ -80,7 +80,7 @@ def long(face: Observed, seed: int = 0) -> str:
     return " ".join(sentences)
 
 
-def short(face: Observed, rng: np.random.Generator) -> str:
+def short(face: Observation, rng: np.random.Generator) -> str:
     """The strongest movements in a few words each, half of them with a degree; half of the captions name the look.
 
     No caption says what is not measured: a face at rest is "a neutral face".
@@ -94,13 +94,13 @@ def short(face: Observed, rng: np.random.Generator) -> str:
     return ", ".join(kept)
 
 
-def _strongest(face: Observed) -> list[ActionUnit]:
+def _strongest(face: Observation) -> list[ActionUnit]:
     """The action units that a short caption names; a proxy is no observation of its own."""
     clear = [u for u in ActionUnit if BANDS.index(band(face.units[u])) >= _SLIGHT and u not in PROXIES]
     return sorted(clear, key=lambda unit: -face.units[unit])[:_NAMED]
 
 
-def _movement(face: Observed, unit: ActionUnit, rng: np.random.Generator) -> str:
+def _movement(face: Observation, unit: ActionUnit, rng: np.random.Generator) -> str:
     """ "the jaw is {how} dropped" as "jaw dropped" or "jaw slightly dropped"."""
     movement, where = wording.MOVEMENTS[(int(unit),)], "both"
     # Of a head that is turned, the sides look uneven even when they are not.

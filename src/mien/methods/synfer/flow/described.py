@@ -13,10 +13,10 @@ from mien.datasets.captions import Pair, prompt
 from mien.datasets.pseudo_labels import PseudoLabels
 from mien.errors import InputError
 from mien.evaluation.protocols import select
+from mien.facs.observation import Observation, Pose
+from mien.facs.units import ActionUnits
 from mien.facs.vocabulary import Expression
-from mien.methods.expllm.engine.chain import Observed
 from mien.methods.synfer.flow import captions
-from mien.results.face import ActionUnits, Pose
 
 
 class Described(Sequence[Pair]):
@@ -51,6 +51,6 @@ def _described(face: Sample, shares: NDArray[np.float32], labels: PseudoLabels, 
     label, units = Expression(int(shares.argmax())), labels.action_units[row].astype(np.float32)
     said = prompt(label)
     if labels.found[row]:
-        observed = Observed(face.source, ActionUnits.of(units), shares, pose=Pose(*map(float, labels.pose[row])))
+        observed = Observation(face.source, ActionUnits.of(units), shares, pose=Pose(*map(float, labels.pose[row])))
         said += f": {captions.short(observed, np.random.default_rng([seed, *face.source.encode()]))}"
     return Pair(face.image, label, source=face.source, caption=said, action_units=units)

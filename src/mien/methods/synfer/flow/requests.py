@@ -11,12 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mien.errors import InputError
-from mien.facs.units import PROTOTYPES, VECTOR
+from mien.facs.observation import Observation
+from mien.facs.units import PROTOTYPES, VECTOR, ActionUnits
 from mien.facs.vocabulary import ASYMMETRIES, ActionUnit, Expression
-from mien.methods.expllm.engine.chain import Observed
 from mien.methods.synfer.flow import captions
 from mien.methods.synfer.flow.sample import About, Conditions, Floats
-from mien.results.face import ActionUnits
 
 UNITS = tuple(ActionUnit)
 # Of the K columns: "AU12", and "AU12 left-right" for a difference between the sides.
@@ -155,7 +154,7 @@ def _written(request: Request, style: str, rng: np.random.Generator, words: Sequ
     """A caption in words that the model knows; what it is not told is not said."""
     assert request.expression is not None
     told = np.nan_to_num(request.units)
-    face = Observed(
+    face = Observation(
         str(request.identity),
         ActionUnits(told[: len(UNITS)], told[len(UNITS) :]),
         np.eye(len(Expression), dtype=np.float32)[request.expression],

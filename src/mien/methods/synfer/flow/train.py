@@ -21,13 +21,12 @@ from mien.datasets import Sample
 from mien.datasets.pseudo_labels import PseudoLabels
 from mien.errors import InputError
 from mien.evaluation.protocols import Selection
-from mien.facs.units import VECTOR
+from mien.facs.observation import Observation, Pose
+from mien.facs.units import VECTOR, ActionUnits
 from mien.facs.vocabulary import ASYMMETRIES, Expression
-from mien.methods.expllm.engine.chain import Observed
 from mien.methods.synfer.flow import captions
 from mien.methods.synfer.flow.model import Generator, is_adapter
 from mien.methods.synfer.flow.sample import About
-from mien.results.face import ActionUnits, Pose
 from mien.training.faces import balanced, faces_of, tensor
 from mien.training.loop import Batch, Schedule, fit
 
@@ -200,7 +199,7 @@ def prepared(faces: Selection, labels: PseudoLabels, settings: Settings) -> tupl
     known = labels.found[rows]
     units = np.where(known[:, None], labels.action_units[rows], 0)
     texts = [
-        written(Observed(sample.source, ActionUnits.of(a), shares, pose=pose), settings)
+        written(Observation(sample.source, ActionUnits.of(a), shares, pose=pose), settings)
         if there
         else [""] * settings.captions
         for sample, a, shares, pose, there in zip(
@@ -221,7 +220,7 @@ def prepared(faces: Selection, labels: PseudoLabels, settings: Settings) -> tupl
     return shown, About(settings.size, words, bank, faces.targets.mean(axis=0))
 
 
-def written(face: Observed, settings: Settings) -> list[str]:
+def written(face: Observation, settings: Settings) -> list[str]:
     """The captions of a face, one of them long."""
     rng = np.random.default_rng([settings.seed, *face.name.encode()])
     return [captions.long(face, settings.seed), *(captions.short(face, rng) for _ in range(settings.captions - 1))]

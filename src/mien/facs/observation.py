@@ -1,0 +1,54 @@
+"""What is observed of one face: how the head is turned, what cannot be seen, its action units and its label."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mien.facs.units import ActionUnits
+from mien.facs.vocabulary import Expression
+
+
+@dataclass(frozen=True)
+class Pose:
+    """How a head is turned in the image, in degrees; 0 is straight into the camera, upright.
+
+    yaw: to the image's right.   pitch: up.   roll: clockwise in the image.
+    """
+
+    yaw: float
+    pitch: float
+    roll: float
+
+
+@dataclass(frozen=True)
+class Hidden:
+    """A half of a face that cannot be seen.
+
+    side: "left" or "right", the subject's own.   reason: "turned away", "outside the picture" or "covered or unclear".
+    """
+
+    side: str
+    reason: str
+
+
+@dataclass(frozen=True, eq=False)
+class Observation:
+    """What is known of one face.
+
+    name: of the face; with the seed it decides the wording.   shares: (8,), sums to 1, in Expression order: of the
+    votes, or a reader's probabilities; the largest is the label.   rated: whether people gave them, and not a reader.
+    pose: how the head is turned.   hidden: halves that cannot be seen.
+    """
+
+    name: str
+    units: ActionUnits
+    shares: NDArray[np.floating]
+    rated: bool = True
+    pose: Pose | None = None
+    hidden: tuple[Hidden, ...] = ()
+
+    @property
+    def label(self) -> Expression:
+        """The expression with the largest share."""
+        return Expression(int(np.argmax(self.shares)))

@@ -1,0 +1,84 @@
+"""What models wrote and answered about a face, on its card."""
+
+from collections.abc import Iterator
+
+from mien.report.markup import percent, text
+from mien.report.units import unit_name
+from mien.results.explanation import Explanation, Part
+from mien.results.face import ImageReport
+from mien.results.scan import Attributes
+
+
+def explanation(explanation: Explanation | None, card: str) -> str:
+    """What a model wrote, each phrase about an action unit linked to its measured value."""
+    if explanation is None:
+        return ""
+    parts = (f"<h5>{text(part.title)}</h5>\n<p>{''.join(_linked(part, card))}</p>" for part in explanation.parts)
+    said = "\n".join(f'<p class="missing">{remark}</p>' for remark in _remarks_on(explanation))
+    return "\n".join(
+        [
+            '<section class="explanation">',
+            f"<h4>In words, by {text(explanation.model)}</h4>",
+            *parts,
+            said,
+            "</section>",
+        ]
+    )
+
+
+def _linked(part: Part, card: str) -> Iterator[str]:
+    """The text of a part with its phrases as links; one that names two action units leads to the first."""
+    done = 0
+    for start, end in dict.fromkeys((phrase.start, phrase.end) for phrase in part.phrases):
+        same = [phrase for phrase in part.phrases if (phrase.start, phrase.end) == (start, end)]
+        wrong = [phrase for phrase in same if not phrase.supported]
+        unit = (wrong or same)[0].unit
+        verdicts = (f"{unit_name(p.unit)}: {p.against or 'measured as told'}, {p.measured:.2f}" for p in same)
+        kind, title = "unsupported" if wrong else "supported", text("; ".join(verdicts))
+        mark = f" <small>({text(wrong[0].against)})</small>" if wrong else ""
+        yield text(part.text[done:start])
+        yield (f'<a class="{kind}" href="#{card}-{unit.column}" title="{title}">{text(part.text[start:end])}</a>{mark}')
+        done = end
+    yield text(part.text[done:])
+
+
+def _remarks_on(explanation: Explanation) -> Iterator[str]:
+    phrases = [phrase for part in explanation.parts for phrase in part.phrases]
+    if phrases:
+        wrong = sum(not phrase.supported for phrase in phrases)
+        yield (
+            f"{len(phrases) - wrong} of {len(phrases)} mentions of action units are borne out by what was measured"
+            + ("; the others say in brackets why not." if wrong else ".")
+        )
+    if not explanation.consistent:
+        own = explanation.expression.top.label
+        yield f"It concludes {explanation.concluded.label}; asked for the label alone, the same model says {own}."
+    yield "Another network wrote this from the picture. Like the heat map, it proves no cause."
+
+
+def asked(answered: Attributes | None) -> str:
+    """What a model was asked about a face, and what it said."""
+    if answered is None:
+        return ""
+    lines = [f"<h4>Asked of {text(answered.model)}</h4>", *_answers(answered)]
+    return "\n".join(['<section class="explanation">', *lines, "</section>"])
+
+
+def _answers(answered: Attributes) -> Iterator[str]:
+    for attribute, answer in answered.answers.items():
+        sure = "" if answer.confidence is None else f", {percent(answer.confidence)}"
+        said = (
+            f"no answer ({answer.status.replace('_', ' ')})" if answer.value is None else f"<b>{answer.value}</b>{sure}"
+        )
+        yield f"<p>{attribute.value}: {said}</p>"
+    if answered.rationale:
+        yield f"<p>{text(answered.rationale)}</p>"
+    if answered.problem:
+        yield f"<p>{text(answered.problem)}</p>"
+
+
+def strangers(report: ImageReport) -> str:
+    """Answers about people whose face was not found, or a failure that is about nobody."""
+    parts = [asked(answered) for answered in report.unmatched]
+    heading = "<p>Answered about somebody whose face was not found here:</p>"
+    return "\n".join(['<div class="message">', heading, *parts, "</div>"]) if parts else ""
