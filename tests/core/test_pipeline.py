@@ -1,3 +1,4 @@
+import inspect
 import io
 import json
 import subprocess
@@ -11,7 +12,7 @@ from PIL import Image
 import mien
 from mien.core import pipeline as module
 from mien.core.align import LANDMARK_TEMPLATE, five_points, similarity
-from mien.core.pipeline import Pipeline, analyze
+from mien.core.pipeline import Pipeline, PipelineOptions, analyze
 from mien.core.zoo import MODELS
 from mien.errors import InputError, ModelError
 from mien.facs.landmarks import mean_face
@@ -271,3 +272,22 @@ def test_a_picture_in_memory_need_not_touch_the_disk():
     buffer = io.BytesIO()
     Image.fromarray(drawn_face(smiling=False)).save(buffer, "PNG")
     assert len(analyze(buffer.getvalue(), assume_crop=True).faces) == 1
+
+
+@pytest.mark.parametrize(
+    ("options", "problem"),
+    [
+        ({"read": lambda crops: [], "model": "vtff"}, "model='vtff'"),
+        ({"detect": lambda image: [], "threshold": 0.5, "max_side": 320}, "threshold and max_side"),
+        ({"detect": lambda image: [], "assume_crop": True}, "assume_crop"),
+        ({"assume_crop": True, "threshold": 0.5}, "assume_crop detects nothing"),
+    ],
+)
+def test_options_that_another_makes_meaningless_are_refused(options, problem):
+    with pytest.raises(InputError, match=problem):
+        Pipeline(**options)
+
+
+def test_the_typed_options_are_those_of_a_pipeline():
+    parameters = inspect.signature(Pipeline.__init__).parameters
+    assert set(PipelineOptions.__annotations__) == set(parameters) - {"self"}

@@ -1,15 +1,16 @@
 import dataclasses
 import json
+from typing import get_args
 
 import numpy as np
 import pytest
 
 from mien.errors import InputError
 from mien.facs.observation import Hidden, Pose
-from mien.facs.units import ActionUnits
+from mien.facs.units import BANDS, ActionUnits
 from mien.facs.vocabulary import ActionUnit, Attribute, Expression
-from mien.results.explanation import Explanation, Part, Phrase
-from mien.results.expression import ExpressionScores
+from mien.results.explanation import Degree, Explanation, Part, Phrase
+from mien.results.expression import ExpressionLabel, ExpressionScores
 from mien.results.face import Face, FaceReport, ImageReport, Reading
 from mien.results.scan import Answer, AnswerStatus, Attributes
 
@@ -36,6 +37,25 @@ def test_ranked_lists_all_eight_and_keeps_equal_ones_in_expression_order():
 def test_scores_are_indexed_by_expression():
     assert SCORES[Expression.FEAR] == pytest.approx(0.1)
     assert SCORES[Expression.CONTEMPT] == 0
+
+
+def test_scores_are_indexed_by_label_and_a_wrong_one_is_answered_with_those_there_are():
+    assert SCORES["fear"] == SCORES[Expression.FEAR]
+    for wrong in ("hapiness", 9):
+        with pytest.raises(KeyError, match="neutral, happiness, surprise"):
+            SCORES[wrong]
+    assert set(get_args(ExpressionLabel)) == {expression.label for expression in Expression}
+
+
+def test_lists_are_as_good_as_arrays():
+    face = Face(box=[0, 0, 4, 4], points=POINTS.tolist(), score=1)
+    assert face.box.dtype == face.points.dtype == np.float32
+    assert ExpressionScores([1, 0, 0, 0, 0, 0, 0, 0]).top is Expression.NEUTRAL
+    assert Reading(SCORES, attention=[[0, 1]]).attention.shape == (1, 2)
+
+
+def test_the_degrees_of_a_text_are_the_bands_of_intensity():
+    assert get_args(Degree) == tuple(band.word for band in BANDS)
 
 
 @pytest.mark.parametrize("record", [FACE, SCORES, REPORT, ImageReport((4, 4), ()), UNITS, Reading(SCORES)])

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import cached_property, lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias, TypedDict, Unpack
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,32 +15,60 @@ from mien.core.images import ImageSource, read_image
 from mien.core.reader import Reader
 from mien.core.visibility import detector, hidden
 from mien.core.zoo import DEFAULT, MODELS
+from mien.errors import InputError
 from mien.facs.observation import Pose
 from mien.results.face import Face, FaceReport, ImageReport, Reading
 
+# How faces are looked for unless an option says otherwise; see YuNet.
+THRESHOLD, MAX_SIDE = 0.7, 640
+# (N, S, S) uint8 gray crops to N readings; S is its attribute `size`, 48 where it has none.
+ReadCrops: TypeAlias = Callable[[NDArray[np.uint8]], Sequence[Reading]]
+
+
+class PipelineOptions(TypedDict, total=False):
+    """The options of Pipeline, for functions that pass them on; Pipeline says what they mean."""
+
+    detect: Detector | None
+    read: ReadCrops | None
+    model: str | Path
+    threshold: float
+    max_side: int
+    rotations: bool
+    assume_crop: bool
+    threads: int
+
 
 class Pipeline:
-    """Reads faces in pictures; make one and call it for every picture.
+    """Reads faces in pictures; make one and call it for every picture, from any number of threads.
 
     detect: any function from an RGB image to faces; left out, YuNet with threshold, max_side and rotations (see there).
     read: any function from (N, S, S) uint8 gray crops to readings, with the crop's side S as its attribute `size`; left
     out, the model named, or an ONNX file with a contract.
     assume_crop: every picture is one face already, as in FER2013; nothing is detected.
     threads: of each ONNX session; 1 is fastest for models this small.
+    Raise InputError for an option that another one makes meaningless.
     """
 
     def __init__(
         self,
         detect: Detector | None = None,
-        read: Callable[[NDArray[np.uint8]], Sequence[Reading]] | None = None,
+        read: ReadCrops | None = None,
         *,
         model: str | Path = DEFAULT,
-        threshold: float = 0.7,
-        max_side: int = 640,
+        threshold: float = THRESHOLD,
+        max_side: int = MAX_SIDE,
         rotations: bool = False,
         assume_crop: bool = False,
         threads: int = 1,
     ) -> None:
+        if read is not None and model != DEFAULT:
+            raise InputError(f"read reads the faces, so that model={str(model)!r} would not: give one of the two")
+        if detect is not None or assume_crop:
+            looking = {"threshold": threshold != THRESHOLD, "max_side": max_side != MAX_SIDE, "rotations": rotations}
+            idle = [name for name, given in (looking | {"assume_crop": detect and assume_crop}).items() if given]
+            if idle:
+                other = "assume_crop detects nothing" if detect is None else "detect finds the faces"
+                raise InputError(f"{other}, so that {' and '.join(idle)} would do nothing: give one or the other")
         if detect is None:
             detect = whole_picture if assume_crop else YuNet(threshold, max_side, rotations, threads)
         self.detect = detect
@@ -108,7 +136,7 @@ def in_image(pose: Pose, frame: Floats) -> Pose:
     return Pose(float(np.degrees(np.arctan2(x, z))), float(np.degrees(np.arcsin(np.clip(y, -1, 1)))), float(roll))
 
 
-def analyze(source: ImageSource, **options: Any) -> ImageReport:
+def analyze(source: ImageSource, **options: Unpack[PipelineOptions]) -> ImageReport:
     """Read the faces in one picture.
 
     source: a path, a file's bytes, a uint8 RGB array or a Pillow image.   options: those of Pipeline.
@@ -118,9 +146,9 @@ def analyze(source: ImageSource, **options: Any) -> ImageReport:
     own = options.get("detect") is not None or options.get("read") is not None
     if own or str(options.get("model", DEFAULT)) not in MODELS:
         return Pipeline(**options)(source)
-    return _pipeline(**dict(sorted(options.items())))(source)
+    return _pipeline(tuple(sorted(options.items())))(source)
 
 
 @lru_cache(maxsize=4)
-def _pipeline(**options: Any) -> Pipeline:
-    return Pipeline(**options)
+def _pipeline(options: tuple[tuple[str, Any], ...]) -> Pipeline:
+    return Pipeline(**dict(options))

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mien.core.detect import Detector, YuNet
-from mien.facs.observation import Hidden, Pose
+from mien.facs.observation import Hidden, Pose, Side
 
 # Turned further than this, in degrees, the far half of a face is too narrow to read.
 TURNED = 40.0
@@ -42,10 +42,11 @@ def hidden(
     size: (height, width) of the image.   detect: of `detector`.
     """
     halves = np.split(crop, [crop.shape[1] // 2, crop.shape[1] - crop.shape[1] // 2], axis=1)
-    for side, points, half, away in (
+    seen: tuple[tuple[Side, tuple[int, ...], NDArray[np.uint8], float], ...] = (
         ("right", _IMAGE_LEFT, halves[0], -pose.yaw),
         ("left", _IMAGE_RIGHT, halves[-1][:, ::-1], pose.yaw),
-    ):
+    )
+    for side, points, half, away in seen:
         x, y = landmarks[list(points)].T
         if away > TURNED:
             yield Hidden(side, "turned away")

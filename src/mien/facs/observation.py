@@ -1,12 +1,17 @@
 """What is observed of one face: how the head is turned, what cannot be seen, its action units and its label."""
 
 from dataclasses import dataclass
+from typing import Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mien.facs.units import ActionUnits
 from mien.facs.vocabulary import Expression
+
+# A half of a face, the subject's own.
+Side: TypeAlias = Literal["left", "right"]
+HiddenReason: TypeAlias = Literal["turned away", "outside the picture", "covered or unclear"]
 
 
 @dataclass(frozen=True)
@@ -25,11 +30,11 @@ class Pose:
 class Hidden:
     """A half of a face that cannot be seen.
 
-    side: "left" or "right", the subject's own.   reason: "turned away", "outside the picture" or "covered or unclear".
+    side: the subject's own.
     """
 
-    side: str
-    reason: str
+    side: Side
+    reason: HiddenReason
 
 
 @dataclass(frozen=True, eq=False)

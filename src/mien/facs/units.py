@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from mien.arrays import fixed
 from mien.facs.vocabulary import ASYMMETRIES, ActionUnit, Expression
@@ -16,7 +16,7 @@ VECTOR = len(ActionUnit) + len(ASYMMETRIES)
 PROXIES = (ActionUnit.CHEEK_RAISER, ActionUnit.NOSE_WRINKLER)
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, init=False)
 class ActionUnits(Mapping[int, float]):
     """Intensities of the 21 action units by FACS number: action_units[12] is that of AU12.
 
@@ -37,9 +37,9 @@ class ActionUnits(Mapping[int, float]):
         """The vector that `of` reads."""
         return np.concatenate([self.intensities, self.differences])
 
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "intensities", fixed(self.intensities, (len(ActionUnit),), "intensities"))
-        object.__setattr__(self, "differences", fixed(self.differences, (len(ASYMMETRIES),), "differences"))
+    def __init__(self, intensities: ArrayLike, differences: ArrayLike) -> None:
+        object.__setattr__(self, "intensities", fixed(intensities, (len(ActionUnit),), "intensities"))
+        object.__setattr__(self, "differences", fixed(differences, (len(ASYMMETRIES),), "differences"))
 
     def __getitem__(self, number: int) -> float:
         try:

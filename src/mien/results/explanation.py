@@ -1,19 +1,26 @@
 """Why a face shows its expression, in words, with each action unit that the words name."""
 
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Literal, TypeAlias
 
 from mien.arrays import rounded
 from mien.facs.vocabulary import ActionUnit, Expression
 from mien.results.expression import ExpressionScores
+
+# Where a text sees a movement, the subject's own sides.
+PhraseSide: TypeAlias = Literal["left", "right", "one", "both"]
+# Degrees of intensity, the words of mien.facs.units.BANDS.
+Degree: TypeAlias = Literal["absent", "trace", "slight", "moderate", "pronounced", "extreme"]
+# The label came of the text, or the text explains the label.
+Mode: TypeAlias = Literal["reason-first", "label-first"]
 
 
 @dataclass(frozen=True)
 class Phrase:
     """An action unit that a written explanation names, held against the measured ones.
 
-    start, end: of its words, in characters of its part.   side: "left", "right", "one" or "both", as the text has it.
-    band: the degree that the text claims, a word of mien.facs.units.BANDS; None when it claims none.
+    start, end: of its words, in characters of its part.   side: as the text has it.
+    band: the degree that the text claims; None when it claims none.
     present: False when the text denies it.   measured: intensity, 0 to 1, on that side.
     against: why the measured action units do not support it, in words; "" when they do.
     """
@@ -21,8 +28,8 @@ class Phrase:
     start: int
     end: int
     unit: ActionUnit
-    side: str
-    band: str | None
+    side: PhraseSide
+    band: Degree | None
     present: bool
     measured: float
     against: str
@@ -53,13 +60,13 @@ class Explanation:
 
     parts: key observations, overall interpretation, conclusion.   expression: what the model that wrote it answers when
     asked for the label alone.   concluded: the expression that its conclusion names.
-    mode: "reason-first", the label came of the text, or "label-first", the text explains the label.
+    mode: whether the label came of the text ("reason-first"), or the text explains the label ("label-first").
     """
 
     parts: tuple[Part, ...]
     expression: ExpressionScores
     concluded: Expression
-    mode: str
+    mode: Mode
     model: str
 
     @property

@@ -1,15 +1,22 @@
 """The scores of one face: a probability for each of the eight expressions."""
 
 from dataclasses import dataclass
+from typing import Literal, TypeAlias
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from mien.arrays import fixed
 from mien.facs.vocabulary import Expression
 
+# The words of the eight expressions, as in table columns.
+ExpressionLabel: TypeAlias = Literal[
+    "neutral", "happiness", "surprise", "sadness", "anger", "disgust", "fear", "contempt"
+]
+_BY_LABEL = {expression.label: expression for expression in Expression}
 
-@dataclass(frozen=True, eq=False)
+
+@dataclass(frozen=True, eq=False, init=False)
 class ExpressionScores:
     """probabilities: (8,) float32 in Expression order, sums to 1; calibrated on the data that the model's card names.
 
@@ -18,8 +25,8 @@ class ExpressionScores:
 
     probabilities: NDArray[np.float32]
 
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "probabilities", fixed(self.probabilities, (len(Expression),), "probabilities"))
+    def __init__(self, probabilities: ArrayLike) -> None:
+        object.__setattr__(self, "probabilities", fixed(probabilities, (len(Expression),), "probabilities"))
 
     @property
     def top(self) -> Expression:
@@ -36,5 +43,10 @@ class ExpressionScores:
         """All eight expressions, most probable first; equal ones in Expression order."""
         return tuple(Expression(int(i)) for i in np.argsort(-self.probabilities, kind="stable"))
 
-    def __getitem__(self, expression: Expression) -> float:
-        return float(self.probabilities[expression])
+    def __getitem__(self, expression: Expression | ExpressionLabel) -> float:
+        """The probability of an expression, by itself or by its label: scores["happiness"]."""
+        try:
+            number = _BY_LABEL[expression] if isinstance(expression, str) else Expression(expression)
+        except (KeyError, ValueError):
+            raise KeyError(f"{expression!r} is no expression; there are {', '.join(_BY_LABEL)}") from None
+        return float(self.probabilities[number])

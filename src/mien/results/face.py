@@ -1,10 +1,10 @@
 """What mien answers with: plain, immutable records, from one face to one picture. Pixels are of the upright image."""
 
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Literal, TypeAlias, cast
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from mien.arrays import fixed, rounded
 from mien.facs.observation import Hidden, Pose
@@ -14,8 +14,16 @@ from mien.results.explanation import Explanation
 from mien.results.expression import ExpressionScores
 from mien.results.scan import AnswerStatus, Attributes
 
+# What a crop was aligned on.
+LandmarkSource: TypeAlias = Literal["reader", "detector", "box"]
+# What became of a picture: of one that was read, or of the questions about it.
+ReportStatus: TypeAlias = Literal[
+    "ok", "no_face", "no_match", "repaired", "cannot_tell", "out_of_vocabulary", "refused", "empty", "missed",
+    "transport_error", "timeout",
+]  # fmt: skip
 
-@dataclass(frozen=True, eq=False)
+
+@dataclass(frozen=True, eq=False, init=False)
 class Face:
     """One face as the detector found it, in pixels of the original image (x right, y down).
 
@@ -29,15 +37,14 @@ class Face:
     points: NDArray[np.float32] | None
     score: float
 
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "box", fixed(self.box, (4,), "box"))
+    def __init__(self, box: ArrayLike, points: ArrayLike | None, score: float) -> None:
+        object.__setattr__(self, "box", fixed(box, (4,), "box"))
+        object.__setattr__(self, "points", None if points is None else fixed(points, (5, 2), "points"))
         # A detector of one's own may give NumPy's, which JSON does not know.
-        object.__setattr__(self, "score", float(self.score))
-        if self.points is not None:
-            object.__setattr__(self, "points", fixed(self.points, (5, 2), "points"))
+        object.__setattr__(self, "score", float(score))
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, init=False)
 class Reading:
     """What a reader says of one crop; what it does not give is None.
 
@@ -51,11 +58,24 @@ class Reading:
     pose: Pose | None = None
     attention: NDArray[np.float32] | None = None
 
-    def __post_init__(self) -> None:
-        if self.landmarks is not None:
-            object.__setattr__(self, "landmarks", fixed(self.landmarks, (68, 2), "landmarks"))
-        if self.attention is not None:
-            object.__setattr__(self, "attention", fixed(self.attention, np.shape(self.attention), "attention"))
+    def __init__(
+        self,
+        expression: ExpressionScores,
+        action_units: ActionUnits | None = None,
+        landmarks: ArrayLike | None = None,
+        pose: Pose | None = None,
+        attention: ArrayLike | None = None,
+    ) -> None:
+        placed = None if landmarks is None else fixed(landmarks, (68, 2), "landmarks")
+        looked = None if attention is None else fixed(attention, np.shape(attention), "attention")
+        for name, value in (
+            ("expression", expression),
+            ("action_units", action_units),
+            ("landmarks", placed),
+            ("pose", pose),
+            ("attention", looked),
+        ):
+            object.__setattr__(self, name, value)
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,7 +94,7 @@ class FaceReport:
     face: Face
     expression: ExpressionScores
     crop: NDArray[np.float64]
-    landmark_source: str
+    landmark_source: LandmarkSource
     action_units: ActionUnits | None = None
     landmarks: NDArray[np.float32] | None = None
     pose: Pose | None = None
@@ -142,13 +162,13 @@ class ImageReport:
     unmatched: tuple[Attributes, ...] = ()
 
     @property
-    def status(self) -> str:
+    def status(self) -> ReportStatus:
         """ "ok", "no_face" when no face was found, "no_match" when nobody is the target, or how a scan failed."""
         if self.faces:
             return "ok"
         if self.unmatched:
             status = self.unmatched[0].status
-            return "ok" if status is AnswerStatus.REPAIRED else status.value
+            return "ok" if status is AnswerStatus.REPAIRED else cast(ReportStatus, status.value)
         return "no_face" if self.target is None else "no_match"
 
     def to_dict(self) -> dict[str, Any]:

@@ -29,6 +29,7 @@ from mien.methods.expllm.engine.llm import expressions_in
 from mien.methods.expllm.engine.parse import parse
 from mien.methods.expllm.small.generate import MODES, Label, Written
 from mien.methods.expllm.small.tokenizer import LABELS
+from mien.results.explanation import Mode
 from mien.results.face import FaceReport
 
 Image = NDArray[np.uint8]
@@ -55,7 +56,7 @@ class Explains(Protocol):
     def label(self, face: Image) -> Label:
         """See Explainer."""
 
-    def write(self, face: Image, mode: str) -> Written:
+    def write(self, face: Image, mode: Mode) -> Written:
         """See Explainer."""
 
 
@@ -88,7 +89,7 @@ def evaluate(
     drawn = sorted(np.random.default_rng(seed).permutation(usable)[:texts].tolist())
     written = _write(explainer, chosen, progress(drawn))
     faces = [_Truth(unit, Expression(int(chosen.labels[i]))) for i in drawn if (unit := measured[i]) is not None]
-    kinds = {mode: [w[mode] for w in written] for mode in MODES}
+    kinds: dict[str, list[Any]] = {mode: [w[mode] for w in written] for mode in MODES}
     kinds["rules"] = [_by_rules(chosen.samples[i], read) for i in drawn]
     kinds["engine"] = [_by_engine(chosen, i, face.units) for i, face in zip(drawn, faces, strict=True)]
     options = {"resamples": resamples, "seed": seed}
@@ -173,8 +174,10 @@ def _write(explainer: Explains, chosen: Selection, indices: Sequence[int]) -> li
         started = time.perf_counter()
         made = {mode: explainer.write(face, mode) for mode in MODES}
         seconds = (time.perf_counter() - started) / len(MODES)
-        texts = {mode: _Text(w.sections, w.concluded, w.label.expression.top, w.whole) for mode, w in made.items()}
-        written.append({**texts, "halves": _halves(explainer, face, made[MODES[0]]), "seconds": seconds})
+        row: dict[str, Any] = {
+            mode: _Text(w.sections, w.concluded, w.label.expression.top, w.whole) for mode, w in made.items()
+        }
+        written.append({**row, "halves": _halves(explainer, face, made[MODES[0]]), "seconds": seconds})
     return written
 
 

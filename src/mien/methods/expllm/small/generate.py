@@ -10,7 +10,7 @@ import hashlib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import numpy as np
 import onnxruntime
@@ -26,14 +26,14 @@ from mien.methods.expllm.engine.chain import HEADERS, Sections
 from mien.methods.expllm.engine.grounding import supported
 from mien.methods.expllm.small import conversation
 from mien.methods.expllm.small.tokenizer import EOS, PARTS, STOP, Tokenizer
-from mien.results.explanation import Explanation, Part, Phrase
+from mien.results.explanation import Degree, Explanation, Mode, Part, Phrase, PhraseSide
 from mien.results.expression import ExpressionScores
 from mien.results.face import FaceReport
 
 ENCODER, LANGUAGE, WORDS = "encoder.onnx", "language.onnx", "tokenizer.json"
 # What of mien.core.zoo.MODELS they are.
 SHIPPED = {ENCODER: "expllm-encoder", LANGUAGE: "expllm-language", WORDS: "expllm-words"}
-MODES = ("reason-first", "label-first")
+MODES: tuple[Mode, ...] = ("reason-first", "label-first")
 # Tokens of a part at the most.
 LONGEST = (60, 45, 35)
 # So many words in a row are not said twice in a part: that is a loop. Fewer may be: of the engine's own texts 26 % say
@@ -65,7 +65,7 @@ class Written:
     sections: Sections
     label: Label
     conclusion: ExpressionScores
-    mode: str
+    mode: Mode
     whole: bool
 
     @property
@@ -94,7 +94,7 @@ class Explainer:
         """The expression of an (S, S) uint8 gray crop, aligned as for the reader."""
         return self._labelled(self._look(face))[0]
 
-    def write(self, face: Image, mode: str = MODES[0], say: Callable[[str], None] = lambda text: None) -> Written:
+    def write(self, face: Image, mode: Mode = MODES[0], say: Callable[[str], None] = lambda text: None) -> Written:
         """A chain of thought about an (S, S) uint8 gray crop.
 
         mode: "reason-first", the label comes of the text; "label-first", the text explains the label.
@@ -131,7 +131,7 @@ def explain(
     explainer: Explainer,
     image: Image,
     face: FaceReport,
-    mode: str = MODES[0],
+    mode: Mode = MODES[0],
     say: Callable[[str], None] = lambda text: None,
 ) -> FaceReport:
     """A face with its explanation.   image: the (H, W, 3) RGB picture it is in.   mode, say: see Explainer.write."""
@@ -154,8 +154,8 @@ def _phrases(text: str, units: ActionUnits | None) -> tuple[Phrase, ...]:
             claim.mention.start,
             claim.mention.end,
             claim.mention.unit,
-            claim.mention.side,
-            None if claim.mention.band is None else claim.mention.band.word,
+            cast(PhraseSide, claim.mention.side),
+            None if claim.mention.band is None else cast(Degree, claim.mention.band.word),
             claim.mention.present,
             claim.measured,
             claim.against,
@@ -217,7 +217,7 @@ class _Writer:
         self._plain = np.zeros(len(words), bool)
         self._plain[words.words.start : words.words.stop] = True
 
-    def write(self, state: _State, label: Label, mode: str) -> Written:
+    def write(self, state: _State, label: Label, mode: Mode) -> Written:
         said = []
         for number in range(2):
             self._say(f"{HEADERS[number]}:")
