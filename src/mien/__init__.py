@@ -4,14 +4,17 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from mien.core.batch import analyze_many
     from mien.core.images import read_image
     from mien.core.pipeline import Pipeline, analyze
     from mien.errors import ExportError, InputError, MienError, MissingExtra, ModelError
     from mien.facs.observation import Hidden, Pose
     from mien.facs.units import ActionUnits
     from mien.facs.vocabulary import ActionUnit, Expression
+    from mien.report.writers import open_writer, write_table
     from mien.results.expression import ExpressionScores
     from mien.results.face import Face, FaceReport, ImageReport, Reading
+    from mien.results.outcome import Outcome
 
 __version__ = "0.1.0"
 
@@ -29,38 +32,43 @@ __all__ = [
     "MienError",
     "MissingExtra",
     "ModelError",
+    "Outcome",
     "Pipeline",
     "Pose",
     "Reading",
     "analyze",
+    "analyze_many",
+    "open_writer",
     "read_image",
+    "write_table",
 ]
 
 _HOME = {
     "mien.errors": ("ExportError", "InputError", "MienError", "MissingExtra", "ModelError"),
+    "mien.facs.vocabulary": ("ActionUnit", "Expression"),
+    "mien.facs.units": ("ActionUnits",),
+    "mien.facs.observation": ("Hidden", "Pose"),
+    "mien.results.expression": ("ExpressionScores",),
+    "mien.results.face": ("Face", "FaceReport", "ImageReport", "Reading"),
+    "mien.results.outcome": ("Outcome",),
     "mien.core.images": ("read_image",),
     "mien.core.pipeline": ("Pipeline", "analyze"),
-    "mien.results.face": (
-        "Face",
-        "FaceReport",
-        "ImageReport",
-        "Reading",
-    ),
-    "mien.results.expression": ("ExpressionScores",),
-    "mien.facs.observation": ("Hidden", "Pose"),
-    "mien.facs.units": ("ActionUnits",),
-    "mien.facs.vocabulary": ("ActionUnit", "Expression"),
+    "mien.core.batch": ("analyze_many",),
+    "mien.report.writers": ("open_writer", "write_table"),
 }
 _MODULE = {name: module for module, names in _HOME.items() for name in names}
 
 
-def __getattr__(name: str) -> Any:
-    # Imported when first used, so that `import mien` takes milliseconds and loads neither OpenCV nor ONNX Runtime.
-    if name not in _MODULE:
-        raise AttributeError(f"module 'mien' has no attribute {name!r}")
-    value = getattr(import_module(_MODULE[name]), name)
-    globals()[name] = value
-    return value
+# Hidden from type checkers, to which any name would else be one of mien's.
+if not TYPE_CHECKING:
+
+    def __getattr__(name: str) -> Any:
+        # Imported when first used, so that `import mien` takes milliseconds and loads neither OpenCV nor ONNX Runtime.
+        if name not in _MODULE:
+            raise AttributeError(f"module 'mien' has no attribute {name!r}")
+        value = getattr(import_module(_MODULE[name]), name)
+        globals()[name] = value
+        return value
 
 
 def __dir__() -> list[str]:

@@ -2,8 +2,8 @@
 
 import click
 from rich.console import Console
-from rich.table import Table
 
+from mien.cli.shared.terminal import table
 from mien.core.zoo import MODELS, load
 from mien.errors import ModelError
 
@@ -12,16 +12,16 @@ from mien.errors import ModelError
 @click.pass_context
 def weights(context: click.Context) -> None:
     """List the installed models and check each against its SHA-256; exit code 1 when one differs."""
-    table = Table(box=None, pad_edge=False, header_style="bold")
+    lines = table()
     for name in ("model", "purpose", "size", "licence", "check"):
-        table.add_column(name, justify="right" if name == "size" else "left")
+        lines.add_column(name, justify="right" if name == "size" else "left")
     damaged = False
     for name, entry in MODELS.items():
         try:
             size, check = f"{len(load(name)) / 1e6:.1f} MB", "ok"
         except (ModelError, OSError) as error:
             size, check, damaged = "-", f"[red]{error}[/]", True
-        table.add_row(name, entry.purpose, size, entry.licence, check)
-    Console().print(table)
+        lines.add_row(name, entry.purpose, size, entry.licence, check)
+    Console().print(lines)
     if damaged:
         context.exit(1)

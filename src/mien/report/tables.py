@@ -1,16 +1,10 @@
-"""Reports to CSV, JSON, JSON lines and Parquet: one row a face, column names as py-feat or as OpenFace has them."""
+"""Reports to rows: one a face, with columns named as py-feat or as OpenFace has them."""
 
-import csv
-import json
-from collections.abc import Callable, Sequence
-from functools import partial
-from pathlib import Path
-from typing import Any, NamedTuple
+from collections.abc import Callable, Collection, Iterable
+from typing import Any, Literal, NamedTuple, TypeAlias
 
 import numpy as np
 
-import mien
-from mien.extras import optional
 from mien.facs.observation import Pose
 from mien.facs.units import PRESENT, ActionUnits
 from mien.facs.vocabulary import ASYMMETRIES, ActionUnit, Attribute, Expression
@@ -81,7 +75,7 @@ def rows(outcome: Outcome) -> list[Row]:
     right, up and clockwise in the image.
     A scan adds the columns of what it asked, and a row without a face for each answer that belongs to none.
     """
-    about: Row = dict.fromkeys([*COLUMNS, *_scan_columns([outcome])]) | {
+    about: Row = dict.fromkeys([*COLUMNS, *scan_columns(attributes_of([outcome]))]) | {
         "input": outcome.name,
         "status": outcome.status,
     }
@@ -92,11 +86,15 @@ def rows(outcome: Outcome) -> list[Row]:
     return [*found, *(about | _scan(answered) for answered in outcome.report.unmatched)] or [about]
 
 
-def _scan_columns(outcomes: Sequence[Outcome]) -> dict[str, type]:
-    """The columns of everything that was asked about any face, with their types; none without a scan."""
-    asked = {a for outcome in outcomes for answered in _scans(outcome) for a in answered.answers}
+def scan_columns(asked: Collection[Attribute]) -> dict[str, type]:
+    """The columns of what is asked about faces, with their types; none when nothing is."""
     columns = {name: kind for a in Attribute if a in asked for name, kind in SCAN_COLUMNS[a].items()}
     return columns | SCANNED_BY if asked else {}
+
+
+def attributes_of(outcomes: Iterable[Outcome]) -> set[Attribute]:
+    """Everything that was asked about any face."""
+    return {a for outcome in outcomes for answered in _scans(outcome) for a in answered.answers}
 
 
 def _scans(outcome: Outcome) -> list[Attributes]:
@@ -193,59 +191,15 @@ def _openface_pose(pose: Pose) -> Row:
 
 
 class Layout(NamedTuple):
-    """The columns of a table, with their types, which may depend on its outcomes, and what fills them."""
+    """The columns of a table, with their types, which depend on what a scan asked, and what fills them."""
 
-    columns: Callable[[Sequence[Outcome]], dict[str, type]]
+    columns: Callable[[Collection[Attribute]], dict[str, type]]
     rows: Callable[[Outcome], list[Row]]
 
 
-MIEN = Layout(lambda outcomes: COLUMNS | _scan_columns(outcomes), rows)
-OPENFACE = Layout(lambda outcomes: OPENFACE_COLUMNS, openface_rows)
-
-
-def write_csv(outcomes: Sequence[Outcome], path: Path, layout: Layout = MIEN) -> None:
-    """A header and one row a face; a missing value is an empty field."""
-    with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, list(layout.columns(outcomes)))
-        writer.writeheader()
-        writer.writerows(row for outcome in outcomes for row in layout.rows(outcome))
-
-
-def write_parquet(outcomes: Sequence[Outcome], path: Path, layout: Layout = MIEN) -> None:
-    """One row a face, with typed columns; equal reports give equal bytes. Needs the extra `parquet`."""
-    arrow, parquet = optional("pyarrow", "parquet"), optional("pyarrow.parquet", "parquet")
-    types = {str: arrow.string(), int: arrow.int32(), float: arrow.float64()}
-    schema = arrow.schema(
-        [(name, types[kind]) for name, kind in layout.columns(outcomes).items()], {"mien": mien.__version__}
-    )
-    table = arrow.Table.from_pylist([row for outcome in outcomes for row in layout.rows(outcome)], schema)
-    parquet.write_table(table, path)
-
-
-def write_json(outcomes: Sequence[Outcome], path: Path) -> None:
-    """One object: the version of mien, and `images`, a report each."""
-    whole = {"mien": mien.__version__, "images": [outcome.to_dict() for outcome in outcomes]}
-    path.write_text(json.dumps(whole, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-
-
-def write_json_lines(outcomes: Sequence[Outcome], path: Path) -> None:
-    """One report a line."""
-    path.write_text("".join(json_line(outcome) + "\n" for outcome in outcomes), encoding="utf-8")
-
-
-def json_line(outcome: Outcome) -> str:
-    """One report as one line of JSON, in ASCII, so that it passes through any pipe."""
-    return json.dumps(outcome.to_dict())
-
-
-Writers = dict[str, Callable[[Sequence[Outcome], Path], None]]
-WRITERS: Writers = {
-    ".csv": write_csv,
-    ".json": write_json,
-    ".jsonl": write_json_lines,
-    ".parquet": write_parquet,
-}
-OPENFACE_WRITERS: Writers = {
-    ".csv": partial(write_csv, layout=OPENFACE),
-    ".parquet": partial(write_parquet, layout=OPENFACE),
+# Whose names a table's columns have: mien's own, which are py-feat's where it has them, or OpenFace's.
+ColumnNames: TypeAlias = Literal["mien", "openface"]
+LAYOUTS: dict[ColumnNames, Layout] = {
+    "mien": Layout(lambda asked: COLUMNS | scan_columns(asked), rows),
+    "openface": Layout(lambda asked: OPENFACE_COLUMNS, openface_rows),
 }

@@ -11,12 +11,12 @@ from rich.console import Console
 
 from mien.cli import commands
 from mien.cli.read.analyze import summary
-from mien.cli.shared.outcomes import find, read
-from mien.core.pipeline import Pipeline
+from mien.core.batch import analyze_many
+from mien.core.images import read_image
 from mien.core.zoo import load
 from mien.errors import InputError, ModelError
 from mien.facs.vocabulary import Expression
-from mien.report import tables
+from mien.report import writers
 from mien.results.face import ImageReport
 from mien.results.outcome import Outcome
 from tests.helpers import ASTRONAUT, encoded, full_report, noise, scores, units
@@ -190,7 +190,7 @@ def test_a_folder_that_cannot_be_listed_is_a_failed_row(folder, monkeypatch):
         onerror(PermissionError(13, "Permission denied", f"{top}/closed"))
         yield from ()
 
-    monkeypatch.setattr("mien.cli.shared.outcomes.os.walk", walk)
+    monkeypatch.setattr("mien.core.batch.os.walk", walk)
     result = run(folder)
     (line,) = result.stdout.splitlines()
     assert json.loads(line)["error"].endswith("closed: cannot be listed (Permission denied)")
@@ -207,12 +207,12 @@ def test_a_model_that_fails_on_a_face_fails_that_picture_only(folder, monkeypatc
 
 
 def test_stopping_a_batch_keeps_what_was_read(folder, tmp_path, monkeypatch):
-    def stop(path, pipeline):
+    def stop(path):
         if str(path).endswith("b.png"):
             raise KeyboardInterrupt
-        return read(path, pipeline)
+        return read_image(path)
 
-    monkeypatch.setattr("mien.cli.read.analyze.read", stop)
+    monkeypatch.setattr("mien.core.batch.read_image", stop)
     (tmp_path / "faces.json").write_text("of a whole run")
     result = run(folder, "-o", tmp_path / "faces.json")
     assert result.exit_code == 1
@@ -233,10 +233,10 @@ def test_a_page_of_many_pictures_shows_large_ones_reduced_with_boxes_in_place(tm
 
 
 def test_an_output_that_cannot_be_written_does_not_cost_the_others(tmp_path, monkeypatch):
-    def full(outcomes, path):
+    def full(self, records):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setitem(tables.WRITERS, ".csv", full)
+    monkeypatch.setattr(writers.CsvFile, "_encode", full)
     result = run(ASTRONAUT, "-o", tmp_path / "faces.csv", "-o", tmp_path / "faces.json")
     assert result.exit_code == 1
     assert "cannot be written (No space left on device)" in result.stderr
@@ -263,8 +263,7 @@ def printed(outcomes):
 def test_a_terminal_gets_a_table_within_80_columns(tmp_path):
     long = tmp_path / ("a long name of a photograph that nobody wants to read in full " * 2 + ".png")
     shutil.copy(ASTRONAUT, long)
-    pipeline = Pipeline()
-    table = printed([read(path, pipeline) for path in find([str(long), str(tmp_path / "gone.png")])])
+    table = printed(list(analyze_many([long, tmp_path / "gone.png"])))
     assert max(map(len, table.splitlines())) <= 80
     assert "missing" in table
 

@@ -15,14 +15,14 @@ def answer(path: str) -> Outcome:
 
 
 def test_a_run_that_is_stopped_keeps_the_answers_so_far(tmp_path):
-    gathered = gather(["a", "b", "stop", "c"], answer, [tmp_path / "x.csv"])
+    gathered = gather(map(answer, ["a", "b", "stop", "c"]), 4, [tmp_path / "x.csv"])
     assert [outcome.name for outcome in gathered.outcomes] == ["a", "b"]
     assert gathered.stopped
 
 
 @pytest.mark.parametrize(("file", "side"), [("x.json", None), ("x.csv", None), ("x.html", 1280)])
 def test_of_many_pictures_no_more_is_kept_than_the_files_show(tmp_path, file, side):
-    kept = [outcome.image for outcome in gather(["a", "b"], answer, [tmp_path / file]).outcomes]
+    kept = [outcome.image for outcome in gather(map(answer, ["a", "b"]), 2, [tmp_path / file]).outcomes]
     assert [None if image is None else max(image.shape) for image in kept] == [side, side]
 
 

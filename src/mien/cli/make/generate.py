@@ -14,7 +14,7 @@ from mien.cli.make.train import chosen as settings_from
 from mien.cli.make.train import method
 from mien.cli.shared.data import DATA_HELP, open_data
 from mien.cli.shared.runs import RUN_HELP, open_run
-from mien.cli.shared.threads import in_threads, threads_option
+from mien.cli.shared.threads import in_threads, jobs_option
 from mien.core.align import crop
 from mien.core.images import read_image
 from mien.core.zoo import card
@@ -107,7 +107,7 @@ Drawing = Callable[[Sequence[asking.Request], Sequence[NDArray[np.uint8]] | None
     metavar="NAME|FILE.onnx|RUN",
     help="The generator, or a run of synfer-full.",
 )
-@threads_option(f"Each draws {BATCH} faces at a time; of no effect with --run or a RUN.")
+@jobs_option(f"Each draws {BATCH} faces at a time; of no effect with --run or a RUN.")
 @click.option("--run", type=click.Path(path_type=Path, file_okay=False), help="Guidance: the generator's training run.")
 @click.option("--guide", metavar="METHOD:RUN", help=f"Guidance: a classifier of expressions. {RUN_HELP}")
 @click.option("--au-guide", metavar="METHOD:RUN", help="Guidance: a network that estimates action units.")
@@ -142,7 +142,7 @@ def generate(
     layout: str | None,
     depth: float,
     model: str,
-    threads: int,
+    jobs: int,
     run: Path | None,
     guide: str | None,
     au_guide: str | None,
@@ -167,7 +167,7 @@ def generate(
     if full_size:
         artist = _full_size(Path(model), asdict(plan), seed, **guides)
     elif run is None:
-        artist = _embedded(model, plan, seed, threads)
+        artist = _embedded(model, plan, seed, jobs)
     else:
         artist = _guided(run, plan, seed, **guides)
     # The full size has no list of words to check a caption against.

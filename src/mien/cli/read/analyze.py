@@ -10,12 +10,15 @@ from rich.markup import escape
 from rich.table import Table
 
 from mien.cli.shared.options import finding, to_files
-from mien.cli.shared.outcomes import COLUMNS, ENDINGS_OUT, check_outputs, find, gather, read, save, to_pipe, wrong
+from mien.cli.shared.outcomes import gather, given, save, to_pipe, wrong
+from mien.cli.shared.terminal import shortened, table, usage_errors
+from mien.core.batch import read_many
 from mien.core.pipeline import Pipeline
 from mien.core.zoo import DEFAULT
-from mien.errors import InputError, ModelError
-from mien.report import tables
+from mien.errors import InputError
 from mien.report.draw import percent, why
+from mien.report.outputs import ENDINGS, check_columns, shows_pictures
+from mien.report.tables import LAYOUTS, ColumnNames
 from mien.results.outcome import Outcome
 
 # What of a long name the terminal's table shows, without and with a column of reasons: both fit 80 columns.
@@ -24,10 +27,10 @@ NAME, NAME_BESIDE_WHY = 30, 22
 
 @click.command()
 @click.argument("inputs", nargs=-1, required=True, metavar="INPUT...")
-@to_files(ENDINGS_OUT)
+@to_files(ENDINGS)
 @click.option(
     "--columns",
-    type=click.Choice(list(COLUMNS)),
+    type=click.Choice(list(LAYOUTS)),
     default="mien",
     show_default=True,
     help="Columns of .csv and .parquet: mien's own, named as in py-feat, or OpenFace's (frame, pose_Rx, x_0, AU12_r, "
@@ -35,18 +38,20 @@ NAME, NAME_BESIDE_WHY = 30, 22
 )
 @click.option("--model", default=DEFAULT, metavar="NAME|FILE.onnx", show_default=True, help="Who reads the faces.")
 @finding
+@click.option("--jobs", type=click.IntRange(min=1), default=1, show_default=True, help="Pictures read at a time.")
 @click.option("--threads", default=1, show_default=True, help="Threads for each model.")
 @click.pass_context
 def analyze(
     context: click.Context,
     inputs: tuple[str, ...],
     outputs: tuple[Path, ...],
-    columns: str,
+    columns: ColumnNames,
     model: str,
     threshold: float,
     max_side: int,
     rotations: bool,
     assume_crop: bool,
+    jobs: int,
     threads: int,
 ) -> None:
     """Read the faces in pictures: files, folders (with all below them) or patterns such as 'study/*.jpg'.
@@ -54,10 +59,12 @@ def analyze(
     Without -o: a table on a terminal, JSON lines into a pipe. A picture that fails is reported and the rest goes on;
     then the exit code is 1.
     """
-    paths = list(find(inputs))
-    check_outputs(outputs, paths)
-    _check_columns(columns, outputs)
+    pictures = given(inputs, outputs)
     try:
+        check_columns(columns, outputs)
+    except InputError as error:
+        raise wrong(str(error), "--columns") from error
+    with usage_errors():
         pipeline = Pipeline(
             model=model,
             threshold=threshold,
@@ -66,9 +73,8 @@ def analyze(
             assume_crop=assume_crop,
             threads=threads,
         )
-    except (InputError, ModelError) as error:
-        raise click.UsageError(str(error)) from error
-    gathered = gather(paths, lambda path: read(path, pipeline), outputs, "Reading")
+    outcomes = read_many(pictures, pipeline, jobs=jobs, images=shows_pictures(outputs))
+    gathered = gather(outcomes, len(pictures), outputs, "Reading")
     if not to_pipe(outputs):
         Console(stderr=bool(outputs) and not sys.stdout.isatty()).print(summary(gathered.outcomes))
     if not save(gathered, outputs, columns):
@@ -80,18 +86,18 @@ def summary(outcomes: Sequence[Outcome]) -> Table:
     faces = [face for outcome in outcomes if outcome.report for face in outcome.report.faces]
     reasons = any(face.action_units is not None for face in faces)
     longest = NAME_BESIDE_WHY if reasons else NAME
-    table = Table(box=None, pad_edge=False, header_style="bold")
+    lines = table()
     for name in ("picture", "face", "expression", "", "next", *(["why"] if reasons else [])):
-        table.add_column(name, justify="right" if name in ("face", "") else "left", overflow="fold")
+        lines.add_column(name, justify="right" if name in ("face", "") else "left", overflow="fold")
     for outcome in outcomes:
-        name = escape(outcome.name if len(outcome.name) <= longest else "…" + outcome.name[1 - longest :])
+        name = escape(shortened(outcome.name, longest))
         if outcome.report is None:
-            table.add_row(name, "-", f"[red]{outcome.status}[/]: {escape(outcome.reason or '')}")
+            lines.add_row(name, "-", f"[red]{outcome.status}[/]: {escape(outcome.reason or '')}")
         elif not outcome.report.faces:
-            table.add_row(name, "-", "no face found")
+            lines.add_row(name, "-", "no face found")
         for i, face in enumerate(outcome.report.faces if outcome.report else ()):
             first, second, *_ = face.expression.ranked
-            table.add_row(
+            lines.add_row(
                 name,
                 str(i + 1),
                 f"[bold]{first.label}[/]",
@@ -99,14 +105,4 @@ def summary(outcomes: Sequence[Outcome]) -> Table:
                 f"{second.label} {percent(face.expression[second])}",
                 *([why(face)] if reasons else []),
             )
-    return table
-
-
-def _check_columns(columns: str, outputs: Sequence[Path]) -> None:
-    """Columns that nothing would show are a mistake; so is JSON beside them, which is the whole report always."""
-    endings = [output.suffix.lower() for output in outputs]
-    for ending in endings:
-        if ending in tables.WRITERS and ending not in COLUMNS[columns]:
-            raise wrong(f"{columns} columns are for {' and '.join(COLUMNS[columns])}, not {ending}", "--columns")
-    if columns != "mien" and not any(ending in COLUMNS[columns] for ending in endings):
-        raise wrong(f"{columns} columns need a table to be in: -o with {' or '.join(COLUMNS[columns])}", "--columns")
+    return lines

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
-from mien.cli.shared.outcomes import replacing
-from mien.cli.shared.threads import in_threads, threads_option
+from mien.cli.shared.terminal import table
+from mien.cli.shared.threads import in_threads, jobs_option
 from mien.core.align import align, to_crop_frame
 from mien.core.detect import Detector, YuNet, whole_picture
 from mien.core.images import read_image
@@ -21,6 +21,7 @@ from mien.datasets.folder import named, pictures
 from mien.datasets.synthetic import LABELED, MADE, read_lines
 from mien.errors import InputError
 from mien.facs.vocabulary import Expression, expression
+from mien.files import replacing
 from mien.methods.feranno import labeler as feranno
 
 # Faces labelled together.
@@ -63,7 +64,7 @@ class Picture(NamedTuple):
     "guided the faces or judge them.",
 )
 @click.option("--detect", is_flag=True, help="Find the face in each picture first; else it is one face already.")
-@threads_option(f"Each labels {BATCH} faces at a time.")
+@jobs_option(f"Each labels {BATCH} faces at a time.")
 @click.pass_context
 def annotate(
     context: click.Context,
@@ -74,7 +75,7 @@ def annotate(
     units: str,
     experts: tuple[str, ...],
     detect: bool,
-    threads: int,
+    jobs: int,
 ) -> None:
     """Label the faces in a folder by the vote of FERAnno and other classifiers.
 
@@ -94,7 +95,7 @@ def annotate(
     rows, failed = [], 0
     place = output or folder / LABELED
     with replacing(place) as beside, beside.open("w", encoding="utf-8") as file:
-        for some in in_threads(labels, parts, threads, "Labelling", len(parts)):
+        for some in in_threads(labels, parts, jobs, "Labelling", len(parts)):
             for row in some:
                 file.write(feranno.to_line(row))
                 if "status" in row:
@@ -143,16 +144,15 @@ def labelled(
 
 def summary(rows: Sequence[dict[str, object]]) -> Table:
     """What became of the labels, a row for each that was asked for, and how far the voters agreed."""
-    table = Table(box=None, pad_edge=False, header_style="bold")
+    lines = table()
     for column in ("asked for", "faces", "keep %", "relabel %", "drop %"):
-        table.add_column(column, justify="left" if column == "asked for" else "right")
+        lines.add_column(column, justify="left" if column == "asked for" else "right")
     for name, count in feranno.counts(rows).items():
         total = sum(count.values())
         if name == "all":
-            table.add_section()
-        table.add_row(name, str(total), *(f"{100 * n / total:.1f}" if total else "-" for n in count.values()))
+            lines.add_section()
+        lines.add_row(name, str(total), *(f"{100 * n / total:.1f}" if total else "-" for n in count.values()))
     if rows:
         agreement = np.mean([float(str(row["agreement"])) for row in rows])
-        table.caption = f"the voters' own answers agree with the vote in {100 * agreement:.1f} % of cases"
-        table.caption_justify = "left"
-    return table
+        lines.caption = f"the voters' own answers agree with the vote in {100 * agreement:.1f} % of cases"
+    return lines

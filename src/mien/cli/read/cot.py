@@ -14,6 +14,7 @@ from rich.table import Table
 
 from mien.cli.shared.data import DATA_HELP, data_name, open_data
 from mien.cli.shared.result import measured, publish
+from mien.cli.shared.terminal import table
 from mien.cli.shared.threads import in_threads
 from mien.core.pipeline import Pipeline
 from mien.datasets.base import Sample
@@ -121,23 +122,21 @@ def cot(
 
 def summary(result: dict[str, Any]) -> Table:
     """The result on a terminal: a row an expression."""
-    table = Table(box=None, pad_edge=False, header_style="bold", title_justify="left")
-    table.title = f"{result['engine']} engine, seed {result['seed']}"
+    lines = table(title=f"{result['engine']} engine, seed {result['seed']}")
     for column in ("", "faces", "verified", "%", "rejected"):
-        table.add_column(column, justify="right" if column else "left")
+        lines.add_column(column, justify="right" if column else "left")
     for name, counts in [*result["per_class"].items(), ("all", result)]:
         if name == "all":
-            table.add_section()
+            lines.add_section()
         share = f"{100 * counts['verified'] / counts['faces']:.1f}" if counts["faces"] else "-"
-        table.add_row(name, str(counts["faces"]), str(counts["verified"]), share, str(counts["rejected"]))
+        lines.add_row(name, str(counts["faces"]), str(counts["verified"]), share, str(counts["rejected"]))
     loops = ", ".join(f"{n} after {k}" for k, n in result["loops"].items())
     left_out = ", ".join(f"{n} {reason}" for reason, n in result["left_out"].items())
-    table.caption = f"descriptions tried: {loops or 'none'}; left out: {left_out or 'nothing'}"
+    lines.caption = f"descriptions tried: {loops or 'none'}; left out: {left_out or 'nothing'}"
     if "cost" in result:
         calls, seconds, asked, answered = (result["cost"][key] for key in ("calls", *records.COSTS))
-        table.caption += f"; {calls} calls, {asked} + {answered} tokens, {seconds:.0f} s"
-    table.caption_justify = "left"
-    return table
+        lines.caption += f"; {calls} calls, {asked} + {answered} tokens, {seconds:.0f} s"
+    return lines
 
 
 class _Faces(Sequence[tuple[Observation, str]]):

@@ -8,13 +8,15 @@ from pathlib import Path
 import click
 
 from mien.cli.shared.options import finding, to_files
-from mien.cli.shared.outcomes import ENDINGS_OUT, check_outputs, find, gather, read, save, to_pipe
+from mien.cli.shared.outcomes import gather, given, save, to_pipe
+from mien.cli.shared.terminal import usage_errors
+from mien.core.batch import read_many
 from mien.core.pipeline import Pipeline
-from mien.errors import InputError, ModelError
 from mien.methods.expllm.small.generate import MODES, Explainer
 from mien.methods.expllm.small.generate import explain as explain_face
 from mien.report.draw import percent
-from mien.results.explanation import Explanation
+from mien.report.outputs import ENDINGS
+from mien.results.explanation import Explanation, Mode
 from mien.results.face import FaceReport
 from mien.results.outcome import Outcome
 
@@ -23,7 +25,7 @@ WIDTH = 80
 
 @click.command()
 @click.argument("inputs", nargs=-1, required=True, metavar="INPUT...")
-@to_files(ENDINGS_OUT, "A page (.html) and JSON hold the explanations.")
+@to_files(ENDINGS, "A page (.html) and JSON hold the explanations.")
 @click.option(
     "--mode",
     type=click.Choice(MODES),
@@ -44,7 +46,7 @@ def explain(
     context: click.Context,
     inputs: tuple[str, ...],
     outputs: tuple[Path, ...],
-    mode: str,
+    mode: Mode,
     folder: Path | None,
     threshold: float,
     max_side: int,
@@ -58,20 +60,18 @@ def explain(
     every action unit that it names is held against the measured ones. Without -o: the text, as it is written, on a
     terminal, JSON lines into a pipe.
     """
-    paths = list(find(inputs))
-    check_outputs(outputs, paths)
-    try:
+    pictures = given(inputs, outputs)
+    with usage_errors():
         pipeline = Pipeline(threshold=threshold, max_side=max_side, rotations=rotations, assume_crop=assume_crop)
         explainer = Explainer(folder, threads)
-    except (InputError, ModelError) as error:
-        raise click.UsageError(str(error)) from error
     show = _silent if to_pipe(outputs) else _on(sys.stdout.isatty())
-    gathered = gather(paths, lambda path: _explained(read(path, pipeline), explainer, mode, show), outputs)
+    outcomes = (_explained(each, explainer, mode, show) for each in read_many(pictures, pipeline, images=True))
+    gathered = gather(outcomes, len(pictures), outputs)
     if not save(gathered, outputs):
         context.exit(1)
 
 
-def _explained(outcome: Outcome, explainer: Explainer, mode: str, show: Callable[[str], None]) -> Outcome:
+def _explained(outcome: Outcome, explainer: Explainer, mode: Mode, show: Callable[[str], None]) -> Outcome:
     """An outcome with explanations, shown while they are written."""
     if outcome.report is None or outcome.image is None:
         show(f"{outcome.name}: {outcome.reason}\n")

@@ -11,13 +11,15 @@ from rich.table import Table
 
 from mien.cli.read.analyze import NAME
 from mien.cli.shared.options import detecting, to_files
-from mien.cli.shared.outcomes import ENDINGS_OUT, check_outputs, find, gather, read, save, to_pipe
+from mien.cli.shared.outcomes import gather, given, save, to_pipe
 from mien.cli.shared.provider import Asked, provided
+from mien.cli.shared.terminal import shortened, table, usage_errors
+from mien.core.batch import read_many
 from mien.core.pipeline import Pipeline
-from mien.errors import InputError, ModelError
 from mien.facs.vocabulary import CAVEAT, Attribute, attribute
 from mien.methods.facescan import FaceScanner
 from mien.report.draw import percent
+from mien.report.outputs import ENDINGS, shows_pictures
 from mien.results.face import FaceReport
 from mien.results.outcome import Outcome
 from mien.results.scan import Answer, AnswerStatus, Attributes
@@ -27,7 +29,7 @@ _UNANSWERED = (AnswerStatus.TRANSPORT_ERROR, AnswerStatus.TIMEOUT)
 
 @click.command()
 @click.argument("inputs", nargs=-1, required=True, metavar="INPUT...")
-@to_files(ENDINGS_OUT)
+@to_files(ENDINGS)
 @provided
 @click.option(
     "--ask",
@@ -58,23 +60,21 @@ def scan(
     Faces are found and read as by `mien analyze`; the model's answers stand beside. Without -o: a table on a terminal,
     JSON lines into a pipe. Exit code 1 when a picture could not be read or a question got no answer.
     """
-    paths = list(find(inputs))
-    check_outputs(outputs, paths)
-    try:
+    pictures = given(inputs, outputs)
+    with usage_errors():
         attributes = [attribute(word) for word in ask.split(",")]
         pipeline = Pipeline(threshold=threshold, max_side=max_side)
         asked.check(attributes, target is not None)
         scanner = FaceScanner(
             asked.open(pipeline), attributes, wording=asked.wording, together=one_prompt, seed=seed, pipeline=pipeline
         )
-    except (InputError, ModelError) as error:
-        raise click.UsageError(str(error)) from error
     if any(a.sensitive for a in attributes):
         click.echo(click.wrap_text(CAVEAT, 79), err=True)
     if asked.provider == "openai":
         what = "pictures" if one_prompt or target else "pictures of the faces"
         click.echo(f"mien: {what} are sent to {asked.base_url}", err=True)
-    gathered = gather(paths, lambda path: read(path, lambda image: scanner(image, target)), outputs, "Asking")
+    outcomes = read_many(pictures, lambda image: scanner(image, target), images=shows_pictures(outputs))
+    gathered = gather(outcomes, len(pictures), outputs, "Asking")
     if not to_pipe(outputs):
         Console(stderr=bool(outputs) and not sys.stdout.isatty()).print(
             _summary(gathered.outcomes, attributes, asked.provider != "embedded")
@@ -100,26 +100,26 @@ def _failed(answered: Attributes) -> bool:
 
 def _summary(outcomes: Sequence[Outcome], asked: Sequence[Attribute], beside: bool) -> Table:
     """The answers on a terminal, one line a face.   beside: also what mien's own reader says."""
-    table = Table(box=None, pad_edge=False, header_style="bold")
+    lines = table()
     # More than three answers a face fit 80 columns only without their percentages.
     bare = len(asked) + beside > 3
     longest = 13 if bare else NAME
     names = ("picture", "face", *asked, *(["reader"] if beside else []))
     for name in names:
-        table.add_column(str(name), justify="right" if name == "face" else "left", overflow="fold")
+        lines.add_column(str(name), justify="right" if name == "face" else "left", overflow="fold")
     for outcome in outcomes:
-        name = escape(outcome.name if len(outcome.name) <= longest else "…" + outcome.name[1 - longest :])
+        name = escape(shortened(outcome.name, longest))
         if outcome.report is None:
-            table.add_row(name, "-", f"[red]{outcome.status}[/]: {escape(outcome.reason or '')}")
+            lines.add_row(name, "-", f"[red]{outcome.status}[/]: {escape(outcome.reason or '')}")
             continue
         answered = _answered(outcome)
         if not answered:
-            table.add_row(name, "-", "no face found" if outcome.report.target is None else "nobody fits")
+            lines.add_row(name, "-", "no face found" if outcome.report.target is None else "nobody fits")
         for number, (attributes, face) in enumerate(answered, start=1):
             cells = [_cell(attributes.answers[a], bare) for a in asked]
             reader = "" if face is None else _sure(face.expression.top.label, face.expression.confidence, bare)
-            table.add_row(name, "-" if face is None else str(number), *cells, *([reader] if beside else []))
-    return table
+            lines.add_row(name, "-" if face is None else str(number), *cells, *([reader] if beside else []))
+    return lines
 
 
 def _cell(answer: Answer, bare: bool) -> str:

@@ -1,0 +1,150 @@
+"""Many pictures to many outcomes, in their order: find the files, and read one after the other or several at a time."""
+
+import glob
+import os
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import TypeAlias, TypeVar, Unpack
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from mien.core.images import ENDINGS, ImageSource, read_image
+from mien.core.pipeline import Pipeline, PipelineOptions
+from mien.errors import InputError, MienError
+from mien.results.face import ImageReport
+from mien.results.outcome import Outcome
+
+# A picture, or the outcome of an input that names none.
+Picture: TypeAlias = "ImageSource | Outcome"
+# One picture, folder or pattern, or any number of them.
+Inputs: TypeAlias = "ImageSource | Iterable[ImageSource]"
+# A picture to its report: a Pipeline, a FaceScanner, or any function like them.
+ReadPicture: TypeAlias = Callable[[NDArray[np.uint8]], ImageReport]
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+
+def analyze_many(
+    inputs: Inputs,
+    *,
+    pipeline: ReadPicture | None = None,
+    jobs: int = 1,
+    images: bool = False,
+    **options: Unpack[PipelineOptions],
+) -> Iterator[Outcome]:
+    """Read the faces in many pictures: one outcome each, in the order of the inputs, as soon as it is there.
+
+    inputs: files, folders (with all below them), patterns such as "study/*.jpg", and whatever else mien.analyze takes;
+    one of them, or any iterable. A picture without a file's name is named by its place among all: "input 0".
+    pipeline: made beforehand; left out, one with these options, which are those of Pipeline.
+    jobs: pictures read at a time.   images: keep each picture in its outcome, as drawings and pages need it.
+    A picture that cannot be read is an outcome with an error. Raise InputError for wrong options, before anything is
+    read. Inputs are drawn as they are needed, at most two for each job ahead of the outcomes.
+    """
+    if pipeline is not None and options:
+        raise InputError(f"a pipeline is made already: give it or its options, not both ({', '.join(options)})")
+    if jobs < 1:
+        raise InputError(f"jobs must be 1 or more, but got {jobs}")
+    read = Pipeline(**options) if pipeline is None else pipeline
+    return read_many(find_pictures(_each(inputs)), read, jobs=jobs, images=images)
+
+
+def read_many(
+    pictures: Iterable[Picture], read: ReadPicture, *, jobs: int = 1, images: bool = False
+) -> Iterator[Outcome]:
+    """Read pictures that were found already, as analyze_many does; an outcome among them is passed on as it is."""
+
+    def outcome(numbered: tuple[int, Picture]) -> Outcome:
+        number, source = numbered
+        return read_outcome(source, read, name=f"input {number}", keep=images)
+
+    return in_threads(outcome, enumerate(pictures), jobs)
+
+
+def _each(inputs: Inputs) -> Iterable[ImageSource]:
+    """The inputs, also of somebody who gives a single one: a path is no iterable of letters, a picture none of rows."""
+    one = isinstance(inputs, str | os.PathLike | bytes | bytearray | memoryview | Image.Image)
+    if one or (isinstance(inputs, np.ndarray) and inputs.ndim < 4):
+        return [inputs]  # type: ignore[list-item]
+    return inputs  # type: ignore[return-value]
+
+
+def find_pictures(inputs: Iterable[ImageSource]) -> Iterator[Picture]:
+    """The pictures that the inputs name, in a fixed order; an input that names none gives its outcome at once.
+
+    Files in a folder and below it are those with the ending of a picture; other files are taken as they are.
+    """
+    for given in inputs:
+        if not isinstance(given, str | os.PathLike):
+            yield given
+            continue
+        text = os.fsdecode(given)
+        # os.path answers False where Path would raise, as for a folder that may not be entered.
+        if os.path.isdir(text):
+            first = next(files := _walk(text), None)
+            cause = InputError(f"{text}: no pictures in this folder", "no_pictures")
+            yield Outcome(text, error=cause) if first is None else first
+            yield from files
+        elif not os.path.exists(text) and glob.has_magic(text):
+            matches = [path for path in sorted(glob.glob(text, recursive=True)) if os.path.isfile(path)]
+            cause = InputError(f"{text}: the pattern matches no file", "missing")
+            yield from matches
+            if not matches:
+                yield Outcome(text, error=cause)
+        else:
+            yield text
+
+
+def _walk(folder: str) -> Iterator[str | Outcome]:
+    """The pictures in a folder and below, and an outcome for each folder that cannot be listed."""
+    refused: list[OSError] = []
+    for here, folders, names in os.walk(folder, onerror=refused.append):
+        folders.sort()
+        for name in sorted(names):
+            if os.path.splitext(name)[1].lower() in ENDINGS and not name.startswith("."):
+                yield os.path.join(here, name)
+    for error in refused:
+        cause = InputError(f"{error.filename}: cannot be listed ({error.strerror})", "unreadable")
+        yield Outcome(str(error.filename), error=cause)
+
+
+def read_outcome(source: Picture, read: ReadPicture, *, name: str = "", keep: bool = True) -> Outcome:
+    """Read one picture to its outcome; a failure is an outcome too, and an outcome is returned as it is.
+
+    name: of a picture without a file's name.   keep: the picture in its outcome.
+    """
+    if isinstance(source, Outcome):
+        return source
+    if isinstance(source, str | os.PathLike):
+        name = os.fsdecode(source)
+    try:
+        image = read_image(source)
+        return Outcome(name, read(image), image=image if keep else None)
+    except MienError as error:
+        return Outcome(name, error=error)
+
+
+def in_threads(work: Callable[[Item], Result], items: Iterable[Item], jobs: int) -> Iterator[Result]:
+    """Yield work(item) of each, in order, so many at a time; an error of one is raised when it is its turn.
+
+    Items are drawn as they are needed, in the caller's thread, at most two for each job ahead of the results: a caller
+    that stops early waits only for those that are being worked on. One job works in the caller's thread.
+    """
+    if jobs == 1:
+        yield from map(work, items)
+        return
+    begun: deque[Future[Result]] = deque()
+    with ThreadPoolExecutor(jobs) as pool:
+        try:
+            for item in items:
+                begun.append(pool.submit(work, item))
+                if len(begun) == 2 * jobs:
+                    yield begun.popleft().result()
+            while begun:
+                yield begun.popleft().result()
+        finally:
+            for future in begun:
+                future.cancel()
