@@ -2,7 +2,7 @@
 PYTHON ?= python3
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
-.PHONY: demo test check clean
+.PHONY: demo test check docs clean
 
 demo: .venv/installed
 	.venv/bin/mien analyze examples/astronaut.png -o report.html
@@ -18,6 +18,10 @@ check: .venv-dev/installed
 	.venv-dev/bin/mypy
 	.venv-dev/bin/python -m pytest -m slow
 
+# The documentation site, in site/; fails on a link, an anchor or a name that does not exist.
+docs: .venv-docs/installed
+	PATH="$(CURDIR)/.venv-docs/bin:$$PATH" python docs/build_site.py
+
 .venv/installed: pyproject.toml
 	$(PYTHON) -m venv .venv
 	.venv/bin/python -m pip install --quiet -e .
@@ -28,5 +32,10 @@ check: .venv-dev/installed
 	.venv-dev/bin/python -m pip install --quiet -e ".[dev]"
 	touch $@
 
+.venv-docs/installed: pyproject.toml
+	$(PYTHON) -m venv .venv-docs
+	.venv-docs/bin/python -m pip install --quiet -e ".[docs]"
+	touch $@
+
 clean:
-	rm -rf .venv .venv-dev report.html dist
+	rm -rf .venv .venv-dev .venv-docs report.html dist site build/site
