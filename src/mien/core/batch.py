@@ -3,7 +3,7 @@
 import glob
 import os
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeAlias, TypeVar, Unpack
 
@@ -72,10 +72,10 @@ def _each(inputs: Inputs) -> Iterable[ImageSource]:
     return inputs  # type: ignore[return-value]
 
 
-def find_pictures(inputs: Iterable[ImageSource]) -> Iterator[Picture]:
+def find_pictures(inputs: Iterable[ImageSource], endings: Collection[str] = ENDINGS) -> Iterator[Picture]:
     """The pictures that the inputs name, in a fixed order; an input that names none gives its outcome at once.
 
-    Files in a folder and below it are those with the ending of a picture; other files are taken as they are.
+    endings: of the files that are taken from folders, in lower case; a file that is named is taken whatever its ending.
     """
     for given in inputs:
         if not isinstance(given, str | os.PathLike):
@@ -84,7 +84,7 @@ def find_pictures(inputs: Iterable[ImageSource]) -> Iterator[Picture]:
         text = os.fsdecode(given)
         # os.path answers False where Path would raise, as for a folder that may not be entered.
         if os.path.isdir(text):
-            first = next(files := _walk(text), None)
+            first = next(files := _walk(text, endings), None)
             cause = InputError(f"{text}: no pictures in this folder", "no_pictures")
             yield Outcome(text, error=cause) if first is None else first
             yield from files
@@ -98,13 +98,13 @@ def find_pictures(inputs: Iterable[ImageSource]) -> Iterator[Picture]:
             yield text
 
 
-def _walk(folder: str) -> Iterator[str | Outcome]:
-    """The pictures in a folder and below, and an outcome for each folder that cannot be listed."""
+def _walk(folder: str, endings: Collection[str]) -> Iterator[str | Outcome]:
+    """The files with these endings in a folder and below, and an outcome for each folder that cannot be listed."""
     refused: list[OSError] = []
     for here, folders, names in os.walk(folder, onerror=refused.append):
         folders.sort()
         for name in sorted(names):
-            if os.path.splitext(name)[1].lower() in ENDINGS and not name.startswith("."):
+            if os.path.splitext(name)[1].lower() in endings and not name.startswith("."):
                 yield os.path.join(here, name)
     for error in refused:
         cause = InputError(f"{error.filename}: cannot be listed ({error.strerror})", "unreadable")

@@ -22,13 +22,16 @@ ENDINGS = (*writers.ENDINGS, ".html", *PICTURE_ENDINGS)
 TABLE_ENDINGS = (".csv", ".parquet")
 
 
-def check_outputs(outputs: Iterable[Path], inputs: Sequence[Picture]) -> None:
-    """Reject files that could not be written, before hours of reading: InputError says why."""
+def check_outputs(outputs: Iterable[Path], inputs: Sequence[Picture], endings: Sequence[str] = ENDINGS) -> None:
+    """Reject files that could not be written, before hours of reading: InputError says why.
+
+    endings: those that a command can write.
+    """
     read_from = {os.path.realpath(path) for path in inputs if isinstance(path, str | os.PathLike)}
     for output in outputs:
         ending = output.suffix.lower()
-        if ending not in ENDINGS:
-            raise InputError(f"{output}: the ending must be one of {' '.join(ENDINGS)}")
+        if ending not in endings:
+            raise InputError(f"{output}: the ending must be one of {' '.join(endings)}")
         if ending in PICTURE_ENDINGS and len(inputs) > 1:
             raise InputError(f"{output}: a picture shows one input, but there are {len(inputs)}; use .html for many")
         if not output.parent.is_dir():
