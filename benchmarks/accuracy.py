@@ -14,7 +14,7 @@ from mien import datasets
 from mien.core.contract import Classifier
 from mien.core.zoo import MODELS, load
 from mien.evaluation.compare import compare
-from mien.evaluation.evaluate import evaluate
+from mien.evaluation.scoring import evaluate
 from publish import publish
 
 

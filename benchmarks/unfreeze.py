@@ -27,7 +27,7 @@ from torch import Tensor, nn
 
 from mien import datasets
 from mien.datasets import Sample, pseudo_labels
-from mien.evaluation.compare import Answers, contrast, kept
+from mien.evaluation.compare import Predictions, contrast, kept
 from mien.facs.units import VECTOR
 from mien.facs.vocabulary import ASYMMETRIES
 from mien.methods.expllm.small.conversation import QUESTIONS
@@ -98,7 +98,7 @@ def main() -> None:
         rows = np.random.default_rng(0).permutation(len(dataset))[: given.faces]
         dataset = [dataset[int(i)] for i in rows]
     seeds = [int(seed) for seed in given.seeds.split(",")]
-    answers: dict[str, list[Answers]] = {arm.name: [] for arm in ARMS}
+    answers: dict[str, list[Predictions]] = {arm.name: [] for arm in ARMS}
     for seed in seeds:
         encoders = {
             size: seen(dataset, labels, Settings(epochs=given.see_epochs, size=size, seed=seed), given.runs)
@@ -157,7 +157,7 @@ def seen(dataset: Sequence[Sample], labels: pseudo_labels.PseudoLabels, settings
 
 def answered(
     arm: Arm, tower: FaceEncoder, dataset: Sequence[Sample], valid: Sequence[Sample], settings: Settings, runs: Path
-) -> Answers:
+) -> Predictions:
     """What the arm answers about the valid faces, after it has learned to."""
     tokenizer = Tokenizer.learn(QUESTIONS.values())
     torch.manual_seed(settings.seed)
@@ -173,10 +173,10 @@ def answered(
     network = fit_faces(Labeller(model, tokenizer), faces, settings, folder, valid=valid, resume=True)
     checks = held_out(valid, arm.size)
     said = kept([s.source for s in checks.samples], checks.labels, logits(network, checks).argmax(axis=1))
-    return Answers(said["faces"], checks.labels, np.array(list(map(int, said["answers"])), np.int64))
+    return Predictions(said["faces"], checks.labels, np.array(list(map(int, said["answers"])), np.int64))
 
 
-def result(answers: dict[str, list[Answers]], seeds: list[int], given: argparse.Namespace) -> dict[str, Any]:
+def result(answers: dict[str, list[Predictions]], seeds: list[int], given: argparse.Namespace) -> dict[str, Any]:
     options = {"resamples": RESAMPLES, "seed": 0}
 
     def scores(weights: dict[str, float], signed: bool) -> dict[str, Any]:

@@ -5,15 +5,15 @@ import pytest
 
 from mien.errors import InputError
 from mien.evaluation import compare
-from mien.evaluation.compare import METRICS, Answers, answers_of, contrast, kept, read, verdict
+from mien.evaluation.compare import METRICS, Predictions, answers_of, contrast, kept, read, verdict
 from mien.evaluation.intervals import bootstrap
 
 
-def said(labels, answers, faces="f") -> Answers:
-    return Answers(faces, np.array(labels), np.array(answers))
+def said(labels, answers, faces="f") -> Predictions:
+    return Predictions(faces, np.array(labels), np.array(answers))
 
 
-def model(right: int, count: int = 400, shift: int = 0) -> Answers:
+def model(right: int, count: int = 400, shift: int = 0) -> Predictions:
     """Right on so many faces of two classes, the first ones after `shift`."""
     labels = np.arange(count) % 2
     hit = np.roll(np.arange(count) < right, shift)
@@ -92,7 +92,7 @@ def test_a_bootstrap_within_classes_leaves_their_counts():
     assert len(np.unique(values)) > 10
 
 
-def result(answers: Answers) -> dict:
+def result(answers: Predictions) -> dict:
     sources = [str(i) for i in range(len(answers.labels))]
     return {"data": "d", "protocol": "majority", "n": len(sources)} | {
         "answers": kept(sources, answers.labels, answers.answers)

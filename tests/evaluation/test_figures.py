@@ -1,8 +1,8 @@
 import numpy as np
 from PIL import Image
 
-from mien.evaluation.evaluate import scores
 from mien.evaluation.figures import confusion_matrix, differences, reliability_diagram
+from mien.evaluation.scoring import scores
 
 
 def drawn_result():

@@ -30,7 +30,7 @@ METRICS: dict[str, Callable[[Floats], Floats]] = {
 NARROW = 0.007
 
 
-class Answers(NamedTuple):
+class Predictions(NamedTuple):
     """What one trained model says of N faces.
 
     faces: a hash of which they are.   labels, answers: (N,), in Expression order.
@@ -68,15 +68,15 @@ def read(path: Path) -> dict[str, Any]:
     return result
 
 
-def answers_of(result: Mapping[str, Any]) -> Answers:
+def answers_of(result: Mapping[str, Any]) -> Predictions:
     """The answers that a result keeps."""
     said = result["answers"]
     labels, answers = (np.array(list(map(int, said[key])), np.int64) for key in ("labels", "answers"))
-    return Answers(said["faces"], labels, answers)
+    return Predictions(said["faces"], labels, answers)
 
 
 def contrast(
-    arms: Mapping[str, Sequence[Answers]],
+    arms: Mapping[str, Sequence[Predictions]],
     weights: Mapping[str, float],
     metric: str = "accuracy",
     *,

@@ -21,10 +21,10 @@ from mien.core.align import crop
 from mien.core.contract import softmax
 from mien.datasets import Sample
 from mien.errors import InputError
-from mien.evaluation.compare import METRICS, Answers, answers_of, contrast, hashed, kept, without_answer
-from mien.evaluation.evaluate import scores
+from mien.evaluation.compare import METRICS, Predictions, answers_of, contrast, hashed, kept, without_answer
 from mien.evaluation.machine import conditions
 from mien.evaluation.protocols import Selection, select
+from mien.evaluation.scoring import scores
 from mien.training.faces import FaceSettings, held_out, logits
 
 log = logging.getLogger(__name__)
@@ -165,7 +165,7 @@ def _shared(question: Question, runs: Mapping[str, Mapping[int, Any]]) -> list[i
 
 def _answered(question: Question, runs: Mapping[str, Mapping[int, Any]], options: Mapping[str, int]) -> dict[str, Any]:
     seeds = _shared(question, runs)
-    arms: dict[str, list[Answers]] = {}
+    arms: dict[str, list[Predictions]] = {}
     weights = {}
     for key, sign in ((question.shown, 1.0), *([(question.against, -1.0)] if question.against else [])):
         for name, weight in question.weights.items():

@@ -15,7 +15,7 @@ from mien.core.contract import Classifier
 from mien.core.detect import YuNet
 from mien.core.zoo import load
 from mien.errors import InputError, ModelError
-from mien.evaluation.evaluate import evaluate as run
+from mien.evaluation.scoring import evaluate as run
 from mien.methods.expllm.small.generate import Explainer
 
 PROTOCOLS = ("majority", "cross-entropy", "multi-target", "soft-votes")

@@ -17,9 +17,9 @@ from mien.core.pipeline import Pipeline
 from mien.datasets.base import Sample
 from mien.datasets.pseudo_labels import PseudoLabels
 from mien.errors import InputError
-from mien.evaluation.evaluate import evaluate as evaluate_labels
 from mien.evaluation.intervals import bootstrap, percentile_interval
 from mien.evaluation.protocols import Selection, select, soft_votes
+from mien.evaluation.scoring import evaluate as evaluate_labels
 from mien.facs.observation import Observation
 from mien.facs.units import BANDS, PRESENT, ActionUnits, band
 from mien.facs.vocabulary import ActionUnit, Expression
@@ -105,7 +105,7 @@ def evaluate(
 
 
 class _Labels:
-    """The label mode as the classifier that mien.evaluation.evaluate wants; free: every word said unasked, in order."""
+    """The label mode as the classifier that mien.evaluation.scoring wants; free: every word said unasked, in order."""
 
     def __init__(self, explainer: Explains) -> None:
         self._explainer = explainer

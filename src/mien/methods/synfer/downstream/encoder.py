@@ -22,9 +22,9 @@ from mien.datasets import Sample, Synthetic
 from mien.datasets.synthetic import LABELED
 from mien.errors import InputError
 from mien.evaluation.compare import METRICS, answers_of, contrast, kept, without_answer
-from mien.evaluation.evaluate import scores
 from mien.evaluation.machine import conditions
 from mien.evaluation.protocols import Selection
+from mien.evaluation.scoring import scores
 from mien.export.runs import settings_of
 from mien.training.backbones import Residual
 from mien.training.faces import FaceSettings, faces_of, held_out, normalize

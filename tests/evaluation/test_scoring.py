@@ -13,8 +13,8 @@ from mien.core.pipeline import Pipeline
 from mien.core.zoo import load
 from mien.datasets import Folder, Sample
 from mien.errors import InputError
-from mien.evaluation.evaluate import evaluate, scores
 from mien.evaluation.intervals import wilson_interval
+from mien.evaluation.scoring import evaluate, scores
 from mien.facs.vocabulary import Expression
 from tests.helpers import ASTRONAUT, encoded, noise
 
