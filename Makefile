@@ -2,7 +2,7 @@
 PYTHON ?= python3
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
-.PHONY: demo test check docs clean
+.PHONY: demo test core lowest check docs clean
 
 demo: .venv/installed
 	.venv/bin/mien analyze examples/astronaut.png -o report.html
@@ -10,6 +10,17 @@ demo: .venv/installed
 
 test: .venv-dev/installed
 	.venv-dev/bin/python -m pytest -n 2 -m "not slow"
+
+# The way from a photograph to a report, where nothing is installed but what the core requires.
+CORE = tests/facs tests/results tests/core tests/report tests/test_errors.py tests/test_layers.py \
+	$(addprefix --ignore=tests/,core/test_contract.py core/test_reader.py report/test_tables.py report/test_writers.py)
+
+core: .venv-core/installed
+	.venv-core/bin/python -m pytest -m "not slow" $(CORE)
+
+# The same, and the server, with the lowest versions that pyproject.toml allows.
+lowest: .venv-lowest/installed
+	.venv-lowest/bin/python -m pytest -m "not slow" $(CORE) tests/serve/test_app.py
 
 # What continuous integration runs besides: style, types, and the tests that build environments or train.
 check: .venv-dev/installed
@@ -37,5 +48,16 @@ docs: .venv-docs/installed
 	.venv-docs/bin/python -m pip install --quiet -e ".[docs]"
 	touch $@
 
+.venv-core/installed: pyproject.toml
+	$(PYTHON) -m venv .venv-core
+	.venv-core/bin/python -m pip install --quiet -e . pytest hypothesis
+	touch $@
+
+.venv-lowest/installed: pyproject.toml .ci/lowest.py
+	$(PYTHON) -m venv .venv-lowest
+	$(PYTHON) .ci/lowest.py serve > .venv-lowest/lowest.txt
+	.venv-lowest/bin/python -m pip install --quiet -e ".[serve]" -c .venv-lowest/lowest.txt pytest hypothesis httpx
+	touch $@
+
 clean:
-	rm -rf .venv .venv-dev .venv-docs report.html dist site build/site
+	rm -rf .venv .venv-dev .venv-core .venv-lowest .venv-docs report.html dist site build/site
