@@ -20,7 +20,7 @@ from mien import datasets
 from mien.datasets import pseudo_labels
 from mien.evaluation.intervals import bootstrap, percentile_interval
 from mien.methods.au_cues.attention import measure
-from mien.methods.au_cues.export import load_run
+from mien.methods.au_cues.export import load
 from mien.training.faces import held_out, logits
 from publish import publish
 
@@ -40,7 +40,8 @@ def main() -> None:
     dataset, labels = datasets.open(given.data), pseudo_labels.read(given.labels)
     arms: dict[Key, dict[int, dict[str, Any]]] = defaultdict(dict)
     for run in given.runs:
-        network, settings = load_run(run)
+        trained = load(run)
+        network, settings = trained.network, trained.settings
         # What blurring pixels costs is no part of the sentences, and takes most of the time: see `mien attention`.
         found = measure(network, settings, dataset, labels, removed=(), resamples=RESAMPLES)
         faces = held_out(dataset, settings.size)

@@ -219,7 +219,7 @@ def test_an_average_spans_no_more_than_a_fifth_of_the_steps():
 
 
 def test_the_learning_rate_warms_up_and_then_falls_to_nothing():
-    schedule = dataclasses.replace(SCHEDULE, epochs=5, warmup_epochs=1, learning_rate=1.0)
+    schedule = dataclasses.replace(SCHEDULE, epochs=5, warmup=1.0, learning_rate=1.0)
     optimizer = torch.optim.SGD([nn.Parameter(torch.zeros(1))], lr=schedule.learning_rate)
     scheduler = loop._schedule(optimizer, schedule, 10)
     rates = []

@@ -24,8 +24,9 @@ def in_first_half(image: NDArray[np.uint8]) -> bool:
 class Half(Sequence[Sample]):
     """The samples of one half.
 
-    first: half a, else half b.   Reads the data set once, picture by picture. InputError for worn faces, of which a
-    face may be in one half and its copy in the other: wear the half instead.
+    first: half a, else half b.   half: its name, "half-a" or "half-b".
+    Reads the data set once, picture by picture. InputError for worn faces, of which a face may be in one half and its
+    copy in the other: wear the half instead.
     """
 
     def __init__(self, dataset: Sequence[Sample], first: bool) -> None:
@@ -35,6 +36,7 @@ class Half(Sequence[Sample]):
             )
         self._dataset = dataset
         self._rows = [i for i in range(len(dataset)) if in_first_half(dataset[i].image) == first]
+        self.half = "half-a" if first else "half-b"
         self.expressions: tuple[Expression, ...] = getattr(dataset, "expressions", tuple(Expression))
 
     def __len__(self) -> int:

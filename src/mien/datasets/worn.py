@@ -22,6 +22,7 @@ class Worn(Sequence[Sample]):
 
     def __init__(self, dataset: Sequence[Sample]) -> None:
         self._dataset = dataset
+        self.half: str = getattr(dataset, "half", "")
         self.expressions: tuple[Expression, ...] = getattr(dataset, "expressions", tuple(Expression))
 
     def __len__(self) -> int:

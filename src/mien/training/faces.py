@@ -5,7 +5,6 @@ A network's answer has at least `logits`, (B, 8) in Expression order.
 Letters: B faces of a batch, N faces of the data, S the side of a face in pixels.
 """
 
-import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,11 +25,10 @@ from mien.errors import InputError
 from mien.evaluation.protocols import Selection, select
 from mien.training import augment
 from mien.training.loop import Batch, Schedule, Step, descend, fit
+from mien.training.run import Run
 
 # Of the FERPlus training faces, after scaling to 0..1.
 MEAN, STD = 0.508, 0.255
-# A file of a run that keeps what share each class has among the faces, and among the faces as drawn.
-PRIORS = "priors.json"
 
 
 @dataclass(frozen=True)
@@ -118,7 +116,7 @@ def fit_faces(
     step: Step = descend,
     draws: int | None = None,
 ) -> Any:
-    """Train on augmented faces; what `fit` returns and leaves in the folder, and PRIORS.
+    """Train on augmented faces; return what `fit` returns; the folder receives what `fit` leaves, and the priors.
 
     draws: see `balanced`.   lessons: more to learn of each face, (N, ...) tensors whose rows the loss is given.
     valid: faces for the accuracy in the log (strict majority, without duplicates); nothing is chosen by it.
@@ -143,7 +141,7 @@ def fit_faces(
         step=step,
         after_epoch=lambda network: {} if checks is None else recalls(network, checks),
     )
-    (folder / PRIORS).write_text(json.dumps(priors(faces, settings)) + "\n")
+    Run(folder).keep_priors(priors(faces, settings))
     return trained
 
 

@@ -1,10 +1,9 @@
 """The epoch loop of the methods, on Lightning Fabric: precision, schedule, moving average, resume after a kill."""
 
 import copy
-import json
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -13,13 +12,12 @@ from typing import Any
 import torch
 import torch._inductor.config as inductor
 from lightning.fabric import Fabric
-from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.optim.lr_scheduler import CosineAnnealingLR, LinearLR, SequentialLR
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from torch.utils.data import DataLoader
 
-from mien.training.run import check_folder, keep_settings
+from mien.training.run import Run
 
 log = logging.getLogger(__name__)
 Batch = tuple[Tensor, ...]
@@ -34,6 +32,7 @@ _HORIZON = 0.2
 class Schedule:
     """How long and how fast to train: AdamW, one linear warm-up, then a cosine to last_learning_rate.
 
+    warmup: epochs, which may be a fraction; at least one step.
     clip: a gradient with a larger norm is shortened to it; 0 leaves all as they are.
     precision: "32-true", "bf16-mixed", or "auto" to time a few steps of both on this machine first.
     average: decay of the exponential moving average of the weights, which is what training returns; less where that
@@ -41,7 +40,7 @@ class Schedule:
     """
 
     epochs: int = 25
-    warmup_epochs: int = 1
+    warmup: float = 1.0
     learning_rate: float = 2e-3
     last_learning_rate: float = 0.0
     weight_decay: float = 0.05
@@ -79,22 +78,22 @@ def fit(
 ) -> nn.Module:
     """Train, and return the moving average of the weights in evaluation mode.
 
-    loss_of: model and batch to a scalar loss.   schedule: a method's settings extend it; all are kept as settings.json.
+    loss_of: model and batch to a scalar loss.   schedule: a method's settings extend it.
     step: how one batch changes the weights; it may ask for the loss more than once.
-    after_epoch: called with the averaged model; its numbers go into log.jsonl beside the loss.
-    folder receives settings.json, log.jsonl, last.ckpt after every epoch and model.safetensors at the end. With
-    `resume` a killed run goes on after its last whole epoch and ends as the uninterrupted one would have.
-    Raises InputError when the folder holds a run and `resume` is not given, or a run with other settings.
+    after_epoch: called with the averaged model; its numbers go into the log beside the loss.
+    folder: of the run, which receives the settings, the log, a checkpoint after every epoch and the weights at the end.
+    With `resume` a killed run goes on after its last whole epoch and ends as the uninterrupted one would have.
+    Raise InputError when the folder holds a run and `resume` is not given, or a run with other settings.
     """
-    checkpoint = folder / "last.ckpt"
-    check_folder(folder, schedule, resume=resume, begun=checkpoint.name)
-    keep_settings(folder, schedule)
+    run = Run(folder)
+    run.check(schedule, resume=resume, begun=False)
+    run.keep_settings(schedule)
     torch.manual_seed(schedule.seed)
     # Channels last is the layout that CPU convolutions want, and no slower elsewhere.
     model = model.to(memory_format=torch.channels_last)
     precision = schedule.precision
     if precision == "auto":
-        precision = _precision_so_far(folder) or faster_precision(model, next(iter(loader)), loss_of)
+        precision = _precision_so_far(run) or faster_precision(model, next(iter(loader)), loss_of)
     fabric = Fabric(devices=1, precision=precision)  # type: ignore[arg-type]
     optimizer = torch.optim.AdamW(_decayed(model, schedule.weight_decay), lr=schedule.learning_rate)
     wrapped, optimizer = fabric.setup(model, optimizer)
@@ -103,9 +102,11 @@ def fit(
     averaged = AveragedModel(model, multi_avg_fn=_moving(decay(schedule, len(batches))), use_buffers=True)
     state: dict[str, Any] = {"model": wrapped, "average": averaged, "optimizer": optimizer, "scheduler": scheduler}
     state["epoch"] = 0
-    if resume and checkpoint.is_file():
-        state["epoch"] = fabric.load(checkpoint, state, weights_only=True).get("epoch", state["epoch"])
-    _shorten_log(folder, state["epoch"])
+    if resume and run.checkpoint.is_file():
+        state["epoch"] = fabric.load(run.checkpoint, state, weights_only=True).get("epoch", state["epoch"])
+    # A kill between the log and the checkpoint leaves the line of an epoch that is trained again.
+    if len(lines := run.log()) > state["epoch"]:
+        run.write_log(lines[: state["epoch"]])
     forward: Any = _compiled(wrapped) if schedule.compile else wrapped
     for epoch in range(state["epoch"], schedule.epochs):
         # The draws of an epoch depend on its number alone, so that a resumed run repeats them.
@@ -119,11 +120,11 @@ def fit(
             total += loss.item()
         numbers = {"epoch": epoch, "loss": total / len(batches), "seconds": time.monotonic() - started}
         numbers |= after_epoch(averaged.module.eval())
-        _log(folder, numbers | {"precision": precision})
+        _log(run, numbers | {"precision": precision})
         state["epoch"] = epoch + 1
-        _save(fabric, checkpoint, state)
+        _save(fabric, run.checkpoint, state)
     trained = averaged.module.eval()
-    save_file({k: v.contiguous() for k, v in trained.state_dict().items()}, folder / "model.safetensors")
+    run.save(trained)
     return trained
 
 
@@ -179,7 +180,7 @@ def _moving(most: float) -> Callable[..., None]:
 
 
 def _schedule(optimizer: Any, schedule: Schedule, per_epoch: int) -> SequentialLR:
-    warmup = max(1, schedule.warmup_epochs * per_epoch)
+    warmup = max(1, round(schedule.warmup * per_epoch))
     rest, last = max(1, schedule.epochs * per_epoch - warmup), schedule.last_learning_rate
     return SequentialLR(
         optimizer,
@@ -195,21 +196,12 @@ def _save(fabric: Fabric, checkpoint: Path, state: dict[str, Any]) -> None:
     beside.replace(checkpoint)
 
 
-def _precision_so_far(folder: Path) -> str | None:
-    """What the epochs before were trained with: timed anew, a resumed run might go on with the other."""
-    path = folder / "log.jsonl"
-    lines = path.read_text().splitlines() if path.is_file() else []
-    return str(json.loads(lines[-1])["precision"]) if lines else None
+def _precision_so_far(run: Run) -> str | None:
+    """Return what the epochs before were trained with: timed anew, a resumed run might go on with the other."""
+    lines = run.log()
+    return str(lines[-1]["precision"]) if lines else None
 
 
-def _shorten_log(folder: Path, epochs: int) -> None:
-    """Keep the lines of whole epochs: a kill between the log and the checkpoint leaves one that is trained again."""
-    path = folder / "log.jsonl"
-    if path.is_file():
-        path.write_text("".join(path.read_text().splitlines(keepends=True)[:epochs]))
-
-
-def _log(folder: Path, numbers: dict[str, Any]) -> None:
-    with (folder / "log.jsonl").open("a") as file:
-        file.write(json.dumps(numbers) + "\n")
+def _log(run: Run, numbers: Mapping[str, float | str]) -> None:
+    run.append_log(numbers)
     log.info("%s", "  ".join(f"{k} {v:.4g}" if isinstance(v, float) else f"{k} {v}" for k, v in numbers.items()))

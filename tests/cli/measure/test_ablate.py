@@ -49,7 +49,7 @@ def test_help_names_the_arms_and_the_flags():
     shown = run("se-swin", "--help").output
     assert "B4: plain Swin, twice as long" in " ".join(shown.split())
     assert "--rho" in shown
-    assert "--preset [q|s]" in shown
+    assert "--preset [tiny|small]" in shown
 
 
 def test_an_arm_that_there_is_not_is_refused(faces, tmp_path):

@@ -13,7 +13,7 @@ from mien.facs.blendshapes import BLENDSHAPES, ShapeCalibration
 from mien.facs.units import VECTOR
 from mien.methods.au_cues.train import Settings as Reader
 from mien.methods.au_cues.train import build as build_reader
-from mien.methods.synfer.judge.networks import Identity
+from mien.training.run import Identity, Run
 from tests.helpers import drawn_face
 from tests.methods.synfer.runs import finished
 
@@ -114,7 +114,7 @@ def test_a_judge_of_the_kind_of_a_voter_is_refused(given, tmp_path):
 
 def test_a_judge_that_shares_something_with_the_guide_is_refused(given, tmp_path):
     root, judge, _ = given
-    own = Identity.of("au-cues", judge)
+    own = Run(judge).identity("au-cues")
     other = Identity("vtff", "f" * 64, "shapes", 0, "half-a")
     for number, (guide, shared) in enumerate(
         [(own, "weights, architecture, seed, training faces"), (replace(other, half="half-b"), "training faces")]

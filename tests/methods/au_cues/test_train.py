@@ -16,7 +16,7 @@ from mien.facs.blendshapes import ShapeCalibration
 from mien.facs.landmarks import MIRRORED_68, mean_face
 from mien.facs.vocabulary import Expression
 from mien.methods import au_cues
-from mien.methods.au_cues.export import load_run
+from mien.methods.au_cues.export import load
 from mien.methods.au_cues.loss import alignment_loss, attention
 from mien.methods.au_cues.maps import class_map
 from mien.methods.au_cues.model import Answers
@@ -307,7 +307,7 @@ def test_a_timm_backbone_trains_with_cues_and_heads(tmp_path):
         TINY, epochs=1, backbone="mobilenetv3_small_050", heads=True, attention_weight=1.0, attention_stages=(3, 4)
     )
     network = au_cues.train(samples, settings, tmp_path, labels=labels)
-    assert load_run(tmp_path)[0].state_dict().keys() == network.state_dict().keys()
+    assert load(tmp_path).network.state_dict().keys() == network.state_dict().keys()
 
 
 def test_attention_of_a_stage_that_the_backbone_lacks_is_refused(tmp_path):

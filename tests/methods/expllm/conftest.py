@@ -12,7 +12,7 @@ def trained(tmp_path_factory):
     """The model that `train` returned, and the folder of its run."""
     reason = "the model is made of classes of transformers: pip install 'mien[llm]'"
     pytest.importorskip("transformers", reason=reason)
-    from mien.methods.expllm.small.method import train
+    from mien.methods.expllm.small.train import train
 
     folder = tmp_path_factory.mktemp("expllm")
     chains = tiny.write_chains(folder / "cot.jsonl", COUNT)

@@ -35,11 +35,11 @@ from transformers import (
     SiglipVisionModel,
 )
 
-from mien.methods.expllm.full import Settings, load_run, train
 from mien.methods.expllm.full.join import SLOT, join
+from mien.methods.expllm.full.settings import Settings
 from mien.methods.expllm.full.talks import Conversations, Talk, collate, encode, replace_sides
 from mien.methods.expllm.full.train import Trainer as Taught
-from mien.methods.expllm.full.train import adapted
+from mien.methods.expllm.full.train import adapted, load, train
 from mien.methods.expllm.small.model import FaceEncoder, FaceEncoderConfig
 
 COUNT = 6
@@ -164,7 +164,7 @@ def test_a_finished_run_is_loaded_and_answers_as_it_did(run):
     image = tiny.samples(1)[0].image
     shares = reasoner.scores(image)
     assert shares.sum() == pytest.approx(1, abs=1e-5)
-    np.testing.assert_allclose(load_run(folder).scores(image), shares, atol=1e-5)
+    np.testing.assert_allclose(load(folder).rest.scores(image), shares, atol=1e-5)
 
 
 def test_it_writes_in_either_mode_and_the_same_every_time(run):

@@ -7,6 +7,7 @@ import torch
 from mien.datasets import Sample
 from mien.errors import InputError, ModelError
 from mien.methods.feranno import train as annotator
+from mien.methods.feranno.export import export, load
 from mien.methods.feranno.labeler import FerAnno, Seer
 from mien.methods.feranno.train import Head, Seen, Settings, accuracy, build, loss, view
 from tests.methods.synfer import toy
@@ -34,7 +35,7 @@ def run(tmp_path_factory):
 
 def test_faces_are_told_apart_by_what_the_generator_sees_in_them(run, tmp_path):
     generator, folder = run
-    annotator.export(folder, tmp_path / "head.onnx")
+    export(folder, tmp_path / "head.onnx")
     labeler = FerAnno(Seer(generator), tmp_path / "head.onnx")
     some = lit(40)[24:]
     answers = labeler(np.stack([sample.image[..., 0] for sample in some])).argmax(axis=1)
@@ -49,13 +50,14 @@ def test_a_head_knows_the_generator_that_it_was_trained_with_and_goes_on_with_no
         file.write(b"\x72\x00")  # an empty field of an ONNX model: another file with the same network
     with pytest.raises(InputError, match="begun with another"):
         annotator.train(lit(16), settings, tmp_path / "run", resume=True)
-    annotator.export(tmp_path / "run", tmp_path / "head.onnx")
+    export(tmp_path / "run", tmp_path / "head.onnx")
     with pytest.raises(ModelError, match="another generator"):
         FerAnno(Seer(generator), tmp_path / "head.onnx")
 
 
 def test_a_finished_run_is_loaded_with_its_weights_and_settings(run):
-    head, settings = annotator.load_run(run[1])
+    trained = load(run[1])
+    head, settings = trained.network, trained.settings
     assert isinstance(head, Head)
     assert settings.channels == TINY.channels
 
@@ -114,4 +116,4 @@ def test_generated_faces_do_not_teach_the_labeler(run, tmp_path):
 
 def test_the_labeler_cannot_be_calibrated(run, tmp_path):
     with pytest.raises(InputError, match="nothing to calibrate"):
-        annotator.export(run[1], tmp_path / "x.onnx", calibrate=faces(2))
+        export(run[1], tmp_path / "x.onnx", calibrate=faces(2))

@@ -15,7 +15,7 @@ from mien.methods.se_swin.train import build
 from mien.training.faces import normalize, tensor
 from tests.helpers import noise
 
-TINY = dataclasses.replace(ablation.SETTINGS["q"], width=8, depths=(1, 1), heads=(1, 2), window=3)
+TINY = dataclasses.replace(ablation.SETTINGS["tiny"], width=8, depths=(1, 1), heads=(1, 2), window=3)
 
 
 def faces(count: int = 9):

@@ -24,7 +24,7 @@ def small(**changes: object) -> SeSwin:
 
 
 def paper(**changes: object) -> SeSwin:
-    return build(Settings(**vars(PAPER) | {"weights": ""} | changes)).eval()
+    return build(Settings(**vars(PAPER) | {"start": ""} | changes)).eval()
 
 
 def test_swin_t_has_the_published_number_of_parameters():
@@ -41,7 +41,7 @@ def test_the_published_size_ends_in_maps_of_7_by_7():
     assert answers.gate.shape == (1, 768)
 
 
-@pytest.mark.parametrize(("preset", "side"), [("q", 3), ("s", 6)])
+@pytest.mark.parametrize(("preset", "side"), [("tiny", 3), ("small", 6)])
 def test_the_presets_have_the_size_that_was_planned_and_end_in_small_maps(preset, side):
     network = build(PRESETS[preset]).eval()
     assert count(network) / 1e6 == pytest.approx(1.27, abs=0.01)
@@ -109,7 +109,7 @@ def test_windows_are_cut_and_put_back_exactly():
 
 
 def test_in_a_shifted_window_parts_that_are_no_neighbours_do_not_attend_to_each_other():
-    block = build(PRESETS["s"]).eval().swin.layers[0].blocks[1]
+    block = build(PRESETS["small"]).eval().swin.layers[0].blocks[1]
     assert block.shift_size == (3, 3)
     seen = []
     block.attn.softmax.register_forward_hook(lambda module, given, output: seen.append(output))
@@ -123,7 +123,7 @@ def test_in_a_shifted_window_parts_that_are_no_neighbours_do_not_attend_to_each_
 
 
 def test_a_window_as_large_as_the_map_is_not_shifted():
-    swin = build(PRESETS["q"]).swin
+    swin = build(PRESETS["tiny"]).swin
     assert swin.layers[1].blocks[1].shift_size == (0, 0)  # 6x6 maps, windows of 6
     assert swin.layers[2].blocks[1].window_size == (3, 3)
 
@@ -143,9 +143,9 @@ def test_a_small_swin_goes_on_from_a_run_on_smaller_faces(tmp_path):
     run = small()
     file = saved(run, tmp_path / "model.safetensors")
     face = torch.randn(1, 1, 24, 24)
-    same = build(Settings(**vars(SMALL) | {"weights": file})).eval()
+    same = build(Settings(**vars(SMALL) | {"start": file})).eval()
     assert torch.equal(same(face).logits, run(face).logits)
-    larger = build(Settings(**vars(SMALL) | {"size": 60, "window": 5, "weights": file})).eval()
+    larger = build(Settings(**vars(SMALL) | {"size": 60, "window": 5, "start": file})).eval()
     assert larger(torch.randn(1, 1, 60, 60)).logits.shape == (1, 8)
     before, after = (n.swin.layers[0].blocks[0].attn.relative_position_bias_table for n in (run, larger))
     assert (len(before), len(after)) == (5 * 5, 9 * 9)
@@ -156,7 +156,7 @@ def test_a_small_swin_goes_on_from_a_run_on_smaller_faces(tmp_path):
 def test_weights_of_another_network_are_refused(tmp_path):
     file = saved(small(se="none"), tmp_path / "model.safetensors")
     with pytest.raises(InputError, match=r"differs in gate\.excite\.weight, gate\.squeeze\.weight"):
-        small(weights=file)
+        small(start=file)
 
 
 def test_attention_begins_at_a_place_beside_another_for_each_head():

@@ -13,7 +13,7 @@ from mien.training.loop import _decayed
 from tests.helpers import drawn_face
 
 TINY = se_swin.Settings(
-    epochs=20, warmup_epochs=1, learning_rate=5e-3, batch_size=8, patch=4, width=16, depths=(1, 1), heads=(1, 2),
+    epochs=20, warmup=1.0, learning_rate=5e-3, batch_size=8, patch=4, width=16, depths=(1, 1), heads=(1, 2),
     window=3, drop_path=0.1, precision="32-true", average=0.5, degrees=0.0, scale=0.0, shift=0.0, erase_share=0.0,
     mixup_share=0.0,
 )  # fmt: skip
@@ -57,7 +57,8 @@ def test_plain_epochs_are_of_adamw_alone_and_the_others_are_not(tmp_path):
 
 def test_a_finished_run_is_loaded_with_its_weights_and_settings(run):
     network, folder = run
-    loaded, settings = se_swin.load_run(folder)
+    trained = se_swin.load(folder)
+    loaded, settings = trained.network, trained.settings
     assert settings == TINY
     assert all(torch.equal(v, network.state_dict()[k]) for k, v in loaded.state_dict().items())
 

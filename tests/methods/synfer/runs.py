@@ -56,20 +56,20 @@ def labels(count: int, missed: tuple[int, ...] = ()) -> PseudoLabels:
     )
 
 
-def finished(folder: Path, network: nn.Module, settings: object, data: str) -> Path:
+def finished(folder: Path, network: nn.Module, settings: object, half: str = "") -> Path:
     """The folder of a run that ended with this network."""
     folder.mkdir(parents=True)
     save_file({name: value.contiguous() for name, value in network.state_dict().items()}, folder / "model.safetensors")
     (folder / "settings.json").write_text(json.dumps(asdict(settings)))
-    (folder / "data.json").write_text(json.dumps({"data": data}))
+    (folder / "data.json").write_text(json.dumps({"half": half}))
     return folder
 
 
 def guided_run(folder: Path) -> tuple[Path, Path]:
     """Finished runs of an untrained generator and of an untrained guide from half a, both of 24 pixels."""
     torch.manual_seed(0)
-    generator = finished(folder / "generator", build(TINY, len(toy.WORDS)), TINY, "ferplus:train.parquet")
+    generator = finished(folder / "generator", build(TINY, len(toy.WORDS)), TINY)
     about = About(TINY.size, toy.WORDS, toy.about().bank, toy.about().shares)
     (generator / "about.json").write_text(json.dumps(about.to_meta()))
     settings = Vtff(size=24, widths=(4, 8), blocks=(1, 1), strides=(2, 2), width=16, heads=2, depth=1, hidden=32)
-    return generator, finished(folder / "guide", build_vtff(settings), settings, "worn:half-a:ferplus:train.parquet")
+    return generator, finished(folder / "guide", build_vtff(settings), settings, "half-a")

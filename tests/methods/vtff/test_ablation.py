@@ -14,7 +14,7 @@ from mien.training.faces import tensor
 from tests.helpers import noise
 
 TINY = dataclasses.replace(
-    ablation.SETTINGS["xs"], widths=(4, 8), blocks=(1, 1), strides=(2, 2), width=16, heads=2, hidden=32
+    ablation.SETTINGS["tiny"], widths=(4, 8), blocks=(1, 1), strides=(2, 2), width=16, heads=2, hidden=32
 )
 
 

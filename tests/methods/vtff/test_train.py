@@ -15,7 +15,7 @@ from mien.training.faces import Seen, recalls
 from tests.helpers import drawn_face
 
 TINY = vtff.Settings(
-    epochs=25, warmup_epochs=1, learning_rate=5e-3, batch_size=8, widths=(4, 8, 16), blocks=(1, 1, 1),
+    epochs=25, warmup=1.0, learning_rate=5e-3, batch_size=8, widths=(4, 8, 16), blocks=(1, 1, 1),
     strides=(2, 2, 2), width=16, heads=2, depth=1, hidden=32, precision="32-true", average=0.5, degrees=0.0, scale=0.0,
     shift=0.0, erase_share=0.2, mixup_share=0.0, dropout=0.0,
 )  # fmt: skip
@@ -43,7 +43,8 @@ def test_faces_of_two_classes_are_learnt_by_heart(run):
 
 def test_a_finished_run_is_loaded_with_its_weights_and_settings(run):
     network, folder = run
-    loaded, settings = vtff.load_run(folder)
+    trained = vtff.load(folder)
+    loaded, settings = trained.network, trained.settings
     assert settings == TINY
     assert all(torch.equal(v, network.state_dict()[k]) for k, v in loaded.state_dict().items())
 

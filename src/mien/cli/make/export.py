@@ -4,18 +4,22 @@ from pathlib import Path
 
 import click
 
-from mien.cli.make.train import METHODS, method
 from mien.cli.shared.data import DATA_HELP, open_data
+from mien.methods.registry import method, methods
 
 # What is tuned of models of the hub stays a checkpoint of transformers.
-EXPORTED = [name for name in METHODS if name != "facescan" and not name.endswith("-full")]
+EXPORTED = [record.name for record in methods() if record.exports is not None]
 
 
 @click.command()
 @click.argument("name", metavar="METHOD", type=click.Choice(EXPORTED))
 @click.argument("run", type=click.Path(path_type=Path, exists=True, file_okay=False))
 @click.option(
-    "-o", "--output", type=click.Path(path_type=Path), required=True, help="The .onnx to write; of expllm a folder."
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path),
+    required=True,
+    help="The .onnx to write; a folder for a method that is exported as several files.",
 )
 @click.option("--calibrate", metavar="KIND:PATH", help=f"Faces to fit temperature and prior on. {DATA_HELP}")
 @click.option(
@@ -31,10 +35,11 @@ def export(name: str, run: Path, output: Path, calibrate: str | None, accuracy_c
     Refused when the ONNX graph and the network differ by more than 1e-4 in any probability or other answer, or when
     storing the weights in half precision (--half) then moves one by more than 1e-2; both differences are printed.
     """
-    if output.is_dir() and name != "expllm":
+    record = method(name)
+    if output.is_dir() and record.exports == "file":
         raise click.UsageError(f"{output} is a folder; name the .onnx to write")
     data = None if calibrate is None else open_data(calibrate)
-    differences = method(name).export(run, output, calibrate=data, accuracy_cost=accuracy_cost, half=half)
+    differences = record.export(run, output, calibrate=data, accuracy_cost=accuracy_cost, half=half)
     for what, difference in differences.items():
         click.echo(f"largest difference of an answer, {what}: {difference:.2g}", err=True)
     for file in sorted(output.iterdir()) if output.is_dir() else [output]:

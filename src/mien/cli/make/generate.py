@@ -1,40 +1,31 @@
 """mien generate: faces that show an expression, words and action units."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any, NamedTuple
 
 import click
 import numpy as np
 from numpy.typing import NDArray
 
-from mien.cli.make.train import chosen as settings_from
-from mien.cli.make.train import method
 from mien.cli.shared.data import DATA_HELP, open_data
 from mien.cli.shared.runs import RUN_HELP, open_run
+from mien.cli.shared.settings import explicit
 from mien.cli.shared.threads import in_threads, jobs_option
-from mien.core.align import crop
-from mien.core.images import read_image
-from mien.core.zoo import card
-from mien.datasets import Sample
 from mien.datasets.folder import pictures
 from mien.datasets.kinds import is_named
 from mien.errors import InputError
-from mien.extras import optional
 from mien.facs.vocabulary import ActionUnit, Expression, expression
+from mien.methods.synfer import artist as artists
+from mien.methods.synfer.artist import BATCH, Artist, Entries, Guiding, Layouts
 from mien.methods.synfer.flow import album
 from mien.methods.synfer.flow import requests as asking
-from mien.methods.synfer.flow.sample import About, Floats, Model, Plan, Sampler, draw, from_levels, noise
+from mien.methods.synfer.flow.sample import Plan
 
-# Faces drawn together; with three evaluations each, larger batches are no faster.
-BATCH = 8
 # Intensities of a swept action unit.
 STEPS = tuple(round(0.1 * i, 1) for i in range(11))
 GUIDANCE = ("tokens", "estimate")
-# Requests, and the pictures whose layout they keep, to (N, S, S) gray or (N, S, S, 3) colour faces, uint8.
-Drawing = Callable[[Sequence[asking.Request], Sequence[NDArray[np.uint8]] | None], NDArray[np.uint8]]
 
 
 @click.command()
@@ -102,7 +93,7 @@ Drawing = Callable[[Sequence[asking.Request], Sequence[NDArray[np.uint8]] | None
 )
 @click.option(
     "--model",
-    default="synfer",
+    default=artists.SHIPPED,
     show_default=True,
     metavar="NAME|FILE.onnx|RUN",
     help="The generator, or a run of synfer-full.",
@@ -163,13 +154,13 @@ def generate(
     if caption and write_captions:
         raise click.UsageError("--caption is for all faces, --write-captions writes one for each; give one of the two")
     plan = Plan(steps, text_scale, unit_scale, depth)
-    guides: dict[str, Any] = {"guide": guide, "au_guide": au_guide, "mode": guidance, "share": guided_share}
+    guides = _guides(guide, au_guide)
     if full_size:
-        artist = _full_size(Path(model), asdict(plan), seed, **guides)
+        artist = artists.full_size(Path(model), explicit(asdict(plan)), seed, guides, guidance, guided_share)
     elif run is None:
-        artist = _embedded(model, plan, seed, jobs)
+        artist = artists.embedded(model, plan, seed, jobs)
     else:
-        artist = _guided(run, plan, seed, **guides)
+        artist = artists.guided(run, plan, seed, guides, guidance, guided_share)
     # The full size has no list of words to check a caption against.
     wish = _wish(expressions, units, others, "" if full_size else caption, write_captions)
     swept = [] if sweep is None else list(ActionUnit) if sweep == "all" else list(map(asking.unit, sweep.split(",")))
@@ -195,9 +186,9 @@ def generate(
     click.echo(f"wrote {output}: {len(lines)} faces{speed}; look at {output / album.SHEET}", err=True)
 
 
-def sampler_name(model: str) -> str:
-    """What a model file is called, without the folder that it lies in."""
-    return Path(model).name
+def _guides(guide: str | None, au_guide: str | None) -> Guiding:
+    guides = {} if guide is None else {"expression": open_run(guide, "expressions")}
+    return guides if au_guide is None else guides | {"units": open_run(au_guide, "action_units")}
 
 
 def _wish(
@@ -213,42 +204,21 @@ def _wish(
     return asking.Wish(shown, given, expressions == "natural", others or usual, caption, written or "")
 
 
-class _Layouts:
-    """Faces whose layout is kept, one drawn for each identity."""
-
-    def __init__(self, faces: Sequence[Path] | Sequence[Sample]) -> None:
-        self._faces = faces
-
-    def name(self, seed: int, identity: int) -> str:
-        """Where the face of an identity comes from."""
-        face = self._face(seed, identity)
-        return str(face) if isinstance(face, Path) else face.source
-
-    def picture(self, seed: int, identity: int) -> NDArray[np.uint8]:
-        """The face of an identity, (H, W, 3)."""
-        face = self._face(seed, identity)
-        return read_image(face) if isinstance(face, Path) else face.image
-
-    def _face(self, seed: int, identity: int) -> Path | Sample:
-        # A stream of its own beside those of the noise and of the request.
-        return self._faces[int(np.random.default_rng([seed, identity, 2]).integers(len(self._faces)))]
-
-
-def _layouts(text: str) -> _Layouts:
+def _layouts(text: str) -> Layouts:
     if is_named(text):
-        return _Layouts(open_data(text))
+        return Layouts(open_data(text))
     path = Path(text)
     files = pictures(path) if path.is_dir() else [path]
     if not files:
         raise InputError(f"{path}: no pictures in this folder; --layout names faces, or {DATA_HELP}")
-    return _Layouts(files)
+    return Layouts(files)
 
 
 def _draw(
-    artist: "_Artist",
+    artist: Artist,
     chosen: Sequence[asking.Request],
-    lines: Sequence[dict[str, Any]],
-    layouts: _Layouts | None,
+    lines: Sequence[Entries],
+    layouts: Layouts | None,
     seed: int,
     output: Path,
 ) -> int:
@@ -270,74 +240,6 @@ def _draw(
     return len(chosen) - done
 
 
-class _Artist(NamedTuple):
-    """Who draws.
-
-    about: what the generator says of itself.   made_by: what a line says of it and of how it draws.
-    card: the lines of its card that the folder's card repeats.   threads: that may draw at a time.
-    """
-
-    about: About
-    draw: Drawing
-    made_by: dict[str, Any]
-    card: list[str]
-    threads: int = 1
-
-
-def _embedded(model: str, plan: Plan, seed: int, threads: int) -> _Artist:
-    """The generator of a file."""
-    sampler = Sampler(model)
-    made_by = {"model": sampler_name(model), "model_sha256": sampler.sha256, "guidance": None}
-    return _flowing(sampler, plan, seed, made_by, card(model))._replace(threads=threads)
-
-
-def _flowing(model: Model, plan: Plan, seed: int, made_by: dict[str, Any], lines: list[str]) -> _Artist:
-    """The embedded generator, guided or not."""
-
-    def drawing(some: Sequence[asking.Request], layouts: Sequence[NDArray[np.uint8]] | None) -> NDArray[np.uint8]:
-        start = noise(seed, [request.identity for request in some], model.about.size)
-        if layouts is not None:
-            start = np.concatenate([_start(picture, model.about.size) for picture in layouts])
-        told = asking.conditions(some, model.about.words)
-        return draw(model, told, start, plan, invert=layouts is not None)
-
-    return _Artist(model.about, drawing, made_by | {"seed": seed, **asdict(plan)}, lines)
-
-
-def _start(image: NDArray[np.uint8], size: int) -> Floats:
-    """A picture of a face as the embedded generator has faces, (1, 1, S, S)."""
-    return from_levels(crop(image, size)[None])
-
-
-def _full_size(
-    run: Path, given: dict[str, Any], seed: int, guide: str | None, au_guide: str | None, mode: str, share: float
-) -> _Artist:
-    """A run of synfer-full with its guides."""
-    method("synfer-full")
-    from mien.export.runs import settings_of
-    from mien.methods.synfer.flow.guidance import Guidance
-    from mien.methods.synfer.judge.networks import Identity
-    from mien.methods.synfer.stable_diffusion.generator import Guides, Sampling
-    from mien.methods.synfer.stable_diffusion.train import Painter
-
-    plan = settings_from({}, None, given, Sampling(seed=seed, batch_size=BATCH))
-    named = {kind: text for kind, text in (("expression", guide), ("units", au_guide)) if text is not None}
-    opened = {kind: open_run(text) for kind, text in named.items()}
-    guides, said = None, None
-    if opened:
-        sizes = {settings_of(Path(text.partition(":")[2]))["size"] for text in named.values()}
-        if len(sizes) > 1:
-            raise InputError(f"both guides look at faces of one size, but these at {sorted(sizes)} pixels")
-        guidance = Guidance(mode, share)
-        guides = Guides(**{kind: network for kind, (network, _) in opened.items()}, guidance=guidance, size=sizes.pop())
-        said = asdict(guidance) | {"guides": {kind: identity.to_json() for kind, (_, identity) in opened.items()}}
-    painter = Painter(run, plan, guides)
-    made_by = {"model": run.name, "model_sha256": Identity.of("synfer-full", run).weights, "guidance": said}
-    return _Artist(
-        painter.about, painter.draw, made_by | {"checkpoint": painter.checkpoint, "seed": seed, **asdict(plan)}, []
-    )
-
-
 def _swept_units(swept: Sequence[ActionUnit], count: int) -> Sequence[ActionUnit | None]:
     """For each face of a sweep its action unit; None without a sweep."""
     if not swept:
@@ -350,22 +252,3 @@ def _title(request: asking.Request, unit: ActionUnit | None) -> str:
     if unit is not None:
         return f"{unit.column} {request.units[asking.UNITS.index(unit)]:.1f}"
     return "" if request.expression is None else request.expression.label
-
-
-def _guided(
-    run: Path, plan: Plan, seed: int, guide: str | None, au_guide: str | None, mode: str, share: float
-) -> _Artist:
-    """The generator of a run with its guides."""
-    for library in ("torch", "timm", "lightning", "safetensors"):
-        optional(library, "train")
-    from mien.methods.synfer.flow.export import about_of, load_run
-    from mien.methods.synfer.flow.guidance import Guidance, Guided
-    from mien.methods.synfer.judge.networks import Identity
-
-    guidance = Guidance(mode, share)
-    guides = {kind: open_run(text) for kind, text in (("expression", guide), ("units", au_guide)) if text is not None}
-    network, _ = load_run(run)
-    networks = {kind: found for kind, (found, _) in guides.items()}
-    said = asdict(guidance) | {"guides": {kind: identity.to_json() for kind, (_, identity) in guides.items()}}
-    made_by = {"model": run.name, "model_sha256": Identity.of("synfer", run).weights, "guidance": said}
-    return _flowing(Guided(network, about_of(run), guidance, **networks), plan, seed, made_by, [])

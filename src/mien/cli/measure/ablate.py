@@ -9,45 +9,20 @@ import click
 from rich.console import Group
 from rich.table import Table
 
-from mien.cli.make.train import Numbers, chosen, method, with_settings
 from mien.cli.shared.data import DATA_HELP, open_data
 from mien.cli.shared.result import interval, measured, publish
-
-METHODS = {
-    "se-swin": "Plain Swin, the gate, sharpness-aware steps, both, and controls.",
-    "vtff": "One branch, two, simple and attentional fusions, with and without transformer.",
-}
-
-
-class _Methods(click.Group):
-    """One subcommand a method, made from its arms and settings when it is called."""
-
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        return list(METHODS)
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        return _command(cmd_name) if cmd_name in METHODS else None
-
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        with formatter.section("Methods"):
-            formatter.write_dl(list(METHODS.items()))
-
-
-@click.group(cls=_Methods)
-def ablate() -> None:
-    """Train the arms of a method's ablation and answer its questions, with intervals, as a table and as a picture.
-
-    A killed ablation goes on when it is called again; further arms and seeds join those that are finished.
-    """
+from mien.cli.shared.runs import one_command_each
+from mien.cli.shared.settings import Numbers, given_settings, with_settings
+from mien.methods.registry import method, methods
 
 
 def _command(name: str) -> click.Command:
-    package = method(name)
-    ablation = import_module(f"{package.__name__}.ablation")
+    record = method(name)
+    ablation = record.module(record.ablation)
     base = next(iter(ablation.SETTINGS.values()))
 
     @click.command(
-        name, help=METHODS[name], epilog="; ".join(f"{a}: {arm.purpose}" for a, arm in ablation.ARMS.items())
+        name, help=record.ablated, epilog="; ".join(f"{a}: {arm.purpose}" for a, arm in ablation.ARMS.items())
     )
     @click.option("--data", required=True, metavar="KIND:PATH", help=f"Faces to train on. {DATA_HELP}")
     @click.option("--valid", required=True, metavar="KIND:PATH", help="Faces to evaluate on.")
@@ -61,19 +36,28 @@ def _command(name: str) -> click.Command:
         help="Folder of the runs; all finished ones in it count.",
     )
     def command(
-        data: str, valid: str, arms: str, seeds: tuple[int, ...], output: Path, preset: str | None, **given: Any
+        data: str, valid: str, arms: str, seeds: tuple[int, ...], output: Path, preset: str | None, **flags: Any
     ) -> None:
         logging.basicConfig(level=logging.INFO, format="%(message)s")
         runs = import_module("mien.training.experiment")
-        settings = chosen(ablation.SETTINGS, preset, given, base)
-        runs.run(package.train, ablation, settings, arms.split(","), seeds, open_data(data), open_data(valid), output)
+        settings = given_settings(ablation.SETTINGS, preset, flags, base)
+        runs.run(record.train, ablation, settings, arms.split(","), seeds, open_data(data), open_data(valid), output)
         found = {"method": name, "data": data, "valid": valid} | runs.table(ablation, output)
         publish(measured(found), summary(found), output / "table.json", width=100)
         if found["questions"]:
             import_module("mien.evaluation.figures").differences(found, output / "table.png")
             click.echo(f"wrote {output / 'table.png'}", err=True)
 
-    return with_settings(ablation.SETTINGS, base)(command)
+    # Each arm is trained with each of --seeds.
+    return with_settings(ablation.SETTINGS, base, without=("seed",))(command)
+
+
+@click.group(cls=one_command_each("Methods", lambda: {m.name: m.ablated for m in methods() if m.ablation}, _command))
+def ablate() -> None:
+    """Train the arms of a method's ablation and answer its questions, with intervals, as a table and as a picture.
+
+    A killed ablation goes on when it is called again; further arms and seeds join those that are finished.
+    """
 
 
 def summary(found: dict[str, Any]) -> Group:

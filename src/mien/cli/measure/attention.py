@@ -8,13 +8,13 @@ import click
 from rich.console import Group
 from rich.table import Table
 
-from mien.cli.make.train import method
 from mien.cli.shared.data import DATA_HELP, open_data
 from mien.cli.shared.result import check, measured, publish, resampled, to_file
 from mien.datasets.pseudo_labels import read
+from mien.methods.registry import method, methods
 
 # Whose attention is taught to match maps.
-METHODS = ("au-cues",)
+METHODS = [record.name for record in methods() if record.attention]
 # What can be measured besides plain CAM; a list of its own, so that --help needs no torch.
 CAMS = ("gradcam", "gradcam++", "layercam", "xgradcam", "scorecam")
 
@@ -80,11 +80,12 @@ def attention(
     pixels are blurred, against as many elsewhere. All with 95 % bootstrap intervals, without duplicates of other
     splits."""
     check(output, figures)
-    package = method(name).__name__
-    export, measures = import_module(f"{package}.export"), import_module(f"{package}.attention")
+    record = method(name)
+    measures = record.module(record.attention)
     if threads is not None:
         import_module("torch").set_num_threads(threads)
-    network, settings = export.load_run(run)
+    trained = record.load(run)
+    network, settings = trained.network, trained.settings
     dataset, labels = open_data(data, split), read(pseudo_labels)
     options = {"stage": stage, "limit": faces, "seed": seed}
     found = measures.measure(network, settings, dataset, labels, cams=cams, draws=draws, resamples=resamples, **options)
@@ -92,7 +93,7 @@ def attention(
     result = measured(about | found)
     publish(result, summary(result), output, width=100)
     if output is not None and figures:
-        pictures = import_module(f"{package}.figures")
+        pictures = record.module(record.figures)
         paths = [output.with_suffix(f".{kind}.png") for kind in ("curves", "faces")]
         pictures.curves(result, paths[0])
         pictures.gallery(network, settings, dataset, labels, paths[1], **options)

@@ -12,60 +12,26 @@ from numpy.typing import NDArray
 from rich.console import Group
 from rich.table import Table
 
-from mien.cli.make.train import Numbers, chosen, method, with_settings
 from mien.cli.read.annotate import labeler
 from mien.cli.shared.data import DATA_HELP, open_data
 from mien.cli.shared.result import check, interval, measured, publish, to_file
+from mien.cli.shared.runs import one_command_each
+from mien.cli.shared.settings import Numbers, given_settings, with_settings
 from mien.datasets.pseudo_labels import read
 from mien.datasets.synthetic import LABELED, MADE
-
-PARADIGMS = {
-    "feranno": "No learning: FERAnno alone, which has learned already, sorts photographs.",
-    "few-shot": "Sort photographs by one or five examples of each of five expressions.",
-    "self-supervised": "Learn from faces without labels, then one layer with labels.",
-    "supervised": "Learn from photographs, generated faces, or both, in equal steps.",
-    "zero-shot": "Learn from captions, then sort photographs by captions of the expressions.",
-}
-# The settings of those that train, by their module.
-_SETTINGS = {"self-supervised": "SimSiamSettings", "supervised": "Settings", "zero-shot": "PairSettings"}
-
-
-class _Paradigms(click.Group):
-    """One subcommand each, made when it is called, for its settings need torch."""
-
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        return list(PARADIGMS)
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        if cmd_name not in PARADIGMS:
-            return None
-        finished = {"feranno": feranno, "few-shot": few_shot}
-        return finished.get(cmd_name) or _command(cmd_name)
-
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        with formatter.section("Paradigms"):
-            formatter.write_dl(list(PARADIGMS.items()))
-
-
-@click.group(cls=_Paradigms)
-def downstream() -> None:
-    """Measure what generated faces are worth for training.
-
-    A killed comparison goes on when it is called again; further arms and seeds join those that are finished. Other
-    settings, data or labels need another folder.
-    """
-
-
-def _module(name: str) -> Any:
-    method("synfer")  # says which library is missing
-    return import_module(f"mien.methods.synfer.downstream.{name.replace('-', '_')}")
+from mien.methods.registry import need
+from mien.methods.synfer.downstream import PARADIGMS
 
 
 def _command(name: str) -> click.Command:
-    module = _module(name)
-    base = getattr(module, _SETTINGS[name])()
+    if name in _READY:
+        return _READY[name]
+    need("train", "llm")
+    paradigm = PARADIGMS[name]
+    module = import_module(paradigm.module)
+    base = getattr(module, paradigm.settings)()
 
-    @click.command(name, help=PARADIGMS[name], epilog="; ".join(f"{a}: {text}" for a, text in module.ARMS.items()))
+    @click.command(name, help=paradigm.summary, epilog="; ".join(f"{a}: {text}" for a, text in module.ARMS.items()))
     @click.option("--data", required=True, metavar="KIND:PATH", help=f"Photographs to train on. {DATA_HELP}")
     @click.option(
         "--count",
@@ -94,12 +60,12 @@ def _command(name: str) -> click.Command:
         output: Path,
         preset: str | None,
         pseudo_labels: Path | None = None,
-        **given: Any,
+        **flags: Any,
     ) -> None:
         logging.basicConfig(level=logging.INFO, format="%(message)s")
         from mien.methods.synfer.downstream.encoder import TABLE, gather, hashes
 
-        settings = chosen({"default": base}, preset, given, base)
+        settings = given_settings({"default": base}, preset, flags, base)
         faces = gather(open_data(data), synthetic, open_data(valid), settings.size, count)
         about = {"paradigm": name, "data": data, "count": count, "valid": valid}
         files = {} if synthetic is None else hashes(synthetic / MADE, synthetic / LABELED)
@@ -124,7 +90,7 @@ def _with_captions(name: str) -> Callable[[click.Command], click.Command]:
     )
 
 
-@click.command("few-shot", help=PARADIGMS["few-shot"])
+@click.command("few-shot", help="Sort photographs by one or five examples of each of five expressions.")
 @click.argument("runs", nargs=-1, required=True, type=click.Path(path_type=Path, exists=True, file_okay=False))
 @click.option("--valid", required=True, metavar="KIND:PATH", help=f"Photographs to sort. {DATA_HELP}")
 @click.option("--shots", type=Numbers(), default="1,5", show_default=True, help="Examples of each expression.")
@@ -136,11 +102,12 @@ def few_shot(
 ) -> None:
     """Sort photographs by the encoders of runs of the other paradigms."""
     check(output, False)
-    module = _module("few-shot")
+    need("train", "llm")
+    from mien.methods.synfer.downstream import few_shot as module
     from mien.methods.synfer.downstream.encoder import encoder_of, features
     from mien.training.faces import held_out, tensor
 
-    data, rows = open_data(valid), []
+    data, rows = open_data(valid), list[dict[str, Any]]()
     first: dict[int, NDArray[np.float64]] = {}
     # All are opened first: one that cannot be would cost the episodes of those before it.
     for run, (encoder, size) in [(run, encoder_of(run)) for run in runs]:
@@ -164,7 +131,7 @@ def few_shot(
     publish(measured({"valid": valid, "seed": seed, "episodes": episodes, "rows": rows}), table, output, width=80)
 
 
-@click.command(help=PARADIGMS["feranno"])
+@click.command(help="No learning: FERAnno alone, which has learned already, sorts photographs.")
 @click.option("--valid", required=True, metavar="KIND:PATH", help=f"Photographs to sort. {DATA_HELP}")
 @labeler
 @click.option("--threads", type=click.IntRange(min=1), default=1, show_default=True)
@@ -172,7 +139,7 @@ def few_shot(
 def feranno(valid: str, head: str, generator: str, units: str, threads: int, output: Path | None) -> None:
     """Measure FERAnno as a classifier; `mien compare` holds its result against those of runs, ARM-sSEED/result.json."""
     check(output, False)
-    _module("few-shot")
+    need("train", "llm")
     from mien.methods.feranno.labeler import FerAnno, Seer
     from mien.methods.synfer.downstream.encoder import answered
     from mien.training.faces import held_out
@@ -185,6 +152,24 @@ def feranno(valid: str, head: str, generator: str, units: str, threads: int, out
         table.add_column(heading)
     table.add_row(*(interval(found[metric]) for metric in ("accuracy", "macro_f1", "mean_recall")))
     publish(measured({"model": head, "data": valid} | found), table, output, width=80)
+
+
+# Those that train nothing.
+_READY: dict[str, click.Command] = {str(command.name): command for command in (feranno, few_shot)}
+
+
+def _lines() -> dict[str, str]:
+    lines = {name: paradigm.summary for name, paradigm in PARADIGMS.items()}
+    return dict(sorted((lines | {name: str(command.help) for name, command in _READY.items()}).items()))
+
+
+@click.group(cls=one_command_each("Paradigms", _lines, _command))
+def downstream() -> None:
+    """Measure what generated faces are worth for training.
+
+    A killed comparison goes on when it is called again; further arms and seeds join those that are finished. Other
+    settings, data or labels need another folder.
+    """
 
 
 def summary(result: dict[str, Any]) -> Group:

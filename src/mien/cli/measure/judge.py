@@ -7,7 +7,6 @@ import click
 from rich.console import Group
 from rich.table import Table
 
-from mien.cli.make.train import method
 from mien.cli.shared.data import DATA_HELP, open_data
 from mien.cli.shared.result import check, interval, measured, publish, to_file
 from mien.cli.shared.runs import RUN_HELP, open_run
@@ -15,6 +14,7 @@ from mien.datasets import Synthetic
 from mien.datasets.pseudo_labels import read
 from mien.datasets.synthetic import LABELED, read_lines
 from mien.methods.feranno import labeler as feranno
+from mien.methods.registry import need
 from mien.methods.synfer.flow.requests import NAMES
 
 
@@ -52,18 +52,18 @@ def judge(
     when a shipped model of its method voted on their labels.
     """
     check(output, False)
-    method("synfer")  # says which library is missing before anything is read
+    need("train")  # says which library is missing before anything is read
     from mien.methods.synfer.judge import judging
 
-    (expressions, first), (units, second) = open_run(by), open_run(au_judge)
+    (expressions, first), (units, second) = open_run(by, "expressions"), open_run(au_judge, "action_units")
     albums = {str(folder): Synthetic(folder, annotated=False) for folder in folders}
     judging.refuse_guides(albums.values(), [first, second])
     votes = {name: read_lines(Path(name) / LABELED) for name in albums if (Path(name) / LABELED).is_file()}
     for name, lines in votes.items():
         judging.refuse_voters(name, lines, first)
-    judges = judging.Judges(expressions, units)
+    judges = judging.Judges(expressions.network, units.network)
     against = judging.photographs(open_data(training), open_data(real), read(real_labels), judges, size)
-    guiding = None if guide is None else open_run(guide)[0]
+    guiding = None if guide is None else open_run(guide, "expressions")[0].network
     rows: list[dict[str, Any]] = []
     steps: list[dict[str, Any]] = []
     before: tuple[str, judging.Seen] | None = None

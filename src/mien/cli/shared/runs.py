@@ -1,24 +1,54 @@
-"""METHOD:RUN on the command line to a trained network, and to what tells it apart from others."""
+"""Methods on the command line: a subcommand each, and METHOD:RUN to a trained network."""
 
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from mien.cli.make.train import METHODS, method
+from mien.errors import InputError
+from mien.methods.registry import Answer, method, methods, names
 
-RUN_HELP = f"METHOD:RUN, the folder of a finished training run; METHOD is one of {', '.join(METHODS)}."
+if TYPE_CHECKING:
+    from mien.training.run import Identity, Trained
+
+RUN_HELP = "METHOD:RUN, the folder of a finished training run of one of the methods of `mien train`."
 
 
-def open_run(text: str) -> tuple[Any, Any]:
-    """The network of METHOD:RUN, in evaluation mode, and its mien.methods.synfer.judge.networks.Identity.
+def one_command_each(
+    kind: str, lines: Callable[[], Mapping[str, str]], command: Callable[[str], click.Command]
+) -> type[click.Group]:
+    """Return a click group with a subcommand for each name, made when it is called, for its settings need torch.
 
-    A usage error for an unknown method; InputError when the run is not finished.
+    kind: the heading of the list in --help.   lines: the names, each with its line in that list.
     """
-    name, colon, run = text.partition(":")
-    if not colon or not run or name not in METHODS:
-        raise click.UsageError(f"{text!r} names no trained network; expected {RUN_HELP}")
-    network, _ = method(name).load_run(Path(run))
-    from mien.methods.synfer.judge.networks import Identity
 
-    return network, Identity.of(name, Path(run))
+    class Commands(click.Group):
+        def list_commands(self, ctx: click.Context) -> list[str]:
+            return list(lines())
+
+        def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+            return command(cmd_name) if cmd_name in lines() else None
+
+        def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+            with formatter.section(kind):
+                formatter.write_dl(list(lines().items()))
+
+    return Commands
+
+
+def open_run(text: str, needs: Answer) -> "tuple[Trained[Any, Any, Any], Identity]":
+    """Return the trained network of METHOD:RUN, and which it is.
+
+    needs: what it is to answer about faces. Raise a usage error for text that names no method, and InputError for a
+    method that does not answer it or a run that is not finished.
+    """
+    name, colon, folder = text.partition(":")
+    if not colon or not folder or name not in names():
+        raise click.UsageError(f"{text!r} names no trained network; expected {RUN_HELP} They are {', '.join(names())}.")
+    record = method(name)
+    if needs not in record.answers:
+        able = ", ".join(other.name for other in methods() if needs in other.answers)
+        raise InputError(f"a network of {name} does not answer {needs} of faces; one of {able} does")
+    trained = record.load(Path(folder))
+    return trained, trained.run.identity(name)

@@ -1,53 +1,33 @@
 """A finished run of the reader to an ONNX file, with its attention put in place."""
 
-from collections.abc import Sequence
 from pathlib import Path
+from typing import Unpack
 
 import torch
 from torch import Tensor, nn
 
-from mien.datasets import Sample
-from mien.export.runs import export_run, settings_of, with_weights
+from mien.export.runs import ExportOptions, export_run
 from mien.facs.vocabulary import ActionUnit
 from mien.methods.au_cues.loss import attention, in_place
 from mien.methods.au_cues.model import Reader
 from mien.methods.au_cues.train import Settings, build
+from mien.training.run import Run, Trained
 
 
-def load_run(run: Path) -> tuple[Reader, Settings]:
-    """The trained network of a run's folder, in evaluation mode, and the run's settings.
-
-    InputError when the run is not finished.
-    """
-    settings = Settings(**settings_of(run) | {"pretrained": False})  # all weights come from the run
-    return with_weights(build(settings), run), settings
+def load(folder: Path) -> Trained[Reader, Settings, None]:
+    """Return the trained network of a run's folder; raise InputError when the run is not finished."""
+    return Run(folder).open(Settings, build, start="")  # all weights come from the run
 
 
-def export(
-    run: Path,
-    output: Path,
-    *,
-    calibrate: Sequence[Sample] | None = None,
-    accuracy_cost: float = 0.003,
-    half: bool = True,
-) -> dict[str, float]:
-    """Write the run's network to an ONNX file (see mien.export.runs.export_run)."""
-    network, settings = load_run(run)
+def export(folder: Path, output: Path, **options: Unpack[ExportOptions]) -> dict[str, float]:
+    """Write the run's network to an ONNX file; see mien.export.runs.export_run."""
+    trained = load(folder)
+    settings = trained.settings
     meta = {"attention_weight": repr(settings.attention_weight)}
     if settings.heads:
         meta["action_units"] = ",".join(str(int(unit)) for unit in ActionUnit)
     stage = settings.attention_stages[-1] if settings.attention_weight > 0 else None
-    return export_run(
-        run,
-        network,
-        settings,
-        Outputs(network, stage, settings.size),
-        output,
-        calibrate=calibrate,
-        accuracy_cost=accuracy_cost,
-        half=half,
-        meta=meta,
-    )
+    return export_run(trained, output, Outputs(trained.network, stage, settings.size), meta=meta, **options)
 
 
 class Outputs(nn.Module):

@@ -31,6 +31,7 @@ from mien.methods.au_cues.model import Answers, Reader
 from mien.training import action_units, augment
 from mien.training.backbones import Residual, Timm
 from mien.training.faces import FaceSettings, Seen, faces_of, fit_faces
+from mien.training.run import Run
 
 # An error of this many degrees in head pose weighs as much as one of a crop's side in landmarks, before the weights.
 _POSE_UNIT = 30.0
@@ -41,7 +42,8 @@ class Settings(FaceSettings):
     """Everything that a run of the reader depends on, besides the data.
 
     backbone: "mien" for our residual network, which widths (channels), blocks and strides of its stages, squeeze and
-    stochastic_depth describe; or the name of a timm model, with pretrained weights and large_maps if wanted.
+    stochastic_depth describe; or the name of a timm model, with large_maps if wanted.
+    start: "pretrained" for the weights that timm publishes of that model; "" for random ones.
     heads: also learn a teacher's action units, landmarks and head pose, each with its weight; blended faces have none.
     attention_weight: the paper's lambda; above 0 the attention of attention_stages (numbers from 1) is taught to match
     the AU map that codebook and symmetric describe (see maps.py).
@@ -50,7 +52,7 @@ class Settings(FaceSettings):
     """
 
     backbone: str = "mien"
-    pretrained: bool = False
+    start: str = ""
     large_maps: bool = False
     widths: tuple[int, ...] = (32, 64, 128, 192)
     blocks: tuple[int, ...] = (1, 2, 3, 2)
@@ -80,7 +82,7 @@ PAPER = Settings(
     learning_rate=2e-4,
     batch_size=224,
     backbone="resnet50",
-    pretrained=True,
+    start="pretrained",
     large_maps=True,
     size=224,
     dropout=0.0,
@@ -96,17 +98,23 @@ PAPER = Settings(
     attention_weight=4.0,
     attention_stages=(5,),
 )
-PRESETS = {"paper": PAPER}
+PRESETS = {"small": Settings(), "paper": PAPER}
 
 
 def build(settings: Settings) -> Reader:
-    """An untrained reader of this size; with a pretrained backbone its heads are untrained."""
+    """Return an untrained reader of this size; with a pretrained backbone its heads are untrained."""
+    if settings.start not in ("", "pretrained") or (settings.start and settings.backbone == "mien"):
+        raise InputError(
+            f'start is "" or, for a backbone of timm, "pretrained", not {settings.start!r} for {settings.backbone}'
+        )
     if settings.backbone == "mien":
         network: nn.Module = Residual(
             settings.widths, settings.blocks, settings.strides, settings.stochastic_depth, settings.squeeze
         )
     else:
-        network = Timm(settings.backbone, settings.size, pretrained=settings.pretrained, large_maps=settings.large_maps)
+        network = Timm(
+            settings.backbone, settings.size, pretrained=settings.start == "pretrained", large_maps=settings.large_maps
+        )
     reader = Reader(network, settings.size, heads=settings.heads, dropout=settings.dropout)
     beyond = [n for n in settings.attention_stages if not 1 <= n <= reader.stages]
     if settings.attention_weight > 0 and beyond:
@@ -138,9 +146,9 @@ def train(
     labels: PseudoLabels | None = None,
     resume: bool = False,
 ) -> Reader:
-    """Train a reader; the trained network is also left in folder/model.safetensors.
+    """Train a reader; the folder receives the run, see mien.training.run.
 
-    valid: faces for the accuracy in the log (strict majority, without duplicates); nothing is chosen by it.
+    valid: faces for the accuracy in the log (strict majority, without duplicates); logged only.
     labels: a teacher's labels of the dataset, needed for heads and for an attention_weight above 0.
     """
     torch.manual_seed(settings.seed)
@@ -171,6 +179,7 @@ def train(
         valid=valid,
         resume=resume,
     )
+    Run(folder).keep_data(dataset)
     return trained
 
 

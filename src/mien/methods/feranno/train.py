@@ -1,13 +1,12 @@
-"""FERAnno's head as a method: what `mien train feranno` and `mien export feranno` use. Needs torch.
+"""Train FERAnno's head.
 
 What the generator sees in each face is computed once, in a few views of it, and kept; the head learns the votes of the
 annotators from it. Generated faces have no place in its training.
 
-Letters: B faces, V views of a face, F features, M maps, C channels, 36 = 6 x 6 places.
+Letters: B faces, V views of a face, F features, M maps.
 """
 
 import hashlib
-import json
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,20 +19,18 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import track
-from safetensors import safe_open
 from torch import Tensor, nn
 
 from mien.core.zoo import load
 from mien.datasets import Sample
 from mien.errors import InputError
-from mien.export.runs import settings_of, with_weights
-from mien.facs.vocabulary import Expression
-from mien.methods.feranno.labeler import KIND, Seer
-from mien.methods.synfer.flow.export import write
+from mien.methods.feranno.labeler import Seer
+from mien.methods.feranno.model import Head
 from mien.methods.synfer.flow.train import taken
 from mien.training import augment
 from mien.training.faces import balanced, held_out, tensor
 from mien.training.loop import Batch, Schedule, fit
+from mien.training.run import Run
 
 
 @dataclass(frozen=True)
@@ -66,75 +63,6 @@ PRESETS = {"small": Settings()}
 SEEN_WITH = "seen_with.json"
 # Faces that the generator is shown before their features are stored.
 _TOGETHER = 64
-
-
-class Answers(NamedTuple):
-    """logits: (B, 8) in Expression order."""
-
-    logits: Tensor
-
-
-class Branch(nn.Module):
-    """One kind of what the generator saw, to tokens: one convolution over all its levels, two residual blocks."""
-
-    def __init__(self, inputs: int, channels: int) -> None:
-        super().__init__()
-        self.scale, self.project = nn.BatchNorm2d(inputs), nn.Conv2d(inputs, channels, 1)
-        self.blocks = nn.ModuleList(
-            nn.Sequential(
-                nn.Conv2d(channels, channels, 3, padding=1, bias=False),
-                nn.BatchNorm2d(channels),
-                nn.ReLU(),
-                nn.Conv2d(channels, channels, 3, padding=1, bias=False),
-                nn.BatchNorm2d(channels),
-            )
-            for _ in range(2)
-        )
-
-    def forward(self, seen: Tensor) -> Tensor:
-        """(B, inputs, 6, 6) -> (B, 36, C)."""
-        x = self.project(self.scale(seen))
-        for block in self.blocks:
-            x = F.relu(x + block(x))
-        tokens: Tensor = x.flatten(2).transpose(1, 2)
-        return tokens
-
-
-class Look(nn.Module):
-    """Tokens look at those of the other branch; what they see is added and normalized."""
-
-    def __init__(self, channels: int, heads: int) -> None:
-        super().__init__()
-        self.heads, self.norm = heads, nn.LayerNorm(channels)
-        self.query, self.other = nn.Linear(channels, channels), nn.Linear(channels, 2 * channels)
-        self.seen = nn.Linear(channels, channels)
-
-    def forward(self, tokens: Tensor, others: Tensor) -> Tensor:
-        """(B, 36, C) and (B, 36, C) -> (B, 36, C)."""
-        q, k, v = (
-            part.reshape(*part.shape[:2], self.heads, -1).transpose(1, 2)
-            for part in (self.query(tokens), *self.other(others).chunk(2, dim=-1))
-        )
-        seen = F.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2)
-        result: Tensor = self.norm(tokens + self.seen(seen))
-        return result
-
-
-class Head(nn.Module):
-    """Features and maps of a face to its expression: two branches that look at each other, their means, one layer."""
-
-    def __init__(self, features: int, maps: int, *, channels: int = 96, heads: int = 4, dropout: float = 0.2) -> None:
-        super().__init__()
-        self.features, self.maps = Branch(features, channels), Branch(maps, channels)
-        self.at_maps, self.at_features = Look(channels, heads), Look(channels, heads)
-        self.dropout = nn.Dropout(dropout)
-        self.expression = nn.Linear(2 * channels, len(Expression))
-
-    def forward(self, features: Tensor, maps: Tensor) -> Answers:
-        """(B, F, 6, 6) and (B, M, 6, 6) -> Answers."""
-        f, m = self.features(features), self.maps(maps)
-        pooled = torch.cat([self.at_maps(f, m).mean(dim=1), self.at_features(m, f).mean(dim=1)], dim=1)  # (B, 2C)
-        return Answers(self.expression(self.dropout(pooled)))
 
 
 class Seen(NamedTuple):
@@ -185,14 +113,14 @@ def train(
     valid: Sequence[Sample] | None = None,
     resume: bool = False,
 ) -> Head:
-    """Train the head; it is also left in folder/model.safetensors, and what it sees with in folder/seen_with.json.
+    """Train the head; the folder receives the run, see mien.training.run, and SEEN_WITH.
 
-    valid: faces for the accuracy in the log (strict majority, without duplicates); nothing is chosen by it.
+    valid: faces for the accuracy in the log (strict majority, without duplicates); logged only.
     InputError when a face was generated, or when a run goes on whose generator has become another.
     """
     used = {"generator": _hash(settings.generator), "units": _hash(settings.units)}
-    kept = folder / SEEN_WITH
-    if resume and kept.is_file() and json.loads(kept.read_text()) != used:
+    run = Run(folder)
+    if resume and (folder / SEEN_WITH).is_file() and run.read_json(SEEN_WITH) != used:
         raise InputError(
             f"{folder} was begun with another {settings.generator} or {settings.units}, whose features were others; "
             "resume with the same files, or begin anew in another folder"
@@ -207,8 +135,7 @@ def train(
         checks = (seen(seer, tensor(chosen), settings, 1), torch.from_numpy(chosen.labels))
     torch.manual_seed(settings.seed)
     rows = (*learned, torch.from_numpy(faces.targets))
-    folder.mkdir(parents=True, exist_ok=True)
-    kept.write_text(json.dumps(used) + "\n")
+    run.write_json(SEEN_WITH, used)
     trained = fit(
         build(settings, learned),
         balanced(rows, faces.labels, settings.rebalance, settings.batch_size),
@@ -219,6 +146,7 @@ def train(
         after_epoch=lambda head: {} if checks is None else {"accuracy": accuracy(head, *checks)},
     )
     assert isinstance(trained, Head)
+    run.keep_data(dataset)
     return trained
 
 
@@ -243,61 +171,5 @@ def accuracy(head: nn.Module, faces: Seen, labels: Tensor) -> float:
     return float((answers.argmax(dim=1) == labels).float().mean())
 
 
-def load_run(run: Path) -> tuple[Head, Settings]:
-    """The trained head of a run's folder, in evaluation mode, and the run's settings; InputError when not finished."""
-    settings = Settings(**settings_of(run))
-    shapes = torch.zeros(1, 1, 1, 6, 6)
-    sizes = _inputs(run)
-    learned = Seen(*(shapes.expand(1, 1, count, 6, 6) for count in sizes))
-    return with_weights(build(settings, learned), run), settings
-
-
-def _inputs(run: Path) -> tuple[int, int]:
-    """How many features and maps the run's head reads."""
-    with safe_open(run / "model.safetensors", "pt") as weights:
-        features, maps = (weights.get_slice(f"{kind}.scale.weight").get_shape()[0] for kind in ("features", "maps"))
-    return features, maps
-
-
-def export(
-    run: Path,
-    output: Path,
-    *,
-    calibrate: Sequence[Sample] | None = None,
-    accuracy_cost: float = 0.003,
-    half: bool = True,
-) -> dict[str, float]:
-    """Write the run's head to an ONNX file; what it returns says how well the two agree (see export.write).
-
-    calibrate, accuracy_cost: are for classifiers of faces; InputError when faces to calibrate on are given.
-    """
-    if calibrate is not None:
-        raise InputError(
-            "FERAnno learns the votes as they are, so there is nothing to calibrate; leave --calibrate out"
-        )
-    head, _ = load_run(run)
-    draw = torch.Generator().manual_seed(0)
-    example = tuple(torch.randn(16, count, 6, 6, generator=draw) for count in _inputs(run))
-    meta = {
-        "name": output.stem,
-        "kind": KIND,
-        "labels": ",".join(e.label for e in Expression),
-        **json.loads((run / SEEN_WITH).read_text()),
-    }
-    return write(Named(head), example, ("features", "maps"), meta, output, half=half)
-
-
 def _hash(model: str) -> str:
     return hashlib.sha256(load(model)).hexdigest()
-
-
-class Named(nn.Module):
-    """A head with its answers by name, as the outputs of its ONNX file."""
-
-    def __init__(self, head: Head) -> None:
-        super().__init__()
-        self.head = head
-
-    def forward(self, features: Tensor, maps: Tensor) -> dict[str, Tensor]:
-        """(B, F, 6, 6) and (B, M, 6, 6) -> logits (B, 8)."""
-        return {"logits": self.head(features, maps).logits}

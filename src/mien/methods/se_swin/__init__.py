@@ -4,8 +4,8 @@ Vats and Chadha, 2023, https://arxiv.org/abs/2301.10906. README.md says what is 
 what was measured.
 """
 
-from mien.methods.se_swin.export import export, load_run
+from mien.methods.se_swin.export import export, load
 from mien.methods.se_swin.model import SeSwin
 from mien.methods.se_swin.train import PRESETS, Settings, train
 
-__all__ = ["PRESETS", "SeSwin", "Settings", "export", "load_run", "train"]
+__all__ = ["PRESETS", "SeSwin", "Settings", "export", "load", "train"]

@@ -23,10 +23,10 @@ from mien.training.faces import answer, logits, normalize, tensor
 # What all arms share, in the size of a preset; the first is the default.
 SETTINGS = {
     name: replace(
-        PRESETS[name], epochs=15, warmup_epochs=3, batch_size=128, contrast=0.0, brightness=0.0, rebalance=0.0,
+        PRESETS[name], epochs=15, warmup=3.0, batch_size=128, contrast=0.0, brightness=0.0, rebalance=0.0,
         average=0.0,
     )
-    for name in ("q", "s")
+    for name in ("tiny", "small")
 }  # fmt: skip
 ARMS = {
     "B0": Arm("plain Swin", {"se": "none", "rho": 0.0}),

@@ -13,6 +13,7 @@ from mien.methods.se_swin.model import SeSwin, begin_locally, go_on_from, swin_t
 from mien.methods.se_swin.sam import Sam
 from mien.training.faces import FaceSettings, faces_of, fit_faces
 from mien.training.loop import descend
+from mien.training.run import Run
 
 
 @dataclass(frozen=True)
@@ -24,12 +25,12 @@ class Settings(FaceSettings):
     rho: the radius of sharpness-aware minimization; 0 for AdamW alone.   adaptive: ASAM.
     plain_epochs: how many of the epochs are of AdamW alone, at the beginning.
     backbone: "mien" for a small Swin, described by patch, width (channels of the first stage), depths, heads and
-    window; or "swin-t" for Swin-T.   weights: to begin with, of a file or, for Swin-T, of a hub repository; those of a
-    small Swin are the model.safetensors of a run, which may have seen smaller faces (progressive resizing).
+    window; or "swin-t" for Swin-T.   start: weights to start from, "" for random ones: a file or, for Swin-T, a hub
+    repository; those of a small Swin are the weights of a run, which may have seen smaller faces (progressive
+    resizing).
     """
 
     epochs: int = 30
-    warmup_epochs: int = 1
     learning_rate: float = 1e-3
     last_learning_rate: float = 1e-5
     clip: float = 1.0
@@ -49,7 +50,7 @@ class Settings(FaceSettings):
     adaptive: bool = False
     plain_epochs: int = 0
     backbone: str = "mien"
-    weights: str = ""
+    start: str = ""
     patch: int = 2
     width: int = 48
     depths: tuple[int, ...] = (2, 2, 2)
@@ -61,7 +62,7 @@ class Settings(FaceSettings):
 # The published network. What is known of its training is little; README.md says what is ours.
 PAPER = Settings(
     epochs=20,
-    warmup_epochs=2,
+    warmup=2.0,
     learning_rate=1e-4,
     degrees=15.0,
     scale=0.15,
@@ -69,13 +70,13 @@ PAPER = Settings(
     size=224,
     reduction=16,
     backbone="swin-t",
-    weights="timm/swin_tiny_patch4_window7_224.ms_in1k",
+    start="timm/swin_tiny_patch4_window7_224.ms_in1k",
     drop_path=0.2,
     contrast=0.0,
     brightness=0.0,
     rebalance=1.0,
 )
-PRESETS: dict[str, Settings] = {"q": Settings(epochs=40, patch=4), "s": Settings(), "paper": PAPER}
+PRESETS: dict[str, Settings] = {"tiny": Settings(epochs=40, patch=4), "small": Settings(), "paper": PAPER}
 
 
 def build(settings: Settings) -> SeSwin:
@@ -83,7 +84,7 @@ def build(settings: Settings) -> SeSwin:
     if settings.backbone not in ("mien", "swin-t"):
         raise InputError(f"backbone is mien or swin-t, not {settings.backbone!r}")
     if settings.backbone == "swin-t":
-        return SeSwin(swin_tiny(settings.size, settings.drop_path, settings.weights), settings.se, settings.reduction)
+        return SeSwin(swin_tiny(settings.size, settings.drop_path, settings.start), settings.se, settings.reduction)
     swin = SwinTransformer(
         img_size=settings.size,
         patch_size=settings.patch,
@@ -99,8 +100,8 @@ def build(settings: Settings) -> SeSwin:
     )
     begin_locally(swin)
     network = SeSwin(swin, settings.se, settings.reduction)
-    if settings.weights:
-        go_on_from(network, Path(settings.weights))
+    if settings.start:
+        go_on_from(network, Path(settings.start))
     return network
 
 
@@ -112,13 +113,14 @@ def train(
     valid: Sequence[Sample] | None = None,
     resume: bool = False,
 ) -> SeSwin:
-    """Train a network; it is also left in folder/model.safetensors.
+    """Train a network; the folder receives the run, see mien.training.run.
 
-    valid: faces for the accuracy in the log (strict majority, without duplicates); nothing is chosen by it.
+    valid: faces for the accuracy in the log (strict majority, without duplicates); logged only.
     """
     torch.manual_seed(settings.seed)
     faces = faces_of(dataset, settings.size)
     plain = settings.plain_epochs * (len(faces.samples) // settings.batch_size)
     step = Sam(settings.rho, settings.adaptive, plain) if settings.rho else descend
     trained: SeSwin = fit_faces(build(settings), faces, settings, folder, valid=valid, resume=resume, step=step)
+    Run(folder).keep_data(dataset)
     return trained

@@ -4,8 +4,8 @@ Ma, Sun and Li, IEEE Transactions on Affective Computing 14(2), 2023, https://ar
 what is known of the paper, where we differ, and what was measured.
 """
 
-from mien.methods.vtff.export import export, load_run
+from mien.methods.vtff.export import export, load
 from mien.methods.vtff.model import Vtff
 from mien.methods.vtff.train import PRESETS, Settings, train
 
-__all__ = ["PRESETS", "Settings", "Vtff", "export", "load_run", "train"]
+__all__ = ["PRESETS", "Settings", "Vtff", "export", "load", "train"]

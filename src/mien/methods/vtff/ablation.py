@@ -27,7 +27,7 @@ SETTINGS = {
         PRESETS[name], epochs=10, degrees=10.0, scale=0.0, shift=4 / 48, contrast=0.0, brightness=0.0, soften_share=0.0,
         erase_share=0.25, mixup_share=0.0, rebalance=0.0, average=0.0,
     )
-    for name in ("xs", "s", "m")
+    for name in ("tiny", "small", "medium")
 }  # fmt: skip
 ARMS = {
     "A0": Arm("the image alone", {"branches": "image"}),

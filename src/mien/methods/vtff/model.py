@@ -165,10 +165,10 @@ class Vtff(nn.Module):
     def looks(self, answers: Answers) -> Tensor:
         """(B, h, w), how much the class token attends to each word in the last layer, mean over heads.
 
-        Without an encoder the mean of the fused channels.
+        Without an encoder the mean of the fused channels, where it is above 0.
         """
         if answers.words is None:
-            return answers.features[-1].mean(dim=1)
+            return answers.features[-1].mean(dim=1).clamp(min=0)
         layer: Any = self.encoder[-1]
         attention, (batch, count, _) = layer.attn, answers.words.shape
         both = attention.qkv(layer.norm1(answers.words)).reshape(batch, count, 3, attention.num_heads, -1)

@@ -14,6 +14,7 @@ from mien.methods.vtff.model import BRANCHES, Vtff, with_face_weights
 from mien.training.backbones import Residual, Timm
 from mien.training.faces import FaceSettings, Seen, faces_of, fit_faces
 from mien.training.loop import Batch
+from mien.training.run import Run
 
 
 @dataclass(frozen=True)
@@ -22,7 +23,7 @@ class Settings(FaceSettings):
 
     branches: "image+lbp", "image", "lbp" or, to control for size, "image+image".
     backbone: of each branch, "mien" for our residual network, described by widths, blocks and strides; or a timm model.
-    face_weights: a file with weights of a face recognition network for the branches, where there is one.
+    start: a file with weights of a face recognition network, which the branches start from; "" for random weights.
     stage: of the backbone, from 1, whose maps are fused; 0 for the last.
     enlarge: the side that faces and patterns are enlarged to after the patterns are taken; 0 leaves them.
     fusion, gate, context, width, heads, depth, hidden: see model.py.
@@ -34,7 +35,7 @@ class Settings(FaceSettings):
     clip: float = 1.0
     branches: str = "image+lbp"
     backbone: str = "mien"
-    face_weights: str = ""
+    start: str = ""
     widths: tuple[int, ...] = (16, 32, 64, 128)
     blocks: tuple[int, ...] = (2, 2, 2, 2)
     strides: tuple[int, ...] = (1, 2, 2, 2)
@@ -53,7 +54,7 @@ class Settings(FaceSettings):
 # The published size for pictures of 224 pixels. What is known of its training is little; README.md says what is ours.
 PAPER = Settings(
     epochs=40,
-    warmup_epochs=2,
+    warmup=2.0,
     learning_rate=1e-4,
     batch_size=64,
     size=224,
@@ -73,22 +74,22 @@ PAPER = Settings(
     rebalance=0.0,
 )
 PRESETS: dict[str, Settings] = {
-    "xs": Settings(blocks=(1, 1, 1, 1), depth=2),
-    "s": Settings(),
-    "m": Settings(widths=(32, 64, 128, 256), width=192, heads=8, hidden=768),
+    "tiny": Settings(blocks=(1, 1, 1, 1), depth=2),
+    "small": Settings(),
+    "medium": Settings(widths=(32, 64, 128, 256), width=192, heads=8, hidden=768),
     "paper": PAPER,
 }
 
 
 def build(settings: Settings) -> Vtff:
-    """An untrained network of this size; with face_weights its branches are those of a face recognition network."""
+    """An untrained network of this size; with `start` its branches are those of a face recognition network."""
     if settings.branches not in BRANCHES:
         raise InputError(f"branches is one of {', '.join(BRANCHES)}, not {settings.branches!r}")
     patterns = BRANCHES[settings.branches]
     branches = [_branch(settings) for _ in patterns]
-    if settings.face_weights:
+    if settings.start:
         for branch in branches:
-            with_face_weights(branch, Path(settings.face_weights))
+            with_face_weights(branch, Path(settings.start))
     return Vtff(
         branches,
         patterns,
@@ -121,13 +122,14 @@ def train(
     valid: Sequence[Sample] | None = None,
     resume: bool = False,
 ) -> Vtff:
-    """Train a network; it is also left in folder/model.safetensors.
+    """Train a network; the folder receives the run, see mien.training.run.
 
-    valid: faces for the accuracy in the log (strict majority, without duplicates); nothing is chosen by it.
+    valid: faces for the accuracy in the log (strict majority, without duplicates); logged only.
     """
     torch.manual_seed(settings.seed)
     faces = faces_of(dataset, settings.size)
     trained: Vtff = fit_faces(build(settings), faces, settings, folder, loss=loss, valid=valid, resume=resume)
+    Run(folder).keep_data(dataset)
     return trained
 
 

@@ -20,7 +20,7 @@ pytest.importorskip("transformers", reason="the model is made of classes of tran
 
 from transformers import LlamaConfig
 
-from mien.methods.expllm.small.export import HEAD, Cached, compare, export, load_run
+from mien.methods.expllm.small.export import HEAD, Cached, compare, export, load
 from mien.methods.expllm.small.model import ExpLlm, ExpLlmConfig
 from mien.methods.expllm.small.train import Labeller
 
@@ -41,7 +41,8 @@ def explainer(exported):
 
 def test_a_finished_run_is_loaded_as_it_ended(trained):
     model, folder = trained
-    loaded, words, settings = load_run(folder)
+    run = load(folder)
+    loaded, words, settings = run.network, run.rest, run.settings
     assert all(torch.equal(value, model.state_dict()[key]) for key, value in loaded.state_dict().items())
     assert settings == tiny.settings()
     assert len(words) == model.config.text_config.vocab_size < 512
@@ -49,8 +50,8 @@ def test_a_finished_run_is_loaded_as_it_ended(trained):
 
 
 def test_a_run_that_is_not_finished_is_an_error(tmp_path):
-    with pytest.raises(InputError, match="a finished `mien train expllm` run has it"):
-        load_run(tmp_path)
+    with pytest.raises(InputError, match="a finished `mien train` run has it"):
+        load(tmp_path)
 
 
 def test_files_and_model_agree_with_and_without_a_cache(exported):
@@ -61,7 +62,8 @@ def test_files_and_model_agree_with_and_without_a_cache(exported):
 
 
 def test_files_that_answer_differently_are_refused(trained, exported, tmp_path):
-    model, words, _ = load_run(trained[1])
+    run = load(trained[1])
+    model, words = run.network, run.rest
     files = [onnx.load(exported[1] / name) for name in FILES]
     assert compare(model, words, *files, 48, 1e-2, "half")["half"] < 1e-2
     with torch.no_grad():
@@ -92,7 +94,8 @@ def test_it_writes_of_faces_it_has_not_seen_what_the_engine_writes_of_such_faces
 
 
 def test_the_language_model_s_own_library_writes_the_same(trained, explainer):
-    model, words, _ = load_run(trained[1])
+    run = load(trained[1])
+    model, words = run.network, run.rest
     face = drawn_face(True, 7)
     asked = [*conversation.opening(words, 4), *conversation.question(words, conversation.REASON)]
     pixels = normalize(torch.from_numpy(face)[None, None])
@@ -111,8 +114,8 @@ def test_the_head_of_stage_0_is_a_classifier_of_its_own(exported):
 
 
 def test_without_faces_to_calibrate_on_the_prior_is_restored_in_full(trained):
-    model, words, settings = load_run(trained[1])
-    _, meta = calibrated(trained[1], Labeller(model, words), settings.size, None, 0.003)
+    run = load(trained[1])
+    _, meta = calibrated(run.run, Labeller(run.network, run.rest), run.settings.size)
     assert (float(meta["strength"]), float(meta["temperature"])) == (1, 1)
     kept = json.loads((trained[1] / "priors.json").read_text())
     assert kept["natural"] == pytest.approx(kept["drawn"]), "half of the faces smile"

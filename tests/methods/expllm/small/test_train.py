@@ -31,7 +31,7 @@ from mien.methods.expllm.small.train import (
     train,
 )
 
-ONCE = {f"{stage}epochs": 1 for stage in ("", "vision_", "text_", "align_", "label_")} | {"warmup_epochs": 0}
+ONCE = {f"{stage}epochs": 1 for stage in ("", "vision_", "text_", "align_", "label_")} | {"warmup": 0.0}
 COUNT = 16
 
 
@@ -131,17 +131,17 @@ def test_the_encoder_starts_from_the_backbone_of_a_reader(tmp_path, chains):
     kept = {"backbone": "mien", "widths": [8, 16], "blocks": [1, 1], "strides": [2, 3], "stochastic_depth": 0.0}
     (reader / "settings.json").write_text(json.dumps(kept))
     (reader / "model.safetensors").touch()
-    stages = training.FaceEncoder(encoder_config(tiny.settings(reader=str(reader)))).stages
+    stages = training.FaceEncoder(encoder_config(tiny.settings(start=str(reader)))).stages
     weights = {f"backbone.{name}": value for name, value in stages.state_dict().items()}
     save_file(weights | {"head.weight": torch.zeros(8, 16)}, reader / "model.safetensors")
     still = {f"{stage}learning_rate": 0.0 for stage in ("", "last_", "vision_", "text_", "align_")}
-    model = briefly(tmp_path / "run", chains, reader=str(reader), **still)
+    model = briefly(tmp_path / "run", chains, start=str(reader), **still)
     assert model.config.vision_config.strides == [2, 3]
     for name, value in stages.named_parameters():
         assert torch.equal(model.tower.stages.get_parameter(name), value), name
     (reader / "settings.json").write_text(json.dumps({"backbone": "resnet50", "blocks": [1]}))
     with pytest.raises(InputError, match="no residual backbone of mien"):
-        encoder_config(tiny.settings(reader=str(reader)))
+        encoder_config(tiny.settings(start=str(reader)))
 
 
 def test_a_run_may_take_over_the_stages_of_another_but_the_last(tmp_path, chains):
@@ -153,7 +153,7 @@ def test_a_run_may_take_over_the_stages_of_another_but_the_last(tmp_path, chains
     assert all(torch.equal(labelled[k], v) for k, v in after.state_dict().items() if "num_batches" not in k)
     assert not same(before, after)
     assert not (tmp_path / "after" / STAGES[0]).exists()
-    with pytest.raises(InputError, match="a finished run of expllm has it"):
+    with pytest.raises(InputError, match="a finished `mien train` run has it"):
         briefly(tmp_path / "none", chains, after=str(tmp_path))
     words = Tokenizer.read((tmp_path / "before" / TOKENIZER).read_bytes())
     (tmp_path / "before" / TOKENIZER).write_text(Tokenizer([*words.tokens, "zebra"]).to_json())

@@ -9,7 +9,7 @@ from mien.datasets import Sample
 from mien.errors import InputError
 from mien.facs.vocabulary import ActionUnit, Expression
 from mien.methods.synfer.flow import captions
-from mien.methods.synfer.flow.export import about_of, export, load_run
+from mien.methods.synfer.flow.export import about_of, export, load
 from mien.methods.synfer.flow.guidance import Guidance, Guided
 from mien.methods.synfer.flow.model import is_adapter
 from mien.methods.synfer.flow.requests import UNITS, Wish, conditions, requests
@@ -192,7 +192,8 @@ def test_an_exported_generator_answers_as_its_network_does(run, exported):
     file, differences = exported
     assert differences["parity"] < 1e-4
     assert differences["half"] < 1e-2
-    sampler, (network, settings) = Sampler(file), load_run(run)
+    sampler, trained = Sampler(file), load(run)
+    network, settings = trained.network, trained.settings
     assert settings.channels == TINY.channels
     assert sampler.about.words == about_of(run).words
     wish = Wish((HAPPY, SAD), np.full(24, np.nan, np.float32), others="class", written="short")

@@ -9,7 +9,8 @@ from safetensors.torch import save_file
 from torch import nn
 
 from mien.errors import InputError
-from mien.methods.synfer.judge.networks import Identity, judged, refuse_shared
+from mien.methods.synfer.judge.networks import judged, refuse_shared
+from mien.training.run import Identity, Run
 from tests.helpers import noise
 
 GUIDE = Identity("vtff", "a" * 64, "shapes-1", seed=0, half="half-a")
@@ -26,12 +27,12 @@ class Network(nn.Module):
         return SimpleNamespace(logits=self.last(features), action_units=features[:, :3])
 
 
-def finished(folder, network, seed=0, data="half-a:ferplus:train.parquet"):
+def finished(folder, network, seed=0, half="half-a"):
     folder.mkdir()
     save_file(network.state_dict(), folder / "model.safetensors")
     (folder / "settings.json").write_text(json.dumps({"seed": seed}))
-    (folder / "data.json").write_text(json.dumps({"data": data}))
-    return folder
+    (folder / "data.json").write_text(json.dumps({"half": half}))
+    return Run(folder)
 
 
 def test_a_judge_that_shares_nothing_with_the_guide_may_judge():
@@ -55,9 +56,9 @@ def test_a_judge_that_shares_anything_with_a_guide_is_refused(shared, named):
 
 def test_two_runs_are_told_apart_by_weights_architecture_seed_and_half(tmp_path):
     torch.manual_seed(0)
-    one = Identity.of("vtff", finished(tmp_path / "one", Network()))
-    same_shape = Identity.of("vtff", finished(tmp_path / "two", Network(), seed=4, data="worn:half-b:ferplus:x"))
-    wider = Identity.of("vtff", finished(tmp_path / "three", Network(6), data="ferplus:train.parquet"))
+    one = finished(tmp_path / "one", Network()).identity("vtff")
+    same_shape = finished(tmp_path / "two", Network(), seed=4, half="half-b").identity("vtff")
+    wider = finished(tmp_path / "three", Network(6), half="").identity("vtff")
     assert one.weights != same_shape.weights
     assert one.architecture == same_shape.architecture != wider.architecture
     assert [i.half for i in (one, same_shape, wider)] == ["half-a", "half-b", ""]
@@ -67,8 +68,8 @@ def test_two_runs_are_told_apart_by_weights_architecture_seed_and_half(tmp_path)
 
 def test_a_run_that_does_not_say_its_data_shares_them_with_all(tmp_path):
     run = finished(tmp_path / "run", Network())
-    (run / "data.json").unlink()
-    assert Identity.of("vtff", run).half == ""
+    (run.folder / "data.json").unlink()
+    assert run.identity("vtff").half == ""
 
 
 def test_features_of_a_judge_are_what_its_last_layer_is_given():

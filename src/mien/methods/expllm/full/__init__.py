@@ -5,9 +5,3 @@ changes of their query and value projections; only the projector between them is
 
 Letters: B conversations, T tokens, V words.
 """
-
-from mien.methods.expllm.full.reasoner import Reasoner
-from mien.methods.expllm.full.settings import PRESETS, Settings
-from mien.methods.expllm.full.train import load_run, train
-
-__all__ = ["PRESETS", "Reasoner", "Settings", "load_run", "train"]

@@ -11,7 +11,8 @@ class Settings:
     language: a causal language model, as a hub id, a folder or a .gguf file.
     epochs, align_epochs: each face once as a chain of thought and the more often as a label, the smaller cot_share.
     steps, align_steps: stop after so many, whatever the epochs; 0 for all.
-    batch_size: for each device, times accumulate for a step.   warmup: share of the steps.
+    batch_size: for each device, times accumulate for a step.   warmup: epochs of the second stage, which may be a
+    fraction; the first warms up for the same share of its own.
     rank, alpha, lora_dropout: of LoRA.   drop_path: of the tower, if it is a DINOv2.
     longest: tokens of a conversation; longer ones are cut.   save_steps: between checkpoints.
     precision: "32-true" or "bf16-mixed".
@@ -27,7 +28,7 @@ class Settings:
     accumulate: int = 16
     learning_rate: float = 5e-4
     weight_decay: float = 0.05
-    warmup: float = 0.03
+    warmup: float = 0.6
     rank: int = 8
     alpha: int = 16
     lora_dropout: float = 0.05
@@ -41,5 +42,5 @@ class Settings:
 
 
 # On a computer without a GPU: SmolLM2-135M with the encoder of an embedded run.
-CPU = Settings(batch_size=8, accumulate=1, steps=300, align_steps=100, longest=384, save_steps=50)
-PRESETS = {"paper": Settings(), "cpu": CPU}
+SMALL = Settings(batch_size=8, accumulate=1, steps=300, align_steps=100, longest=384, save_steps=50)
+PRESETS = {"small": SMALL, "paper": Settings()}

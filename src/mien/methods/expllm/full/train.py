@@ -24,7 +24,7 @@ from mien.methods.expllm.full.settings import Settings
 from mien.methods.expllm.full.talks import Conversations, collate
 from mien.methods.expllm.small.lessons import read_chains
 from mien.methods.expllm.small.model import ExpLlm
-from mien.training.run import SETTINGS, check_folder, keep_settings
+from mien.training.run import Run, Trained
 
 # Queries and values under the names of CLIP, SigLIP, Llama, Qwen and relatives, of DINOv2 and ViT, and of mien's tower.
 LORA = r".*\.(q_proj|v_proj|query|value|qkv)"
@@ -57,12 +57,15 @@ def train(
     chains: Path,
     resume: bool = False,
 ) -> Reasoner:
-    """Align the projector, then tune with LoRA; what changed is left in folder/adapter, the loss in log.jsonl and
-    loss.png, and what the model writes of three faces of valid (left out, of the dataset) in examples.json.
+    """Align the projector, then tune with LoRA; return the model in use.
+
+    What changed is left in folder/adapter, the loss in loss.png, and what the model writes of three faces of valid
+    (left out, of the dataset) in examples.json.
 
     chains: of the dataset, the file that `mien cot` wrote.
     """
-    check_folder(folder, settings, resume=resume)
+    run = Run(folder)
+    run.check(settings, resume=resume)
     told = read_chains(chains)
     faces = select(dataset, "soft-votes").needed("train on")
     joined = join(settings)
@@ -70,7 +73,7 @@ def train(
     aligning = Conversations(faces, told, joined, settings, units=True)
     mixed = Conversations(faces, told, joined, settings)
     # Now that all is there: settings that cannot be used would otherwise hold the folder against better ones.
-    keep_settings(folder, settings)
+    run.keep_settings(settings)
     _stage(tuned, aligning, settings, folder / STAGES[0], settings.align_epochs, settings.align_steps, ("projector",))
     _stage(tuned, mixed, settings, folder / STAGES[1], settings.epochs, settings.steps, ("projector", "lora_"))
     tuned.save_pretrained(folder / ADAPTER)
@@ -87,6 +90,7 @@ def train(
         for sample, label in zip(shown.samples[:3], shown.labels[:3], strict=True)
     ]
     (folder / "examples.json").write_text(json.dumps(said, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    run.keep_data(dataset)
     return reasoner
 
 
@@ -125,7 +129,8 @@ def _stage(
         gradient_accumulation_steps=settings.accumulate,
         learning_rate=settings.learning_rate,
         weight_decay=settings.weight_decay,
-        warmup_steps=settings.warmup,
+        # Below 1 it is a share of the steps.
+        warmup_steps=settings.warmup / settings.epochs,
         lr_scheduler_type="cosine",
         num_train_epochs=epochs,
         max_steps=steps or -1,
@@ -144,7 +149,7 @@ def _stage(
     trainer = Trainer(tuned, options, data_collator=lambda items: collate(items, pad), train_dataset=talks)
     trainer.train(resume_from_checkpoint=any(folder.glob("checkpoint-*")) or None)
     lines = [line for line in trainer.state.log_history if "loss" in line]
-    (folder / "log.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    Run(folder).write_log(lines)
 
 
 def curve(folder: Path) -> None:
@@ -152,7 +157,7 @@ def curve(folder: Path) -> None:
     figure, axes = plt.subplots(figsize=(7, 3.5), layout="constrained")
     done = 0
     for stage in STAGES:
-        lines = [json.loads(line) for line in (folder / stage / "log.jsonl").read_text().splitlines()]
+        lines = Run(folder).stage(stage).log()
         axes.plot([done + line["step"] for line in lines], [line["loss"] for line in lines], label=stage)
         done += lines[-1]["step"] if lines else 0
     axes.set(xlabel="step", ylabel="loss, nats a token", ylim=(0, None))
@@ -162,11 +167,10 @@ def curve(folder: Path) -> None:
     plt.close(figure)
 
 
-def load_run(folder: Path) -> Reasoner:
-    """The model of a finished run."""
-    if not (folder / ADAPTER).is_dir():
-        raise InputError(f"{folder / ADAPTER} is not there; a finished `mien train expllm-full` run has it", "missing")
-    settings = Settings(**json.loads((folder / SETTINGS).read_text()))
+def load(folder: Path) -> Trained[ExpLlm, Settings, Reasoner]:
+    """Return the model of a finished run, and it in use; raise InputError when the run is not finished."""
+    run = Run(folder)
+    settings = run.settings(Settings, ADAPTER)
     joined = join(settings)
-    tuned = PeftModel.from_pretrained(joined.model, folder / ADAPTER)
-    return Reasoner(joined._replace(model=tuned.eval()))
+    tuned = PeftModel.from_pretrained(joined.model, folder / ADAPTER).eval()
+    return Trained(tuned, settings, run, Reasoner(joined._replace(model=tuned)))

@@ -4,9 +4,9 @@ Letters: T tokens, C tokens in the cache, V words, P patches, D the width, L lay
 """
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Unpack
 
 import numpy as np
 import onnx
@@ -16,9 +16,8 @@ from torch import Tensor, nn
 from torch.export import Dim
 
 from mien.core.contract import Contract, open_session, softmax
-from mien.datasets import Sample
 from mien.errors import InputError
-from mien.export.runs import calibrated, export_run, settings_of, with_weights
+from mien.export.runs import ExportOptions, calibrated, export_run
 from mien.export.to_onnx import HALF_TOLERANCE, TOLERANCE, in_half_precision, refuse_above, traced
 from mien.facs.vocabulary import Expression
 from mien.methods.expllm.small.generate import ENCODER, LANGUAGE, WORDS
@@ -26,48 +25,40 @@ from mien.methods.expllm.small.model import ExpLlm, FaceEncoder, FaceEncoderConf
 from mien.methods.expllm.small.tokenizer import Tokenizer
 from mien.methods.expllm.small.train import STAGES, TOKENIZER, Labeller, Settings, Watcher
 from mien.training.faces import MEAN, STD
+from mien.training.run import Run, Trained
 
 # Not shipped: stage 0 with its own head, to hold the model's labels against.
 HEAD = "head.onnx"
 
 
-def load_run(run: Path) -> tuple[ExpLlm, Tokenizer, Settings]:
-    """The trained model of a run's folder, in evaluation mode, its words and the run's settings.
-
-    InputError when the run is not finished.
-    """
-    for name in ("config.json", "model.safetensors", TOKENIZER):
-        if not (run / name).is_file():
-            raise InputError(f"{run / name} is not there; a finished `mien train expllm` run has it", "missing")
-    words = Tokenizer.read((run / TOKENIZER).read_bytes())
-    return ExpLlm.from_pretrained(run).eval(), words, Settings(**settings_of(run / STAGES[-1]))
+def load(folder: Path) -> Trained[ExpLlm, Settings, Tokenizer]:
+    """Return the trained model of a run's folder and its words; raise InputError when the run is not finished."""
+    run = Run(folder)
+    run.need("config.json", TOKENIZER)
+    settings = run.settings(Settings)
+    words = Tokenizer.read((folder / TOKENIZER).read_bytes())
+    return Trained(ExpLlm.from_pretrained(folder).eval(), settings, run, words)
 
 
-def export(
-    run: Path,
-    output: Path,
-    *,
-    calibrate: Sequence[Sample] | None = None,
-    accuracy_cost: float = 0.003,
-    half: bool = True,
-) -> dict[str, float]:
-    """Write the run's model to a folder with three files; returns how far files and model differ, by file.
+def export(folder: Path, output: Path, **options: Unpack[ExportOptions]) -> dict[str, float]:
+    """Write the run's model to a folder with three files; return how far files and model differ, by file.
 
-    calibrate: faces, not those trained on, to fit the strength of the prior and the temperature of the label on;
-    duplicates of other splits are left out. Left out altogether, the prior of the training faces is restored in full.
-    accuracy_cost: see mien.evaluation.calibration.   half: store weights in half precision.
+    options: see mien.export.runs.export_run; what is calibrated is the label.
     Where the run has a stage 0 of its own, its encoder is written too, with the head of that stage: HEAD.
-    Raises ExportError as mien.export.to_onnx does.
+    Raise ExportError as mien.export.to_onnx does.
     """
-    model, words, settings = load_run(run)
-    _, meta = calibrated(run, Labeller(model, words), settings.size, calibrate, accuracy_cost)
+    trained = load(folder)
+    model, words, settings = trained.network, trained.rest, trained.settings
+    labeller = Labeller(model, words)
+    faces, cost = options.get("calibrate"), options.get("accuracy_cost", 0.003)
+    _, meta = calibrated(trained.run, labeller, settings.size, faces, cost)
     listed = words.to_json().encode()
     meta |= {"cot_share": repr(settings.cot_share), "words_sha256": hashlib.sha256(listed).hexdigest()}
     contract = Contract(tuple(Expression), settings.size, MEAN, STD, output.name, {})
     encoder = _encoder_graph(model, settings.size, contract.to_meta())
     language = _language_graph(model, meta)
     differences = compare(model, words, encoder, language, settings.size, TOLERANCE, "parity")
-    if half:
+    if options.get("half", True):
         encoder, language = in_half_precision(encoder), in_half_precision(language)
         differences |= compare(model, words, encoder, language, settings.size, HALF_TOLERANCE, "half")
     output.mkdir(parents=True, exist_ok=True)
@@ -75,23 +66,15 @@ def export(
         onnx.checker.check_model(graph)
         (output / name).write_bytes(graph.SerializeToString())
     (output / WORDS).write_bytes(listed)
-    if (run / STAGES[0] / "model.safetensors").is_file():
-        differences |= _head(run / STAGES[0], model.config.vision_config, output / HEAD, calibrate, accuracy_cost, half)
+    first = trained.run.stage(STAGES[0])
+    if first.weights.is_file():
+        differences |= _head(first, model.config.vision_config, output / HEAD, **options)
     return differences
 
 
-def _head(
-    run: Path,
-    config: FaceEncoderConfig,
-    output: Path,
-    calibrate: Sequence[Sample] | None,
-    accuracy_cost: float,
-    half: bool,
-) -> dict[str, float]:
-    settings = Settings(**settings_of(run))
-    watcher = with_weights(Watcher(FaceEncoder(config)), run)
-    options: dict[str, Any] = {"calibrate": calibrate, "accuracy_cost": accuracy_cost, "half": half}
-    found = export_run(run, watcher, settings, _Named(watcher), output, **options)
+def _head(run: Run, config: FaceEncoderConfig, output: Path, **options: Unpack[ExportOptions]) -> dict[str, float]:
+    trained = run.open(Settings, lambda settings: Watcher(FaceEncoder(config)))
+    found = export_run(trained, output, _Named(trained.network), **options)
     return {f"{name} of {HEAD}": value for name, value in found.items()}
 
 

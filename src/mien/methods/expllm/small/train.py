@@ -6,20 +6,17 @@ its own in a folder within that of the whole, and goes on where it was stopped.
 Letters: B faces of a batch, N faces of the data, T tokens, V words.
 """
 
-import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple, cast
 
 import torch
-from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from mien.datasets import Sample
 from mien.errors import InputError
 from mien.evaluation.protocols import Selection
-from mien.export.runs import settings_of
 from mien.facs.units import VECTOR
 from mien.facs.vocabulary import Expression
 from mien.methods.expllm.small import conversation
@@ -29,7 +26,6 @@ from mien.methods.expllm.small.model import ExpLlm, FaceEncoder, FaceEncoderConf
 from mien.methods.expllm.small.tokenizer import Tokenizer
 from mien.training import action_units, augment
 from mien.training.faces import (
-    PRIORS,
     FaceSettings,
     Seen,
     augmented,
@@ -41,6 +37,7 @@ from mien.training.faces import (
     recalls,
 )
 from mien.training.loop import Batch, Step, descend, fit
+from mien.training.run import Run
 
 STAGES = ("0-vision", "1a-text", "1b-align", "2a-label", "2b-mix")
 TOKENIZER = "tokenizer.json"
@@ -52,8 +49,8 @@ class Settings(FaceSettings):
 
     epochs and learning_rate are those of the last stage, label with reasons; vision_*, text_*, align_* and label_epochs
     those of the stages before. Mixup is for stage 0 alone.
-    reader: a finished run of au-cues from whose backbone the encoder starts; left out, it learns from nothing.
-    widths, blocks, strides, squeeze: of the encoder's residual stages, unless a reader has its own; side x side patches
+    start: a finished run of au-cues from whose backbone the encoder starts; "" for random weights.
+    widths, blocks, strides, squeeze: of the encoder's residual stages, unless that run has its own; side x side patches
     go through encoder_layers with encoder_heads.   action_unit_weight: of stage 0; blended faces have no action units.
     gate: the accuracy on --valid that the encoder must reach before the rest is worth its time; 0 for none.
     hidden, intermediate, layers, heads: of the language model.
@@ -79,7 +76,7 @@ class Settings(FaceSettings):
     align_epochs: int = 3
     align_learning_rate: float = 1e-3
     label_epochs: int = 5
-    reader: str = ""
+    start: str = ""
     widths: tuple[int, ...] = (32, 64, 128, 192)
     blocks: tuple[int, ...] = (1, 1, 1, 1)
     strides: tuple[int, ...] = (1, 2, 2, 2)
@@ -102,9 +99,9 @@ class Settings(FaceSettings):
 
 
 PRESETS = {
-    "xs": Settings(hidden=192, intermediate=512, layers=4, heads=3),
-    "s": Settings(),
-    "m": Settings(hidden=320, intermediate=864, layers=6, heads=5),
+    "tiny": Settings(hidden=192, intermediate=512, layers=4, heads=3),
+    "small": Settings(),
+    "medium": Settings(hidden=320, intermediate=864, layers=6, heads=5),
 }
 
 
@@ -180,24 +177,27 @@ def train(
         attention_dropout=settings.dropout,
     )
     if settings.after:
-        _take_over(model, lessons.tokenizer, Path(settings.after))
+        _take_over(model, lessons.tokenizer, Run(Path(settings.after)))
     else:
         _learn_to_see(model, faces, lessons, settings, folder / STAGES[0], valid, resume)
     for stage in _stages(settings)[bool(settings.after) * 3 :]:
         model = _learn(model, stage, faces, lessons, checks, folder, resume)
+    run = Run(folder)
     model.save_pretrained(folder)
     (folder / TOKENIZER).write_text(lessons.tokenizer.to_json(), encoding="utf-8")
-    (folder / PRIORS).write_text(json.dumps(priors(faces, settings)) + "\n")
+    run.keep_settings(settings)
+    run.keep_priors(priors(faces, settings))
+    run.keep_data(dataset)
     return model
 
 
 def encoder_config(settings: Settings) -> FaceEncoderConfig:
-    """The encoder's sizes; those of its residual stages are the reader's, if it starts from one."""
+    """The encoder's sizes; those of its residual stages are those of the run that it starts from."""
     stages: dict[str, Any] = {n: getattr(settings, n) for n in ("widths", "blocks", "strides", "squeeze")}
-    if settings.reader:
-        given = settings_of(Path(settings.reader))
+    if settings.start:
+        given = Run(Path(settings.start)).values()
         if given.get("backbone", "mien") != "mien" or "blocks" not in given:
-            raise InputError(f"{settings.reader} has no residual backbone of mien; give a run of au-cues that has one")
+            raise InputError(f"{settings.start} has no residual backbone of mien; give a run of au-cues that has one")
         stages |= {n: given[n] for n in ("widths", "blocks", "strides", "stochastic_depth")}
         stages["squeeze"] = given.get("squeeze", True)
     return FaceEncoderConfig(
@@ -220,8 +220,8 @@ def _learn_to_see(
     resume: bool,
 ) -> None:
     """Stage 0: the encoder learns expressions and action units, and is put into the model."""
-    if settings.reader:
-        given = load_file(Path(settings.reader) / "model.safetensors")
+    if settings.start:
+        given = Run(Path(settings.start)).state()
         stem = "backbone."
         model.tower.stages.load_state_dict({k.removeprefix(stem): v for k, v in given.items() if k.startswith(stem)})
     # Without the gate: a run that did not pass may go on with a lower one.
@@ -244,11 +244,11 @@ def _learn_to_see(
         resume=resume,
     )
     model.tower.load_state_dict(watcher.encoder.state_dict())
-    last = json.loads((folder / "log.jsonl").read_text().splitlines()[-1])
+    last = Run(folder).log()[-1]
     if last.get("accuracy", 1.0) < settings.gate:
         raise InputError(
             f"the encoder reads {100 * last['accuracy']:.1f} % of the valid faces, less than the gate of "
-            f"{100 * settings.gate:.1f} %: give it more --vision-epochs or a --reader to start from, or a lower --gate"
+            f"{100 * settings.gate:.1f} %: give it more --vision-epochs or a run to --start from, or a lower --gate"
         )
 
 
@@ -396,13 +396,9 @@ def said(network: nn.Module, lines: Lines, votes: Tensor, tokenizer: Tokenizer, 
     return lines.weight * losses(logits, tokens, lines.answered, lines.slot, votes, first)
 
 
-def _take_over(model: ExpLlm, tokenizer: Tokenizer, run: Path) -> None:
+def _take_over(model: ExpLlm, tokenizer: Tokenizer, run: Run) -> None:
     """The weights with which another run went into its last stage."""
-    weights = run / STAGES[3] / "model.safetensors"
-    words = run / TOKENIZER
-    for file in (weights, words):
-        if not file.is_file():
-            raise InputError(f"{file} is not there; a finished run of expllm has it", "missing")
-    if Tokenizer.read(words.read_bytes()).tokens != tokenizer.tokens:
-        raise InputError(f"{run} has other words: it was trained on other chains of thought")
-    model.load_state_dict(load_file(weights))
+    run.need(TOKENIZER)
+    if Tokenizer.read((run.folder / TOKENIZER).read_bytes()).tokens != tokenizer.tokens:
+        raise InputError(f"{run.folder} has other words: it was trained on other chains of thought")
+    model.load_state_dict(run.stage(STAGES[3]).state())

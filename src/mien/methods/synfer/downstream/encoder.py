@@ -13,7 +13,6 @@ from typing import Any, TypeVar
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, RandomSampler, TensorDataset
 
@@ -25,10 +24,10 @@ from mien.evaluation.compare import METRICS, answers_of, contrast, kept, without
 from mien.evaluation.machine import conditions
 from mien.evaluation.protocols import Selection
 from mien.evaluation.scoring import scores
-from mien.export.runs import settings_of
 from mien.training.backbones import Residual
 from mien.training.faces import FaceSettings, faces_of, held_out, normalize
 from mien.training.loop import Batch
+from mien.training.run import Run
 
 RESULT, TABLE = "result.json", "table.json"
 # In the folder of a comparison: what all of its runs have in common.
@@ -65,17 +64,15 @@ class Encoder(nn.Module):
 
 def encoder_of(run: Path) -> tuple[Encoder, int]:
     """The encoder of a finished run of any of the four, in evaluation mode, and the side of its faces."""
-    settings = settings_of(run)
+    values = Run(run).values()
     weights = {
-        name.removeprefix("encoder."): value
-        for name, value in load_file(run / "model.safetensors").items()
-        if name.startswith("encoder.")
+        name.removeprefix("encoder."): value for name, value in Run(run).state().items() if name.startswith("encoder.")
     }
     if not weights:
         raise InputError(f"{run} holds no encoder; give a run that `mien downstream` made")
-    encoder = Encoder(settings["widths"])
+    encoder = Encoder(values["widths"])
     encoder.load_state_dict(weights)
-    return encoder.eval(), int(settings["size"])
+    return encoder.eval(), int(values["size"])
 
 
 @torch.no_grad()

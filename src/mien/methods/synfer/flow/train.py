@@ -3,7 +3,6 @@
 Letters: B faces of a batch, N faces of the data, S the side of a face, V captions of a face, W words, K action units.
 """
 
-import json
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -29,6 +28,7 @@ from mien.methods.synfer.flow.model import Generator, is_adapter
 from mien.methods.synfer.flow.sample import About
 from mien.training.faces import balanced, faces_of, tensor
 from mien.training.loop import Batch, Schedule, fit
+from mien.training.run import Run
 
 log = logging.getLogger(__name__)
 # A file of a run that keeps what the generator says of itself, see sample.About.
@@ -82,10 +82,10 @@ class Settings(Schedule):
 
 
 # Of a size that learns drawn faces in seconds, for tests and for a first look at data of your own.
-SMOKE = Settings(
+TINY = Settings(
     epochs=4, text_epochs=8, adapter_epochs=2, learning_rate=2e-3, channels=(16, 32, 32), blocks=1, width=32
 )
-PRESETS = {"small": Settings(), "smoke": SMOKE}
+PRESETS = {"tiny": TINY, "small": Settings()}
 
 
 class Stage(NamedTuple):
@@ -147,10 +147,10 @@ def train(
     labels: PseudoLabels | None = None,
     resume: bool = False,
 ) -> Generator:
-    """Train a generator; it is also left in folder/model.safetensors, and the stages before the last in folders of it.
+    """Train a generator; the folder receives the run, see mien.training.run, and the stages before the last in it.
 
     labels: a teacher's action units of the dataset.   valid: faces for the loss in the log, the first 512 of them;
-    nothing is chosen by it.
+    logged only.
     InputError without labels, or when a face was generated itself.
     """
     if labels is None:
@@ -159,8 +159,8 @@ def train(
     faces = taken(dataset, settings.size)
     shown, about = prepared(faces, labels, settings)
     checks = None if valid is None else untaught(taken(valid, settings.size))
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / ABOUT).write_text(json.dumps(about.to_meta(), indent=1) + "\n", encoding="utf-8")
+    run = Run(folder)
+    run.write_json(ABOUT, about.to_meta())
     network: nn.Module = build(settings, len(about.words))
     batches = balanced(shown, faces.labels, settings.rebalance, settings.batch_size)
     flip = torch.from_numpy(captions.mirrored(about.words))
@@ -173,11 +173,12 @@ def train(
             batches,
             partial(loss, settings=settings, flip=flip, with_units=stage.units),
             replace(settings, epochs=stage.epochs),
-            folder / stage.folder,
+            run.stage(stage.folder).folder,
             resume=resume,
             after_epoch=lambda network: {} if checks is None else {"valid_loss": valid_loss(network, checks)},
         )
     assert isinstance(network, Generator)
+    run.keep_data(dataset)
     return network
 
 

@@ -18,12 +18,12 @@ from mien.evaluation.compare import verdict
 from mien.evaluation.intervals import percentile_interval
 from mien.evaluation.protocols import Selection, select
 from mien.facs.vocabulary import Expression, expression
+from mien.methods.registry import method
 from mien.methods.synfer.flow.requests import NAMES
 from mien.methods.synfer.judge import measure
-from mien.methods.synfer.judge.networks import Identity, Judged, judged, refuse_shared
+from mien.methods.synfer.judge.networks import Judged, judged, refuse_shared
+from mien.training.run import Identity
 
-# What the shipped models are called that do not go by the name of their method.
-_SHIPPED = {"au-cues": "reader"}
 # A guide that scores the faces it guided this much higher than the judge does was followed too far.
 GAP = 0.15
 
@@ -74,8 +74,8 @@ def refuse_guides(albums: Iterable[Synthetic], judges: Sequence[Identity]) -> No
 
 def refuse_voters(folder: str, rows: Iterable[dict[str, Any]], judge: Identity) -> None:
     """InputError when a shipped model of the judge's method voted on the labels of a folder, the rows of its file."""
-    name = _SHIPPED.get(judge.method, judge.method)
-    if any(name in row.get("answers", ()) for row in rows):
+    name = method(judge.method).shipped
+    if name and any(name in row.get("answers", ()) for row in rows):
         raise InputError(
             f"{name} voted on the labels of {folder}, so a judge of its kind would agree with itself; annotate "
             "the folder with another --expert, or give a --judge of another method"

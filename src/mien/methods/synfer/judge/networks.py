@@ -3,59 +3,17 @@
 Letters: B faces, S the side of a face.
 """
 
-import hashlib
-import json
-from dataclasses import asdict, dataclass
-from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from safetensors import safe_open
 from torch import Tensor, nn
 
 from mien.errors import InputError
-from mien.export.runs import settings_of
 from mien.facs.vocabulary import Expression
 from mien.training.faces import normalize
-
-# A file of a run that says what data it was trained on; `mien train` writes it.
-_DATA = "data.json"
-
-
-@dataclass(frozen=True)
-class Identity:
-    """Which network it is.
-
-    weights: SHA-256 of its file.   architecture: a hash of the names and shapes of its parameters.
-    half: of the data that it was trained on, "half-a" or "half-b"; "" for all, or when it is not known.
-    """
-
-    method: str
-    weights: str
-    architecture: str
-    seed: int
-    half: str
-
-    @staticmethod
-    def of(method: str, run: Path) -> "Identity":
-        """Of a finished run; InputError when it is not finished."""
-        settings, file = settings_of(run), run / "model.safetensors"
-        with safe_open(file, "pt") as weights:
-            shapes = [f"{name} {tuple(weights.get_slice(name).get_shape())}" for name in sorted(weights.keys())]
-        said = json.loads((run / _DATA).read_text(encoding="utf-8"))["data"] if (run / _DATA).is_file() else ""
-        return Identity(
-            method,
-            hashlib.sha256(file.read_bytes()).hexdigest(),
-            hashlib.sha256("\n".join(shapes).encode()).hexdigest()[:16],
-            int(settings.get("seed", 0)),
-            next((part for part in said.split(":") if part in ("half-a", "half-b")), ""),
-        )
-
-    def to_json(self) -> dict[str, Any]:
-        """As the fields of a JSON object."""
-        return asdict(self)
+from mien.training.run import Identity
 
 
 def refuse_shared(judge: Identity, guide: Identity) -> None:

@@ -15,9 +15,9 @@ from lightning.fabric import Fabric
 from torch import Tensor, nn
 
 from mien.errors import InputError
-from mien.export.runs import settings_of, with_weights
 from mien.extras import optional
 from mien.methods.synfer.stable_diffusion.adapter import Adapter, Lora
+from mien.training.run import Run
 
 PREDICTIONS = ("epsilon", "v_prediction")
 PRECISIONS = ("32-true", "bf16-mixed")
@@ -179,7 +179,7 @@ def _opened(checkpoint: str, device: torch.device) -> StableDiffusion:
 
 
 def _setting(run: Path, name: str) -> Any:
-    settings = settings_of(run)
+    settings = Run(run).values()
     if name not in settings:
         raise InputError(f"{run} is not the run that is wanted here: its settings have no {name!r}")
     return settings[name]
@@ -187,6 +187,6 @@ def _setting(run: Path, name: str) -> Any:
 
 def _fitted(part: Part, run: Path) -> Part:
     try:
-        return with_weights(part, run)
+        return Run(run).fill(part)
     except RuntimeError as error:  # torch's word for other names or shapes
         raise InputError(f"{run} was trained on another kind of checkpoint: {error}") from error

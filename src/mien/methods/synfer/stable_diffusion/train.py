@@ -6,7 +6,6 @@ then the adapter on action units.
 Letters: B faces, S their side.
 """
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
@@ -19,7 +18,6 @@ from mien.datasets import Sample
 from mien.datasets.captions import Pairs
 from mien.datasets.pseudo_labels import PseudoLabels
 from mien.errors import InputError
-from mien.export.runs import settings_of
 from mien.facs.vocabulary import Expression
 from mien.methods.synfer.flow.described import Described
 from mien.methods.synfer.flow.export import about_of
@@ -27,7 +25,8 @@ from mien.methods.synfer.flow.requests import Request
 from mien.methods.synfer.flow.sample import About
 from mien.methods.synfer.flow.train import ABOUT
 from mien.methods.synfer.stable_diffusion.adapter import Adapter
-from mien.methods.synfer.stable_diffusion.checkpoint import load
+from mien.methods.synfer.stable_diffusion.checkpoint import StableDiffusion
+from mien.methods.synfer.stable_diffusion.checkpoint import load as open_checkpoint
 from mien.methods.synfer.stable_diffusion.generator import Guides, Images, Sampling, draw
 from mien.methods.synfer.stable_diffusion.tune import (
     AdapterSettings,
@@ -36,8 +35,8 @@ from mien.methods.synfer.stable_diffusion.tune import (
     train_adapter,
     train_lora,
 )
+from mien.training.run import Run, Trained
 
-__all__ = ["PRESETS", "Painter", "Settings", "train"]
 TEXT = "text"
 # The bank of an expression holds so many faces.
 _BANK = 64
@@ -58,7 +57,7 @@ class Settings(AdapterSettings):
 
 # As an unofficial reproduction describes the paper: one token, and action units always told, as they were measured.
 PAPER = Settings(tokens="one", no_caption=0.05, no_units=0.0, no_condition=0.0, jitter=0.0)
-PRESETS = {"units": Settings(), "paper": PAPER}
+PRESETS = {"small": Settings(), "paper": PAPER}
 
 
 def train(
@@ -77,14 +76,17 @@ def train(
     """
     if valid is not None:
         raise InputError("nothing is measured while the full size trains; leave --valid out, and use `mien judge`")
+    run = Run(folder)
     pairs = _pairs(dataset, labels, settings.seed)
     if Path(settings.checkpoint).is_dir():
         settings = replace(settings, checkpoint=str(Path(settings.checkpoint).resolve()))
     if settings.text_epochs and not settings.lora:
-        train_lora(pairs, _first_stage(settings), folder / TEXT, resume=resume)
-        settings = replace(settings, lora=str(folder / TEXT))
+        text = run.stage(TEXT).folder
+        train_lora(pairs, _first_stage(settings), text, resume=resume)
+        settings = replace(settings, lora=str(text))
     adapter = train_adapter(pairs, settings, folder, resume=resume)
-    (folder / ABOUT).write_text(json.dumps(_about(pairs, settings).to_meta(), indent=1) + "\n", encoding="utf-8")
+    run.write_json(ABOUT, _about(pairs, settings).to_meta())
+    run.keep_data(dataset)
     return adapter
 
 
@@ -119,6 +121,21 @@ def _about(pairs: Pairs | Described, settings: Settings) -> About:
     return About(settings.size, (), bank, shares.astype(np.float32))
 
 
+def load(
+    folder: Path, device: str | torch.device | None = None
+) -> Trained[Adapter, Settings, tuple[StableDiffusion, About]]:
+    """Return the adapter of a finished run, in the checkpoint that it tuned, and what the run says of itself.
+
+    device: as torch names it; the fastest there is by default.
+    Raise InputError when the run, or the checkpoint, cannot be opened.
+    """
+    run = Run(folder)
+    settings, about = run.settings(Settings), about_of(folder)
+    model = open_checkpoint(settings.checkpoint, adapter=folder, device=device)
+    assert model.adapter is not None
+    return Trained(model.adapter, settings, run, (model, about))
+
+
 class Painter:
     """A finished run, opened to draw what is asked for.
 
@@ -134,10 +151,10 @@ class Painter:
         guides: Guides | None = None,
         device: str | torch.device | None = None,
     ) -> None:
-        trained, about = settings_of(run), about_of(run)
-        self.checkpoint = str(trained["checkpoint"])
-        self._model = load(self.checkpoint, adapter=run, device=device)
-        self.about = replace(about, size=self._model.side(sampling.size or trained["size"]))
+        trained = load(run, device)
+        self.checkpoint = trained.settings.checkpoint
+        self._model, about = trained.rest
+        self.about = replace(about, size=self._model.side(sampling.size or trained.settings.size))
         self._sampling, self._guides = replace(sampling, size=self.about.size), guides
 
     def draw(self, requests: Sequence[Request], layouts: Images | None = None) -> NDArray[np.uint8]:

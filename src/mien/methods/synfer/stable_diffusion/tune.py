@@ -44,7 +44,7 @@ class TuneSettings(Schedule):
     """
 
     epochs: int = 5
-    warmup_epochs: int = 0
+    warmup: float = 0.0
     learning_rate: float = 1e-4
     last_learning_rate: float = 1e-4
     weight_decay: float = 1e-2

@@ -4,11 +4,10 @@ AlDahoul, Tan, Kasireddy and Zaki, 2024, arXiv:2410.24148: prefix-LM, so that im
 and the loss is on the answer alone. What decides is whether the vision tower learns too. README.md: where we differ.
 """
 
-import json
 import logging
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -20,12 +19,12 @@ from mien.errors import InputError
 from mien.extras import optional
 from mien.methods.facescan.prompts import PROMPTS, user_text
 from mien.methods.facescan.tasks import Task, labels_of, tasks
-from mien.training.run import check_folder, keep_settings
+from mien.training.run import Run, Trained
 
 logger = logging.getLogger(__name__)
 # The wording that Transformers(tuned=True) asks in.
 PROMPT = PROMPTS["tuned-1"]
-ADAPTER, MODEL, LOG = "adapter", "model", "log.jsonl"
+ADAPTER, MODEL = "adapter", "model"
 # Projections of the language model, which LoRA changes; the vision tower has some of the same names.
 LORA = r".*language_model\..*\.(q_proj|k_proj|v_proj|o_proj|gate_proj|up_proj|down_proj)"
 VISION = ("vision_tower", "multi_modal_projector")
@@ -37,17 +36,18 @@ PRECISIONS = ("32-true", "bf16-true")
 class Settings:
     """Everything that a run depends on, besides the data.
 
-    model: a PaliGemma checkpoint, a folder or a hub id.
+    checkpoint: of PaliGemma, a folder or a hub id.
     tasks: what is asked, by comma, of mien.methods.facescan.tasks: one model for one task, or one for all.
     adapter: how the language model learns: "none", all of its weights; "lora", low-rank changes of its projections;
     "qlora", the same on weights of 4 bits, which needs bitsandbytes.
     tune_vision: vision tower and projector learn too, all their weights; else they stay as they are.
     rank, alpha, lora_dropout: of LoRA.   per_class: at most so many faces of each answer, drawn; 0 for all.
     epochs, steps: stop after so many; 0 steps for all of the epochs.   batch_size: times accumulate for a step.
-    warmup: steps.   precision: "32-true" or "bf16-true".   save_steps: between checkpoints; 0 for one an epoch.
+    warmup: epochs, which may be a fraction.
+    precision: "32-true" or "bf16-true".   save_steps: between checkpoints; 0 for one an epoch.
     """
 
-    model: str = ""
+    checkpoint: str = ""
     tasks: str = "expression"
     adapter: str = "lora"
     tune_vision: bool = True
@@ -60,18 +60,19 @@ class Settings:
     batch_size: int = 1
     accumulate: int = 2
     learning_rate: float = 2e-5
-    warmup: int = 2
+    warmup: float = 0.00028
     precision: str = "bf16-true"
     save_steps: int = 0
     seed: int = 42
 
 
-# The paper's third scenario, which was released, its first, and the first with adapters in place of all weights.
+# "paper" is the third scenario, which was released; "paper-frozen" the first. "small" learns by adapters instead of all
+# weights, "tiny" by adapters on weights of 4 bits. The warm-up is the published 2 steps, of the paper's 7000 an epoch.
 PRESETS = {
-    "paper": Settings(adapter="none", per_class=2000),
+    "tiny": Settings(adapter="qlora", tune_vision=False, learning_rate=1e-4, batch_size=4, accumulate=4),
+    "small": Settings(learning_rate=1e-4, batch_size=4, accumulate=4),
     "paper-frozen": Settings(adapter="none", tune_vision=False, per_class=2000),
-    "lora": Settings(learning_rate=1e-4, batch_size=4, accumulate=4),
-    "qlora": Settings(adapter="qlora", tune_vision=False, learning_rate=1e-4, batch_size=4, accumulate=4),
+    "paper": Settings(adapter="none", per_class=2000),
 }
 
 
@@ -137,7 +138,8 @@ def train(
     InputError for settings that do not go together, a checkpoint that is no PaliGemma, and data without labels.
     """
     asked = _checked(settings)
-    check_folder(folder, settings, resume=resume)
+    run = Run(folder)
+    run.check(settings, resume=resume)
     given = questions(dataset, asked, settings.per_class, settings.seed)
     counts = Counter(item.answer for item in given.items)
     logger.info("%d questions: %s", len(given), ", ".join(f"{n} {label}" for label, n in counts.items()))
@@ -149,17 +151,26 @@ def train(
     processor, net = open_checkpoint(settings, weights, quantized=settings.adapter == "qlora")
     tuned = prepared(net, settings)
     # Now that all is there: settings that cannot be used would otherwise hold the folder against better ones.
-    keep_settings(folder, settings)
+    run.keep_settings(settings)
     _fit(tuned, processor, given, watched, settings, folder, last)
     whole = merged(tuned, settings, folder)
     whole.save_pretrained(folder / MODEL)
     processor.save_pretrained(folder / MODEL)
+    run.keep_data(dataset)
     return folder / MODEL
 
 
+def load(folder: Path) -> Trained[Any, Settings, Any]:
+    """Return the tuned PaliGemma of a finished run, and its processor; raise InputError when it is not finished."""
+    run = Run(folder)
+    settings = run.settings(Settings, MODEL)
+    processor, network = open_checkpoint(replace(settings, checkpoint=str(folder / MODEL)))
+    return Trained(network.eval(), settings, run, processor)
+
+
 def _checked(settings: Settings) -> tuple[Task, ...]:
-    if not settings.model:
-        raise InputError("name a PaliGemma checkpoint: --model FOLDER or HUB-ID")
+    if not settings.checkpoint:
+        raise InputError("name a PaliGemma checkpoint: --checkpoint FOLDER or HUB-ID")
     if settings.adapter not in ADAPTERS:
         raise InputError(f"there is no adapter {settings.adapter!r}; there are {', '.join(ADAPTERS)}")
     if settings.precision not in PRECISIONS:
@@ -193,13 +204,13 @@ def open_checkpoint(settings: Settings, weights: str | None = None, *, quantized
             llm_int8_skip_modules=[*(f"model.{part}" for part in VISION), "lm_head"],
         )
     try:
-        config = transformers.AutoConfig.from_pretrained(settings.model)
+        config = transformers.AutoConfig.from_pretrained(settings.checkpoint)
         if config.model_type != "paligemma":
             raise ValueError(f"it is a {config.model_type}, and only PaliGemma is tuned here")
-        processor = transformers.AutoProcessor.from_pretrained(settings.model)
-        net = transformers.PaliGemmaForConditionalGeneration.from_pretrained(weights or settings.model, **options)
+        processor = transformers.AutoProcessor.from_pretrained(settings.checkpoint)
+        net = transformers.PaliGemmaForConditionalGeneration.from_pretrained(weights or settings.checkpoint, **options)
     except (OSError, ValueError, KeyError) as error:
-        raise InputError(f"{settings.model} cannot be opened as PaliGemma: {error}") from error
+        raise InputError(f"{settings.checkpoint} cannot be opened as PaliGemma: {error}") from error
     return processor, net
 
 
@@ -252,7 +263,8 @@ def _fit(
         gradient_accumulation_steps=settings.accumulate,
         learning_rate=settings.learning_rate,
         lr_scheduler_type="linear",
-        warmup_steps=settings.warmup,
+        # Below 1 it is a share of the steps.
+        warmup_steps=settings.warmup / settings.epochs,
         num_train_epochs=settings.epochs,
         max_steps=settings.steps or -1,
         eval_strategy="no" if watched is None else "epoch",
@@ -277,7 +289,7 @@ def _fit(
     )
     trainer.train(resume_from_checkpoint=last)
     lines = [line for line in trainer.state.log_history if "loss" in line or "eval_loss" in line]
-    (folder / LOG).write_text("".join(json.dumps(line) + "\n" for line in lines))
+    Run(folder).write_log(lines)
 
 
 def merged(tuned: Any, settings: Settings, folder: Path) -> Any:

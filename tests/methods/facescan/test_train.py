@@ -10,7 +10,7 @@ from mien.cli import commands
 from mien.datasets import Sample
 from mien.errors import InputError
 from mien.facs.vocabulary import Attribute, Expression
-from mien.methods.facescan import tune
+from mien.methods.facescan import train as tune
 from mien.methods.facescan.tasks import TASKS, tasks
 from mien.providers.base import Message, Picture
 from mien.providers.local import Transformers
@@ -101,7 +101,7 @@ def test_low_rank_changes_are_kept_apart_too_and_answer_as_the_merged_checkpoint
     model = tune.train(FACES, replace(few, adapter="lora"), tmp_path)
     whole = transformers.PaliGemmaForConditionalGeneration.from_pretrained(base, dtype=torch.float32)
     adapted = peft.PeftModel.from_pretrained(whole, tmp_path / tune.ADAPTER).eval()
-    processor, merged = tune.open_checkpoint(replace(few, model=str(model)))
+    processor, merged = tune.open_checkpoint(replace(few, checkpoint=str(model)))
     asked = tune.questions(FACES[:2], tasks("expression"))
     batch = tune.collate([asked[0], asked[1]], processor, torch.float32)
     with torch.no_grad():
@@ -213,7 +213,7 @@ def test_a_checkpoint_of_another_kind_is_refused(few, tmp_path):
     net.save_pretrained(tmp_path / "llava")
     processor.save_pretrained(tmp_path / "llava")
     with pytest.raises(InputError, match="a llava, and only PaliGemma"):
-        tune.open_checkpoint(replace(few, model=str(tmp_path / "llava")))
+        tune.open_checkpoint(replace(few, checkpoint=str(tmp_path / "llava")))
 
 
 def test_the_command_tunes_and_the_benchmark_asks_what_it_wrote(base, tmp_path):
