@@ -111,6 +111,13 @@ def contrast(
     return result | {"answer": verdict(result)}
 
 
+def means(answers: Sequence[Predictions], *, resamples: int = 2000, seed: int = 0) -> dict[str, Any]:
+    """Return each metric of one model, mean over its training seeds, with its 95 % interval."""
+    every = {m: contrast({"": answers}, {"": 1.0}, m, resamples=resamples, seed=seed) for m in METRICS}
+    # A single metric is no difference: it answers nothing.
+    return {metric: {key: value for key, value in v.items() if key != "answer"} for metric, v in every.items()}
+
+
 def verdict(interval: Mapping[str, float]) -> str:
     """Of a difference: "higher", "lower", "not separable" (around 0 and narrow) or "undecided"."""
     if interval["low"] > 0:
@@ -133,17 +140,11 @@ def compare(
     options = {"resamples": resamples, "seed": seed}
     rows = []
     for name in arms:
-        row: dict[str, Any] = {"model": name, "runs": len(arms[name])}
+        row: dict[str, Any] = {"model": name, "runs": len(arms[name])} | means(arms[name], **options)
         for metric in METRICS:
-            row[metric] = without_answer(contrast(arms, {name: 1.0}, metric, **options))
             if name != reference:
                 row[f"{metric}_difference"] = contrast(arms, {name: 1.0, reference: -1.0}, metric, **options)
         rows.append(row)
     first = next(iter(models.values()))[0]
     about = {key: first.get(key) for key in ("data", "split", "protocol", "n")}
     return about | {"reference": reference, "models": rows, "resamples": resamples, "seed": seed}
-
-
-def without_answer(values: Mapping[str, Any]) -> dict[str, Any]:
-    """A single metric is no difference: nothing to answer."""
-    return {key: value for key, value in values.items() if key != "answer"}

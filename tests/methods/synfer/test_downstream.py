@@ -17,7 +17,6 @@ from mien.methods.synfer.downstream import few_shot, self_supervised, supervised
 from mien.methods.synfer.downstream.encoder import (
     Encoder,
     Settings,
-    begin,
     drawn,
     encoder_of,
     features,
@@ -26,6 +25,7 @@ from mien.methods.synfer.downstream.encoder import (
     stratified,
     table,
 )
+from mien.training.experiment import begin
 from mien.training.faces import loader, tensor
 from tests.helpers import drawn_face
 from tests.methods.synfer.runs import HAPPY, SAD, faces, labels

@@ -43,7 +43,7 @@ def _command(name: str) -> click.Command:
         settings = given_settings(ablation.SETTINGS, preset, flags, base)
         runs.run(record.train, ablation, settings, arms.split(","), seeds, open_data(data), open_data(valid), output)
         found = {"method": name, "data": data, "valid": valid} | runs.table(ablation, output)
-        publish(measured(found), summary(found), output / "table.json", width=100)
+        publish(measured(found), summary(found), output / runs.TABLE, width=100)
         if found["questions"]:
             import_module("mien.evaluation.figures").differences(found, output / "table.png")
             click.echo(f"wrote {output / 'table.png'}", err=True)

@@ -63,7 +63,8 @@ def _command(name: str) -> click.Command:
         **flags: Any,
     ) -> None:
         logging.basicConfig(level=logging.INFO, format="%(message)s")
-        from mien.methods.synfer.downstream.encoder import TABLE, gather, hashes
+        from mien.methods.synfer.downstream.encoder import gather, hashes
+        from mien.training.experiment import TABLE
 
         settings = given_settings({"default": base}, preset, flags, base)
         faces = gather(open_data(data), synthetic, open_data(valid), settings.size, count)
@@ -141,12 +142,12 @@ def feranno(valid: str, head: str, generator: str, units: str, threads: int, out
     check(output, False)
     need("train", "llm")
     from mien.methods.feranno.labeler import FerAnno, Seer
-    from mien.methods.synfer.downstream.encoder import answered
+    from mien.training.experiment import evaluated
     from mien.training.faces import held_out
 
     alone = FerAnno(Seer(generator, units, threads), head, threads)
     faces = held_out(open_data(valid), alone.size, "measure on")
-    found = answered(faces, np.log(alone(np.stack([sample.image for sample in faces.samples]))))
+    found = evaluated(faces, np.log(alone(np.stack([sample.image for sample in faces.samples]))))
     table = Table(box=None, pad_edge=False, header_style="bold", title_justify="left", title=f"{head} on {valid}")
     for heading in ("accuracy %", "macro F1 %", "mean recall %"):
         table.add_column(heading)

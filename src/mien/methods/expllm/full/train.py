@@ -20,12 +20,13 @@ from mien.evaluation.protocols import select
 from mien.facs.vocabulary import Expression
 from mien.methods.expllm.full.join import join
 from mien.methods.expllm.full.reasoner import Reasoner
-from mien.methods.expllm.full.settings import Settings
+from mien.methods.expllm.full.settings import PRESETS, Settings
 from mien.methods.expllm.full.talks import Conversations, collate
 from mien.methods.expllm.small.lessons import read_chains
 from mien.methods.expllm.small.model import ExpLlm
 from mien.training.run import Run, Trained
 
+__all__ = ["PRESETS", "Settings", "load", "train"]
 # Queries and values under the names of CLIP, SigLIP, Llama, Qwen and relatives, of DINOv2 and ViT, and of mien's tower.
 LORA = r".*\.(q_proj|v_proj|query|value|qkv)"
 STAGES = ("1-align", "2-mix")

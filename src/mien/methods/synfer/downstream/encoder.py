@@ -4,11 +4,10 @@ Letters: B and N faces, S the side of a face, F features.
 """
 
 import hashlib
-import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 import torch
@@ -16,25 +15,19 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, RandomSampler, TensorDataset
 
-from mien.core.contract import softmax
 from mien.datasets import Sample, Synthetic
 from mien.datasets.synthetic import LABELED
 from mien.errors import InputError
-from mien.evaluation.compare import METRICS, answers_of, contrast, kept, without_answer
-from mien.evaluation.machine import conditions
+from mien.evaluation.compare import METRICS
 from mien.evaluation.protocols import Selection
-from mien.evaluation.scoring import scores
 from mien.training.backbones import Residual
+from mien.training.experiment import Question, answered, arm_row, results_in
 from mien.training.faces import FaceSettings, faces_of, held_out, normalize
 from mien.training.loop import Batch
 from mien.training.run import Run
 
-RESULT, TABLE = "result.json", "table.json"
-# In the folder of a comparison: what all of its runs have in common.
-GIVEN = "given.json"
 # Faces that went through the network together when features are taken.
 _BATCH = 256
-Lessons = TypeVar("Lessons")
 
 
 @dataclass(frozen=True)
@@ -155,40 +148,9 @@ def drawn(data: TensorDataset, draws: int, batch_size: int) -> DataLoader[Batch]
     return DataLoader(data, batch_size, sampler=sampler, drop_last=draws > batch_size)
 
 
-def answered(valid: Selection, logits: NDArray[np.floating]) -> dict[str, Any]:
-    """Metrics of (N, 8) logits of the faces to measure on, how these were chosen, and the answers themselves.
-
-    All as `mien evaluate` has them.
-    """
-    sources = [sample.source for sample in valid.samples]
-    found = scores(valid.labels, softmax(logits)[None])
-    about = {"protocol": valid.protocol, "dropped": valid.dropped}
-    return about | found | {"answers": kept(sources, valid.labels, logits.argmax(axis=1))}
-
-
 def hashes(*files: Path) -> dict[str, str]:
     """The SHA-256 of those files that are there, by their names."""
     return {file.name: hashlib.sha256(file.read_bytes()).hexdigest() for file in files if file.is_file()}
-
-
-def begin(folder: Path, given: Mapping[str, Any]) -> None:
-    """Keep in the folder what its runs are given; InputError when those before were given something else.
-
-    What one command names and another leaves out, such as generated faces, is no difference.
-    """
-    kept = folder / GIVEN
-    if not kept.is_file() and any(folder.glob(f"*-s[0-9]*/{RESULT}")):
-        raise InputError(f"{folder} has results, but no {GIVEN} that says what they came of; name another folder")
-    before = json.loads(kept.read_text(encoding="utf-8")) if kept.is_file() else {}
-    now = json.loads(json.dumps(given))
-    other = sorted(key for key in before.keys() & now.keys() if before[key] != now[key])
-    if other:
-        raise InputError(
-            f"{folder} was begun with other values of {', '.join(other)} (see {GIVEN}), so that new runs would not "
-            "compare with those in it; give the same again, or name another folder"
-        )
-    folder.mkdir(parents=True, exist_ok=True)
-    kept.write_text(json.dumps(before | now, indent=1) + "\n", encoding="utf-8")
 
 
 def counted(samples: Sequence[Sample]) -> dict[str, int]:
@@ -197,64 +159,26 @@ def counted(samples: Sequence[Sample]) -> dict[str, int]:
     return {"photographs": len(samples) - generated, "generated": generated}
 
 
-def run_arms(
-    arms: Mapping[str, str],
-    chosen: Sequence[str],
-    seeds: Sequence[int],
-    folder: Path,
-    settings: Settings,
-    given: Mapping[str, Any],
-    prepare: Callable[[str], Lessons],
-    measure: Callable[[str, Lessons, int, Path], dict[str, Any]],
-) -> None:
-    """Measure each arm with each seed, in folder/ARM-sSEED, but for those that are finished.
-
-    arms: what there is, and what it is for.   prepare: an arm to what it learns from; asked of all before any learns,
-    for too few faces are better said before hours of training.
-    measure: an arm, what it learns from, a seed and its folder to a result with answers and how many faces it had.
-    given: what the runs depend on besides the settings, such as the names of the data; "valid" is the name of that to
-    measure on. InputError when the folder was begun with something else, see `begin`; arms and seeds may be others.
-    """
-    unknown = [name for name in chosen if name not in arms]
-    if unknown:
-        raise InputError(f"there is no arm {unknown[0]!r}; the arms are {', '.join(arms)}")
-    lessons = {arm: prepare(arm) for arm in chosen}
-    own = {key: value for key, value in asdict(settings).items() if key != "seed"}
-    begin(folder, own | dict(given))
-    for seed in seeds:
-        for arm in chosen:
-            place = folder / f"{arm}-s{seed}"
-            if not (place / RESULT).is_file():
-                about = {"model": arm, "purpose": arms[arm], "seed": seed, "data": given["valid"]}
-                result = about | measure(arm, lessons[arm], seed, place)
-                place.mkdir(parents=True, exist_ok=True)
-                text = json.dumps(result | conditions(), indent=1, allow_nan=False)
-                (place / RESULT).write_text(text + "\n", encoding="utf-8")
+def given_of(settings: Settings, given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what all runs of a comparison depend on: its settings but the seed, and what else is given."""
+    return {key: value for key, value in asdict(settings).items() if key != "seed"} | dict(given)
 
 
 def table(arms: Mapping[str, str], folder: Path, pairs: Sequence[tuple[str, str]] = ()) -> dict[str, Any]:
-    """The finished arms of a folder, mean over their seeds, and how far each is from the first, all with intervals.
+    """Return the finished arms of a folder, mean over seeds, and how far each is from the first, all with intervals.
 
-    pairs: of arms, whose difference is told too where both are finished. Differences count the seeds of both arms.
+    pairs: of arms whose difference is reported too where both are finished. Differences count the seeds of both arms.
     """
-    read = [json.loads(p.read_text(encoding="utf-8")) for p in sorted(folder.glob(f"*-s[0-9]*/{RESULT}"))]
-    results = {arm: {r["seed"]: r for r in read if r["model"] == arm} for arm in arms}
-    answers = {arm: {seed: answers_of(r) for seed, r in some.items()} for arm, some in results.items() if some}
+    results = results_in(folder, arms)
 
     def difference(arm: str, other: str, metric: str = "accuracy") -> dict[str, Any] | None:
-        seeds = answers.get(arm, {}).keys() & answers.get(other, {}).keys()
-        if not seeds:
-            return None
-        both = {name: [answers[name][seed] for seed in sorted(seeds)] for name in (arm, other)}
-        return contrast(both, {arm: 1.0, other: -1.0}, metric)
+        answer = answered(Question("", {arm: 1.0, other: -1.0}, metric), results)
+        return None if answer is None else {key: answer[key] for key in ("value", "low", "high", "answer")}
 
-    rows = []
-    for arm, said in answers.items():
-        row: dict[str, Any] = {"arm": arm, "purpose": arms[arm], "seeds": sorted(said)}
-        row |= {kind: next(iter(results[arm].values()))[kind] for kind in ("photographs", "generated")}
-        for metric in METRICS:
-            row[metric] = without_answer(contrast({arm: [*said.values()]}, {arm: 1.0}, metric))
-        base = next(iter(answers))
+    rows, base = [], next(iter(results))
+    for arm, runs in results.items():
+        row = arm_row(arm, arms[arm], runs)
+        row |= {kind: next(iter(runs.values()))[kind] for kind in ("photographs", "generated")}
         if arm != base and (ahead := difference(arm, base)) is not None:
             row |= {"against": base, "difference": ahead}
         rows.append(row)
@@ -263,4 +187,4 @@ def table(arms: Mapping[str, str], folder: Path, pairs: Sequence[tuple[str, str]
         for arm, other in pairs
         if difference(arm, other) is not None
     ]
-    return {"n": next(iter(results[next(iter(answers))].values()))["n"], "arms": rows, "contrasts": contrasts}
+    return {"n": next(iter(results[base].values()))["n"], "arms": rows, "contrasts": contrasts}

@@ -23,15 +23,15 @@ from mien.methods.synfer.downstream.encoder import (
     Encoder,
     Faces,
     Settings,
-    answered,
     counted,
     drawn,
     features,
     first,
-    run_arms,
+    given_of,
     table,
     together,
 )
+from mien.training.experiment import evaluated, run_arms
 from mien.training.faces import augmented, tensor
 from mien.training.loop import Batch, fit
 
@@ -142,7 +142,7 @@ def run(
 ) -> dict[str, Any]:
     """Learn from each arm with each seed without labels, then one layer on the photographs' votes.
 
-    given: see `run_arms`.
+    given: what the runs depend on besides the settings, such as the names of the data.
     """
     learn, targets = tensor(faces.photographs), torch.from_numpy(faces.photographs.targets)
 
@@ -154,7 +154,7 @@ def run(
         own = replace(settings, seed=seed, epochs=settings.epochs if trained else 0)
         encoder = pretrain(chosen, own, place, len(learn))
         said = probe(features(encoder, learn), targets, features(encoder, tensor(faces.valid)))
-        return counted(chosen.samples if trained else []) | answered(faces.valid, said)
+        return counted(chosen.samples if trained else []) | evaluated(faces.valid, said)
 
-    run_arms(ARMS, arms, seeds, folder, settings, given, prepare, measure)
+    run_arms(ARMS, arms, seeds, folder, given_of(settings, given), prepare, measure)
     return table(ARMS, folder)

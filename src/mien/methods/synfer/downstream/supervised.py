@@ -20,14 +20,14 @@ from mien.methods.synfer.downstream.encoder import (
     Encoder,
     Faces,
     Settings,
-    answered,
     counted,
     first,
-    run_arms,
+    given_of,
     stratified,
     table,
     together,
 )
+from mien.training.experiment import evaluated, run_arms
 from mien.training.faces import fit_faces, logits, priors
 
 
@@ -133,7 +133,10 @@ def as_in(photographs: Selection, learned: Selection, settings: Settings) -> NDA
 def run(
     faces: Faces, settings: Settings, folder: Path, arms: Sequence[str], seeds: Sequence[int], given: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """Train a classifier on each arm with each seed and measure it on photographs.   given: see `run_arms`."""
+    """Train a classifier on each arm with each seed and measure it on photographs.
+
+    given: what the runs depend on besides the settings, such as the names of the data.
+    """
 
     def measure(arm: str, chosen: Selection, seed: int, place: Path) -> dict[str, Any]:
         own = replace(settings, seed=seed)
@@ -141,10 +144,10 @@ def run(
         draws = len(faces.photographs.samples)
         network = fit_faces(Classifier(own), chosen, own, place, resume=True, draws=draws)
         said = logits(network, faces.valid) + as_in(faces.photographs, chosen, own)
-        return counted(chosen.samples) | answered(faces.valid, said)
+        return counted(chosen.samples) | evaluated(faces.valid, said)
 
     def prepare(arm: str) -> Selection:
         return mixed(faces, MIXTURES[arm])
 
-    run_arms(ARMS, arms, seeds, folder, settings, given, prepare, measure)
+    run_arms(ARMS, arms, seeds, folder, given_of(settings, given), prepare, measure)
     return table(ARMS, folder, CONTRASTS)

@@ -30,16 +30,16 @@ from mien.methods.synfer.downstream.encoder import (
     Encoder,
     Faces,
     Settings,
-    answered,
     drawn,
     features,
     first,
-    run_arms,
+    given_of,
     table,
 )
 from mien.methods.synfer.flow import captions
 from mien.methods.synfer.flow.model import Layer
 from mien.training import augment
+from mien.training.experiment import evaluated, run_arms
 from mien.training.faces import augmented, tensor
 from mien.training.loop import Batch, fit
 
@@ -189,7 +189,7 @@ def run(
 ) -> dict[str, Any]:
     """Learn from the pairs of each arm with each seed, and sort photographs by captions.
 
-    given: see `run_arms`.
+    given: what the runs depend on besides the settings, such as the names of the data.
     labels: a teacher's labels of the photographs, for the arm "real".   synthetic: the folder, for "synthetic".
     """
 
@@ -206,7 +206,7 @@ def run(
         network = fit_pairs(pairs, replace(settings, seed=seed), place, len(faces.photographs.samples))
         said = sorted_by_captions(network, pairs.known, tensor(faces.valid))
         count = {"photographs": 0, "generated": 0} | {_KIND[arm]: len(pairs.faces)}
-        return count | answered(faces.valid, said)
+        return count | evaluated(faces.valid, said)
 
-    run_arms(ARMS, arms, seeds, folder, settings, given, prepare, measure)
+    run_arms(ARMS, arms, seeds, folder, given_of(settings, given), prepare, measure)
     return table(ARMS, folder)
