@@ -10,7 +10,7 @@ from timm.layers import SEModule
 from torch import nn
 
 from mien.core.contract import Classifier, softmax
-from mien.core.reader import Reader as FileReader
+from mien.core.reader import ReaderNetwork as FileReader
 from mien.core.zoo import load
 from mien.errors import ExportError
 from mien.export import to_onnx as module
@@ -18,7 +18,7 @@ from mien.export.parity import largest_difference
 from mien.export.to_onnx import TOLERANCE, Calibrated, in_half_precision, to_onnx
 from mien.facs.vocabulary import Expression
 from mien.methods.au_cues.export import Outputs
-from mien.methods.au_cues.model import Reader
+from mien.methods.au_cues.model import ReaderNetwork
 from mien.training.backbones import Residual
 from tests.helpers import noise
 
@@ -70,7 +70,7 @@ def blotchy(count: int, seed: int = 0) -> np.ndarray:
 @pytest.fixture(scope="module")
 def network():
     torch.manual_seed(0)
-    reader = Reader(Residual((16, 32, 64, 128), (1, 1, 1, 1), (1, 2, 2, 1)), SIZE, heads=True)
+    reader = ReaderNetwork(Residual((16, 32, 64, 128), (1, 1, 1, 1), (1, 2, 2, 1)), SIZE, heads=True)
     outputs = Outputs(lively(reader), stage=4, size=SIZE)
     logits = torch.from_numpy(answers(outputs, blotchy(64, seed=5)))
     spread = logits.std(0) / 0.4

@@ -11,7 +11,7 @@ from mien.datasets import Sample
 from mien.errors import InputError
 from mien.evaluation.compare import kept
 from mien.facs.vocabulary import Expression
-from mien.methods.au_cues.model import Answers
+from mien.methods.au_cues.model import ReaderOutput
 from mien.training.experiment import Arm, Question, run, table
 from mien.training.faces import FaceSettings, faces_of, fit_faces
 from tests.helpers import drawn_face
@@ -30,7 +30,7 @@ class Network(nn.Module):
         self.sees, self.linear = sees, nn.Linear(48 * 48, 8)
 
     def forward(self, images):
-        return Answers(self.linear(images.flatten(1) * self.sees), [])
+        return ReaderOutput(self.linear(images.flatten(1) * self.sees), [])
 
 
 TRAINED: list[tuple[bool, int, int]] = []

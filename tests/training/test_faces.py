@@ -12,7 +12,7 @@ from mien.datasets import Sample
 from mien.errors import InputError
 from mien.evaluation.protocols import select
 from mien.facs.vocabulary import Expression
-from mien.methods.au_cues.model import Answers
+from mien.methods.au_cues.model import ReaderOutput
 from mien.training.faces import (
     MEAN,
     STD,
@@ -57,7 +57,7 @@ class Linear(nn.Module):
         self.linear = nn.Linear(SIZE * SIZE, 8)
 
     def forward(self, images):
-        return Answers(self.linear(images.flatten(1)), [])
+        return ReaderOutput(self.linear(images.flatten(1)), [])
 
 
 @pytest.mark.parametrize(("rebalance", "share"), [(0, 0.1), (0.5, 0.25), (1, 0.5)])
@@ -107,7 +107,7 @@ def test_normalizing_takes_bytes_and_fractions_alike():
 def test_recalls_of_a_hand_worked_case():
     class AlwaysHappy(nn.Module):
         def forward(self, images):
-            return Answers(nn.functional.one_hot(torch.full((len(images),), int(HAPPY)), 8).float(), [])
+            return ReaderOutput(nn.functional.one_hot(torch.full((len(images),), int(HAPPY)), 8).float(), [])
 
     three_to_one = [sample(HAPPY), sample(HAPPY), sample(HAPPY), sample(SAD)]
     assert recalls(AlwaysHappy(), select(three_to_one, prepare=crop)) == {"accuracy": 0.75, "mean_recall": 0.5}

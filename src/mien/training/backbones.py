@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from mien.errors import InputError
 
 
-class Block(nn.Module):
+class ResidualBlock(nn.Module):
     """Two 3x3 convolutions, the second with a gate over channels if `squeeze`, added to a shortcut."""
 
     def __init__(self, inputs: int, width: int, stride: int, drop: float, squeeze: bool) -> None:
@@ -59,7 +59,7 @@ class Residual(nn.Module):
             layers = []
             for block in range(count):
                 drop = stochastic_depth * done / max(1, sum(blocks) - 1)
-                layers.append(Block(inputs, width, stride if block == 0 else 1, drop, squeeze))
+                layers.append(ResidualBlock(inputs, width, stride if block == 0 else 1, drop, squeeze))
                 inputs, done = width, done + 1
             stages.append(nn.Sequential(*layers))
         self.stages = nn.ModuleList(stages)

@@ -61,7 +61,7 @@ class FaceSettings(Schedule):
     teacher_weight: float = 0.5
 
 
-class Seen(NamedTuple):
+class AugmentedBatch(NamedTuple):
     """A batch as the network sees it.
 
     images: (B, 1, S, S), normalized.   targets: (B, 8), each sums to 1.   matrix: (B, 2, 3), how the faces were moved.
@@ -75,10 +75,10 @@ class Seen(NamedTuple):
     erased: Tensor
 
 
-Loss = Callable[[nn.Module, Seen, Batch], Tensor]
+Loss = Callable[[nn.Module, AugmentedBatch, Batch], Tensor]
 
 
-def cross_entropy(network: nn.Module, seen: Seen, lessons: Batch) -> Tensor:
+def cross_entropy(network: nn.Module, seen: AugmentedBatch, lessons: Batch) -> Tensor:
     """Against the vote distribution; the loss of a method without lessons of its own."""
     return F.cross_entropy(network(seen.images).logits.float(), seen.targets)
 
@@ -164,7 +164,7 @@ class Teacher:
         return torch.from_numpy(softmax(self._classify.logits(crops))).to(images.device)
 
 
-def augmented(images: Tensor, targets: Tensor, settings: FaceSettings) -> Seen:
+def augmented(images: Tensor, targets: Tensor, settings: FaceSettings) -> AugmentedBatch:
     """(B, 1, S, S) uint8 faces and (B, 8) targets, moved, lit, softened, erased, blended and normalized."""
     matrix = augment.movement(
         len(images), degrees=settings.degrees, scale=settings.scale, shift=settings.shift, device=images.device
@@ -178,7 +178,7 @@ def augmented(images: Tensor, targets: Tensor, settings: FaceSettings) -> Seen:
         first, mixture = augment.mixup(images[:blended], targets[:blended], alpha=settings.mixup_alpha)
         images, targets = torch.cat([first, images[blended:]]), torch.cat([mixture, targets[blended:]])
     images = normalize(images).contiguous(memory_format=torch.channels_last)
-    return Seen(images, targets, matrix, blended, erased)
+    return AugmentedBatch(images, targets, matrix, blended, erased)
 
 
 def draw_weights(labels: NDArray[np.int64], rebalance: float) -> NDArray[np.float64]:

@@ -38,7 +38,7 @@ from mien.methods.au_cues.attention import (
 )
 from mien.methods.au_cues.loss import reduced
 from mien.methods.au_cues.maps import GENERIC, union_map
-from mien.methods.au_cues.model import Answers
+from mien.methods.au_cues.model import ReaderOutput
 from mien.methods.au_cues.train import Settings, Taught, build
 from mien.training.faces import MEAN, STD
 from tests.helpers import drawn_face, noise
@@ -192,9 +192,9 @@ def test_a_face_of_two_pieces_has_one_inside_the_mask():
 class SeesTexture(nn.Module):
     """Happy where the square in one corner is rough, else neutral."""
 
-    def forward(self, faces: torch.Tensor) -> Answers:
+    def forward(self, faces: torch.Tensor) -> ReaderOutput:
         rough = (faces * STD + MEAN)[:, 0, 2:8, 2:8].flatten(1).std(dim=1) > 0.15
-        return Answers(nn.functional.one_hot(torch.where(rough, int(HAPPY), int(NEUTRAL)), 8).float(), [])
+        return ReaderOutput(nn.functional.one_hot(torch.where(rough, int(HAPPY), int(NEUTRAL)), 8).float(), [])
 
 
 @pytest.fixture(scope="module")

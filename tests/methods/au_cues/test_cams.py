@@ -6,7 +6,7 @@ from mien.errors import InputError
 from mien.facs.vocabulary import Expression
 from mien.methods import se_swin, vtff
 from mien.methods.au_cues.cams import METHODS, cam
-from mien.methods.au_cues.model import Reader
+from mien.methods.au_cues.model import ReaderNetwork
 from mien.methods.se_swin.train import build as swin_network
 from mien.methods.vtff.train import build as vtff_network
 from mien.training.backbones import Residual, Timm
@@ -23,10 +23,10 @@ def expressions(*which: Expression) -> torch.Tensor:
     return torch.tensor([int(e) for e in which])
 
 
-def tiny(seed: int = 0) -> Reader:
+def tiny(seed: int = 0) -> ReaderNetwork:
     """A reader to which every second channel speaks for happiness and the others for sadness."""
     torch.manual_seed(seed)
-    reader = Reader(Residual((4, 6, 8), (1, 1, 1), (1, 2, 2)), SIDE).eval()
+    reader = ReaderNetwork(Residual((4, 6, 8), (1, 1, 1), (1, 2, 2)), SIDE).eval()
     with torch.no_grad():
         reader.expression.weight.zero_()
         reader.expression.weight[HAPPY, ::2] = reader.expression.weight[SAD, 1::2] = 5
@@ -44,9 +44,9 @@ class LightAndDark(nn.Module):
         return [self.gain * torch.cat([faces.relu(), (-faces).relu(), torch.full_like(faces, 0.5)], dim=1)]
 
 
-def light_and_dark(happy: tuple[float, float, float], sad: tuple[float, float, float] = (0, 0, 0)) -> Reader:
+def light_and_dark(happy: tuple[float, float, float], sad: tuple[float, float, float] = (0, 0, 0)) -> ReaderNetwork:
     """A reader whose logits of happiness and sadness weigh the means of these channels."""
-    reader = Reader(LightAndDark(), SIDE).eval()
+    reader = ReaderNetwork(LightAndDark(), SIDE).eval()
     with torch.no_grad():
         reader.expression.weight.zero_()
         reader.expression.weight[HAPPY] = torch.tensor(happy)
@@ -147,7 +147,7 @@ def test_gradients_show_any_stage_at_its_own_size(stage, side):
 @pytest.mark.parametrize(("name", "side"), [("resnet10t", 64), ("vit_tiny_patch16_224", 32), ("swin_s3_tiny_224", 64)])
 def test_networks_of_timm_show_their_last_stage(name, side):
     torch.manual_seed(0)
-    reader = Reader(Timm(name, side), side).eval()
+    reader = ReaderNetwork(Timm(name, side), side).eval()
     with torch.no_grad():
         reader.expression.weight.abs_()
     for method in ("cam", "gradcam", "layercam"):
@@ -157,7 +157,7 @@ def test_networks_of_timm_show_their_last_stage(name, side):
 
 
 def test_an_earlier_stage_of_a_transformer_is_refused_for_no_gradient_arrives_there():
-    reader = Reader(Timm("vit_tiny_patch16_224", 32), 32).eval()
+    reader = ReaderNetwork(Timm("vit_tiny_patch16_224", 32), 32).eval()
     with pytest.raises(InputError, match="stage 1"):
         cam(reader, faces(1, 32), expressions(HAPPY), "gradcam", 1)
 

@@ -7,17 +7,17 @@ from torch import nn
 from mien.errors import InputError
 from mien.facs.landmarks import mean_face
 from mien.facs.vocabulary import Expression
-from mien.methods.au_cues.model import Reader
+from mien.methods.au_cues.model import ReaderNetwork
 from mien.methods.au_cues.train import PAPER, build
-from mien.training.backbones import Block, Residual, Timm
+from mien.training.backbones import Residual, ResidualBlock, Timm
 
 
 def residual(stochastic_depth: float = 0.0) -> Residual:
     return Residual((4, 8, 8, 16), (1, 1, 1, 1), (1, 2, 2, 1), stochastic_depth)
 
 
-def tiny(stochastic_depth: float = 0.0, **options: object) -> Reader:
-    return Reader(residual(stochastic_depth), 48, **options)
+def tiny(stochastic_depth: float = 0.0, **options: object) -> ReaderNetwork:
+    return ReaderNetwork(residual(stochastic_depth), 48, **options)
 
 
 def faces(count: int, seed: int = 0) -> torch.Tensor:
@@ -78,7 +78,7 @@ def test_widths_blocks_and_strides_must_agree():
 
 
 def test_the_small_network_of_the_sheet_has_seven_hundred_thousand_parameters():
-    reader = Reader(Residual((16, 32, 64, 128), (2, 2, 2, 2), (1, 2, 2, 1), squeeze=False), 48)
+    reader = ReaderNetwork(Residual((16, 32, 64, 128), (2, 2, 2, 2), (1, 2, 2, 1), squeeze=False), 48)
     assert sum(p.numel() for p in reader.parameters()) == pytest.approx(0.7e6, rel=0.02)
     assert reader(faces(1)).features[-1].shape == (1, 128, 12, 12)
 
@@ -89,7 +89,7 @@ def test_the_small_network_of_the_sheet_has_seven_hundred_thousand_parameters():
      ("swin_tiny_patch4_window7_224", 64, (768, 2, 2)), ("mobilenetv3_small_050", 64, (288, 2, 2))],
 )  # fmt: skip
 def test_convolutions_and_transformers_of_timm_are_backbones_too(name, size, last):
-    reader = Reader(Timm(name, size), size, heads=True).eval()
+    reader = ReaderNetwork(Timm(name, size), size, heads=True).eval()
     answers = reader(torch.randn(2, 1, size, size))
     assert answers.features[-1].shape == (2, *last)
     assert (answers.logits.shape, answers.landmarks.shape) == ((2, 8), (2, 68, 2))
@@ -139,20 +139,20 @@ def test_stochastic_depth_grows_from_nothing_at_the_first_block_to_its_full_valu
 
 
 def test_a_dropped_block_is_its_shortcut():
-    block = Block(4, 4, 1, drop=1.0, squeeze=True).train()
+    block = ResidualBlock(4, 4, 1, drop=1.0, squeeze=True).train()
     x = torch.randn(2, 4, 6, 6)
     assert torch.equal(block(x), x.relu())
 
 
 def test_the_shortcut_of_a_smaller_stage_sees_every_pixel():
-    shortcut = Block(2, 4, 2, drop=0, squeeze=True).eval().shortcut
+    shortcut = ResidualBlock(2, 4, 2, drop=0, squeeze=True).eval().shortcut
     x = torch.randn(1, 2, 4, 4, requires_grad=True)
     shortcut(x).abs().sum().backward()
     assert (x.grad != 0).all()
 
 
 def test_the_gate_weighs_channels_by_what_the_whole_face_shows():
-    block = Block(4, 4, 1, drop=0, squeeze=True).eval()
+    block = ResidualBlock(4, 4, 1, drop=0, squeeze=True).eval()
     gate = block.second[-1]
     x = torch.rand(1, 4, 6, 6)
     weights = gate(x) / x  # (1, 4, 6, 6), the same all over a channel

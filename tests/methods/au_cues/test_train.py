@@ -19,7 +19,7 @@ from mien.methods import au_cues
 from mien.methods.au_cues.export import load
 from mien.methods.au_cues.loss import alignment_loss, attention
 from mien.methods.au_cues.maps import class_map
-from mien.methods.au_cues.model import Answers
+from mien.methods.au_cues.model import ReaderOutput
 from mien.methods.au_cues.train import Taught, loss, moved, moved_pose, taught_loss, teach
 from mien.training.faces import augmented, loader, normalize, recalls, tensor
 from tests.helpers import drawn_face
@@ -112,7 +112,7 @@ def test_without_augmentation_the_loss_is_the_cross_entropy_against_the_votes():
         def forward(self, images):
             logits = torch.full((len(images), 8), -1e4)
             logits[:, [HAPPY, SAD]] = torch.tensor([0.75, 0.25]).log()
-            return Answers(logits, [])
+            return ReaderOutput(logits, [])
 
     images = tensor(select(faces(4), prepare=crop))
     targets = torch.zeros(4, 8)
@@ -214,9 +214,9 @@ def test_heads_learn_what_the_teacher_says(tmp_path):
     assert answers.pose[1::2, 0].mean() - answers.pose[::2, 0].mean() > 10
 
 
-def some_answers(count: int) -> Answers:
+def some_answers(count: int) -> ReaderOutput:
     torch.manual_seed(0)
-    return Answers(
+    return ReaderOutput(
         torch.zeros(count, 8), [torch.rand(count, 3, 6, 6)], torch.rand(count, 24), torch.rand(count, 68, 2),
         torch.zeros(count, 3),
     )  # fmt: skip
@@ -235,7 +235,7 @@ def test_a_face_that_the_teacher_missed_teaches_nothing():
 
 def test_the_loss_of_the_heads_in_a_hand_worked_case():
     lessons = lesson(*taught(2), dataclasses.replace(PLAIN, heads=True))
-    off = Answers(
+    off = ReaderOutput(
         torch.zeros(2, 8), [], lessons.action_units + 0.3, lessons.landmarks - 0.02, lessons.pose + torch.tensor(6.0)
     )
     settings = dataclasses.replace(PLAIN, heads=True, action_unit_weight=1, landmark_weight=10, pose_weight=100)

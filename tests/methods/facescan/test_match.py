@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mien.methods.facescan.match import assign, iou, match
-from mien.methods.facescan.parse import Person
+from mien.methods.facescan.parse import ParsedPerson
 
 SIZE = (100, 200)  # height, width
 FACES = np.array([[120, 20, 160, 60], [20, 20, 60, 60], [70, 20, 110, 60]], dtype=np.float64)
@@ -14,7 +14,7 @@ FACES = np.array([[120, 20, 160, 60], [20, 20, 60, 60], [70, 20, 110, 60]], dtyp
 
 def person(*box):
     """Somebody whose box is given in pixels of a picture of SIZE, or not at all."""
-    return Person({}, tuple(v / (SIZE[1], SIZE[0])[i % 2] for i, v in enumerate(box)) if box else None)
+    return ParsedPerson({}, tuple(v / (SIZE[1], SIZE[0])[i % 2] for i, v in enumerate(box)) if box else None)
 
 
 def test_iou_is_the_shared_part_of_the_union():

@@ -6,7 +6,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from mien.facs.vocabulary import Attribute, Expression
-from mien.methods.facescan.parse import Person, one_person, parse, read_value
+from mien.methods.facescan.parse import ParsedPerson, one_person, parse, read_value
 from mien.providers.keys import attribute_of, role_of
 from mien.providers.words import is_refusal, label_of, only_label
 from mien.results.scan import AnswerStatus
@@ -316,7 +316,7 @@ SPOILED = st.builds(
 def test_the_parser_never_raises_and_never_leaves_the_labels(text, asked, refusal):
     parsed = parse(text, asked, refusal)
     for person in (*parsed.people, one_person(parsed, asked)):
-        assert isinstance(person, Person)
+        assert isinstance(person, ParsedPerson)
         assert list(person.answers) == asked
         for attribute, read in person.answers.items():
             assert read.value is None or read.value in attribute.labels

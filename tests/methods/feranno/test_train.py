@@ -9,7 +9,7 @@ from mien.errors import InputError, ModelError
 from mien.methods.feranno import train as annotator
 from mien.methods.feranno.export import export, load
 from mien.methods.feranno.labeler import FerAnno, Seer
-from mien.methods.feranno.train import Head, Seen, Settings, accuracy, build, loss, view
+from mien.methods.feranno.train import GeneratorFeatures, Head, Settings, accuracy, build, loss, view
 from tests.methods.synfer import toy
 from tests.methods.synfer.runs import HAPPY, faces
 
@@ -73,7 +73,7 @@ def test_both_branches_count():
 
 
 def test_the_shipped_size_fits_its_budget():
-    shapes = Seen(torch.zeros(1, 1, 224, 6, 6), torch.zeros(1, 1, 192, 6, 6))
+    shapes = GeneratorFeatures(torch.zeros(1, 1, 224, 6, 6), torch.zeros(1, 1, 192, 6, 6))
     assert 2 * sum(p.numel() for p in build(Settings(), shapes).parameters()) < 2.9e6
 
 
@@ -105,7 +105,7 @@ def test_accuracy_is_measured_on_the_face_as_it_is():
 
     shown = torch.zeros(2, 2, 8, 6, 6)
     shown[0, 0, 3], shown[1, 0, 1], shown[:, 1, 5] = 1, 1, 1
-    assert accuracy(First(), Seen(shown, shown), torch.tensor([3, 0])) == 0.5
+    assert accuracy(First(), GeneratorFeatures(shown, shown), torch.tensor([3, 0])) == 0.5
 
 
 def test_generated_faces_do_not_teach_the_labeler(run, tmp_path):

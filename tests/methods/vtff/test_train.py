@@ -11,7 +11,7 @@ from mien.evaluation.protocols import select
 from mien.facs.vocabulary import Expression
 from mien.methods import vtff
 from mien.methods.vtff.train import loss
-from mien.training.faces import Seen, recalls
+from mien.training.faces import AugmentedBatch, recalls
 from tests.helpers import drawn_face
 
 TINY = vtff.Settings(
@@ -70,6 +70,8 @@ def test_the_loss_tells_the_network_where_noise_was_painted():
         return dataclasses.make_dataclass("Answer", ["logits"])(torch.zeros(2, 8))
 
     erased = torch.rand(2, 1, 4, 4) < 0.5
-    seen = Seen(torch.zeros(2, 1, 4, 4), torch.full((2, 8), 1 / 8), torch.eye(2, 3).expand(2, -1, -1), 0, erased)
+    seen = AugmentedBatch(
+        torch.zeros(2, 1, 4, 4), torch.full((2, 8), 1 / 8), torch.eye(2, 3).expand(2, -1, -1), 0, erased
+    )
     assert loss(network, seen, ()).item() == pytest.approx(np.log(8))
     assert given == [erased]

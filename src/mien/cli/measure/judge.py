@@ -66,9 +66,11 @@ def judge(
     guiding = None if guide is None else open_run(guide, "expressions")[0].network
     rows: list[dict[str, Any]] = []
     steps: list[dict[str, Any]] = []
-    before: tuple[str, judging.Seen] | None = None
+    before: tuple[str, judging.JudgedFolder] | None = None
 
-    def add(name: str, seen: judging.Seen, over: tuple[str, judging.Seen] | None) -> tuple[str, judging.Seen]:
+    def add(
+        name: str, seen: judging.JudgedFolder, over: tuple[str, judging.JudgedFolder] | None
+    ) -> tuple[str, judging.JudgedFolder]:
         rows.append({"folder": name} | judging.measured(seen, against))
         if over is not None and (gained := judging.step(over[1], seen, against)) is not None:
             steps.append({"folder": name, "over": over[0]} | gained)

@@ -26,7 +26,7 @@ from mien.facs.units import ActionUnits
 from mien.methods.expllm.engine import prompts, records
 from mien.methods.expllm.engine import rules as engine
 from mien.methods.expllm.engine.chain import think
-from mien.methods.expllm.engine.llm import Asked
+from mien.methods.expllm.engine.llm import LlmNodes
 from mien.providers.openai import OpenAICompatible
 
 Make = Callable[[Observation, str], dict[str, Any]]
@@ -191,7 +191,7 @@ def _by_rules(made_by: dict[str, Any]) -> Make:
 
 def _by_model(provider: OpenAICompatible, made_by: dict[str, Any]) -> Make:
     def make(face: Observation, source: str) -> dict[str, Any]:
-        nodes = Asked(provider)
+        nodes = LlmNodes(provider)
         try:
             chain = think(face, nodes, made_by["max_loops"])
         except InputError as error:

@@ -1,7 +1,7 @@
 """The expression reader: a compact residual network; the case of AU cues without the attention loss."""
 
 from mien.methods.au_cues.export import export, load
-from mien.methods.au_cues.model import Reader
+from mien.methods.au_cues.model import ReaderNetwork
 from mien.methods.au_cues.train import PRESETS, Settings, train
 
-__all__ = ["PRESETS", "Reader", "Settings", "export", "load", "train"]
+__all__ = ["PRESETS", "ReaderNetwork", "Settings", "export", "load", "train"]

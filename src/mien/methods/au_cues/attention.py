@@ -30,7 +30,7 @@ from mien.facs.vocabulary import Expression
 from mien.methods.au_cues.cams import cam
 from mien.methods.au_cues.loss import attention, reduced
 from mien.methods.au_cues.maps import GENERIC, PAPER_CODE, SIDE, class_map, union_map
-from mien.methods.au_cues.model import Answers, Reader
+from mien.methods.au_cues.model import ReaderNetwork, ReaderOutput
 from mien.methods.au_cues.train import Settings, Taught, teach
 from mien.training.faces import held_out, normalize, tensor
 
@@ -47,7 +47,7 @@ _PART = 64
 
 
 def measure(
-    network: Reader,
+    network: ReaderNetwork,
     settings: Settings,
     dataset: Sequence[Sample],
     labels: PseudoLabels,
@@ -125,7 +125,7 @@ class Looked(NamedTuple):
     looks: dict[str, Tensor]
 
 
-def looked(network: Reader, faces: Selection, cams: Sequence[str], stage: int) -> Looked:
+def looked(network: ReaderNetwork, faces: Selection, cams: Sequence[str], stage: int) -> Looked:
     """Attention of a stage, raw, and each class-activation map, of the label and of the prediction."""
     network.eval()
     crops = tensor(faces)
@@ -134,7 +134,7 @@ def looked(network: Reader, faces: Selection, cams: Sequence[str], stage: int) -
     for start in range(0, len(faces.samples), _PART):
         labels, given = torch.from_numpy(faces.labels[start : start + _PART]), normalize(crops[start : start + _PART])
         with torch.no_grad():
-            answers: Answers = network(given)
+            answers: ReaderOutput = network(given)
         if not 1 <= stage <= len(answers.features):
             raise InputError(f"the backbone has stages 1 to {len(answers.features)}, not {stage}")
         logits.append(answers.logits)
@@ -321,7 +321,7 @@ def removals(
 
 @torch.no_grad()
 def _right(network: nn.Module, crops: Tensor, labels: Tensor) -> Bools:
-    answers: Answers = network(normalize(crops))
+    answers: ReaderOutput = network(normalize(crops))
     return np.asarray(answers.logits.argmax(dim=1) == labels)
 
 

@@ -9,12 +9,12 @@ from torch import Tensor, nn
 from mien.export.runs import ExportOptions, export_run
 from mien.facs.vocabulary import ActionUnit
 from mien.methods.au_cues.loss import attention, in_place
-from mien.methods.au_cues.model import Reader
+from mien.methods.au_cues.model import ReaderNetwork
 from mien.methods.au_cues.train import Settings, build
 from mien.training.run import Run, Trained
 
 
-def load(folder: Path) -> Trained[Reader, Settings, None]:
+def load(folder: Path) -> Trained[ReaderNetwork, Settings, None]:
     """Return the trained network of a run's folder; raise InputError when the run is not finished."""
     return Run(folder).open(Settings, build, start="")  # all weights come from the run
 
@@ -40,7 +40,7 @@ class Outputs(nn.Module):
     rows: Tensor
     columns: Tensor
 
-    def __init__(self, network: Reader, stage: int | None, size: int) -> None:
+    def __init__(self, network: ReaderNetwork, stage: int | None, size: int) -> None:
         super().__init__()
         self.network, self.index = network, -1 if stage is None else stage - 1
         with torch.no_grad():

@@ -14,7 +14,7 @@ from mien.evaluation.figures import pyplot, save
 from mien.facs.vocabulary import Expression
 from mien.methods.au_cues.attention import SIX, enlarged, looked, prepared, six_maps
 from mien.methods.au_cues.maps import SIDE
-from mien.methods.au_cues.model import Reader
+from mien.methods.au_cues.model import ReaderNetwork
 from mien.methods.au_cues.train import Settings
 
 
@@ -39,7 +39,7 @@ def curves(result: dict[str, Any], path: Path) -> None:
 
 
 def gallery(
-    network: Reader,
+    network: ReaderNetwork,
     settings: Settings,
     dataset: Sequence[Sample],
     labels: PseudoLabels,

@@ -20,7 +20,7 @@ from mien.training.backbones import convolution
 _LOCAL = 32
 
 
-class Answers(NamedTuple):
+class ReaderOutput(NamedTuple):
     """What the network says of B faces; what it has no head for is None.
 
     logits: (B, 8) in Expression order.   features: of each stage, (B, C, h, w).
@@ -35,7 +35,7 @@ class Answers(NamedTuple):
     pose: Tensor | None = None
 
 
-class Reader(nn.Module):
+class ReaderNetwork(nn.Module):
     """A backbone with heads.
 
     backbone: faces to the features of each stage.   size: the side of a face in pixels.
@@ -63,15 +63,15 @@ class Reader(nn.Module):
             start = torch.cat([torch.from_numpy(mean_face()).flatten().float(), torch.zeros(3)])
             self.geometry.bias = nn.Parameter(start)
 
-    def forward(self, faces: Tensor) -> Answers:
-        """(B, 1, S, S), normalized -> Answers."""
+    def forward(self, faces: Tensor) -> ReaderOutput:
+        """(B, 1, S, S), normalized -> ReaderOutput."""
         features = self.backbone(faces)
         last = features[-1]
         pooled = last.mean(dim=(2, 3))  # (B, C)
         logits: Tensor = self.expression(self.dropout(pooled))  # (B, 8)
         if not self.heads:
-            return Answers(logits, features)
+            return ReaderOutput(logits, features)
         local = self.local(last)  # (B, 32 h w)
         units = action_units.bounded(self.action_units(torch.cat([pooled, local], dim=1)))  # (B, 24)
         geometry = self.geometry(local)  # (B, 139)
-        return Answers(logits, features, units, geometry[:, :136].reshape(-1, 68, 2), geometry[:, 136:] * 90)
+        return ReaderOutput(logits, features, units, geometry[:, :136].reshape(-1, 68, 2), geometry[:, 136:] * 90)

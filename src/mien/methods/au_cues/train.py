@@ -27,10 +27,10 @@ from mien.facs.landmarks import MIRRORED_68
 from mien.facs.vocabulary import Expression
 from mien.methods.au_cues.loss import alignment_loss, attention
 from mien.methods.au_cues.maps import CODEBOOKS, GENERIC, SIDE, class_map, union_map
-from mien.methods.au_cues.model import Answers, Reader
+from mien.methods.au_cues.model import ReaderNetwork, ReaderOutput
 from mien.training import action_units, augment
 from mien.training.backbones import Residual, Timm
-from mien.training.faces import FaceSettings, Seen, faces_of, fit_faces
+from mien.training.faces import AugmentedBatch, FaceSettings, faces_of, fit_faces
 from mien.training.run import Run
 
 # An error of this many degrees in head pose weighs as much as one of a crop's side in landmarks, before the weights.
@@ -101,7 +101,7 @@ PAPER = Settings(
 PRESETS = {"small": Settings(), "paper": PAPER}
 
 
-def build(settings: Settings) -> Reader:
+def build(settings: Settings) -> ReaderNetwork:
     """Return an untrained reader of this size; with a pretrained backbone its heads are untrained."""
     if settings.start not in ("", "pretrained") or (settings.start and settings.backbone == "mien"):
         raise InputError(
@@ -115,7 +115,7 @@ def build(settings: Settings) -> Reader:
         network = Timm(
             settings.backbone, settings.size, pretrained=settings.start == "pretrained", large_maps=settings.large_maps
         )
-    reader = Reader(network, settings.size, heads=settings.heads, dropout=settings.dropout)
+    reader = ReaderNetwork(network, settings.size, heads=settings.heads, dropout=settings.dropout)
     beyond = [n for n in settings.attention_stages if not 1 <= n <= reader.stages]
     if settings.attention_weight > 0 and beyond:
         raise InputError(f"the backbone has stages 1 to {reader.stages}; attention_stages has {beyond[0]}")
@@ -145,7 +145,7 @@ def train(
     valid: Sequence[Sample] | None = None,
     labels: PseudoLabels | None = None,
     resume: bool = False,
-) -> Reader:
+) -> ReaderNetwork:
     """Train a reader; the folder receives the run, see mien.training.run.
 
     valid: faces for the accuracy in the log (strict majority, without duplicates); logged only.
@@ -167,7 +167,7 @@ def train(
             )
         taught = teach(faces, shapes, labels, settings)
     spread = torch.ones(1) if taught is None else action_units.spread(taught.action_units, taught.found)
-    trained: Reader = fit_faces(
+    trained: ReaderNetwork = fit_faces(
         build(settings),
         faces,
         settings,
@@ -236,12 +236,12 @@ def _au_map(landmarks: NDArray[np.float32], shown: Expression, settings: Setting
     raise InputError(f"attention_map is class, generic, shuffled or uniform, not {settings.attention_map!r}")
 
 
-def loss(network: nn.Module, seen: Seen, taught: Taught | None, settings: Settings, spread: Tensor) -> Tensor:
+def loss(network: nn.Module, seen: AugmentedBatch, taught: Taught | None, settings: Settings, spread: Tensor) -> Tensor:
     """Cross-entropy against the vote distribution, and what a teacher adds.
 
     taught: of the faces before they were moved.   spread: (24,) standard deviation of each action unit over the faces.
     """
-    answers: Answers = network(seen.images)
+    answers: ReaderOutput = network(seen.images)
     total = F.cross_entropy(answers.logits.float(), seen.targets)
     if taught is not None:
         whole = Taught(*(part[seen.blended :] for part in moved(taught, seen.matrix)))
@@ -273,7 +273,7 @@ def moved_pose(pose: Tensor, matrix: Tensor) -> Tensor:
     return torch.stack([mirror * torch.atan2(x, z), y.clamp(-1, 1).asin(), mirror * (roll - turn)], 1).rad2deg()
 
 
-def taught_loss(answers: Answers, taught: Taught, settings: Settings, spread: Tensor) -> Tensor:
+def taught_loss(answers: ReaderOutput, taught: Taught, settings: Settings, spread: Tensor) -> Tensor:
     """What the heads and the attention differ from a teacher, weighted; faces where it failed do not count."""
     total = answers.logits.new_zeros((), dtype=torch.float32)
     if settings.attention_weight > 0:
@@ -300,7 +300,7 @@ def taught_loss(answers: Answers, taught: Taught, settings: Settings, spread: Te
     )
 
 
-def _after(answers: Answers, blended: int) -> Answers:
+def _after(answers: ReaderOutput, blended: int) -> ReaderOutput:
     """The answers without the first faces, which were blended."""
     parts = (None if part is None else part[blended:] for part in answers[2:])
-    return Answers(answers.logits[blended:], [features[blended:] for features in answers.features], *parts)
+    return ReaderOutput(answers.logits[blended:], [features[blended:] for features in answers.features], *parts)

@@ -19,7 +19,7 @@ from mien.evaluation import metrics
 from mien.evaluation.intervals import bootstrap, percentile_interval, wilson_interval
 from mien.facs.vocabulary import Attribute, Expression, expression
 from mien.methods.facescan.match import match
-from mien.methods.facescan.parse import Person
+from mien.methods.facescan.parse import ParsedPerson
 from mien.methods.facescan.rows import FerRows, Row, split
 from mien.methods.facescan.scan import FaceScanner
 from mien.providers.base import Completion, Message, Picture, Provider
@@ -199,7 +199,7 @@ def _in_row(row: Row, report: ImageReport) -> tuple[list[int], list[str]]:
     height, width = report.size
     said = [face for face in report.faces if face.attributes is not None]
     shares = [tuple((face.box / [width, height, width, height]).tolist()) for face in said]
-    place_of = match([Person({}, box) for box in shares], row.boxes, report.size)
+    place_of = match([ParsedPerson({}, box) for box in shares], row.boxes, report.size)
     answers, statuses = [NONE] * len(row.faces), [AnswerStatus.MISSED.value] * len(row.faces)
     for number, place in place_of.items():
         attributes = said[number].attributes

@@ -5,14 +5,14 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from mien.methods.facescan.parse import Person
+from mien.methods.facescan.parse import ParsedPerson
 
 # Two boxes that share less of their union than this are not taken for the same face.
 LEAST_IOU = 0.3
 Floats = NDArray[np.float64]
 
 
-def match(people: Sequence[Person], boxes: Floats, size: tuple[int, int]) -> dict[int, int]:
+def match(people: Sequence[ParsedPerson], boxes: Floats, size: tuple[int, int]) -> dict[int, int]:
     """Index of a person to index of a face, for the people whose face can be told.
 
     boxes: (N, 4) x1 y1 x2 y2 in pixels of a picture of this size, (height, width).
@@ -80,7 +80,7 @@ def _pairs(cost: Floats, most: float) -> dict[int, int]:
     return {i: j for i, j in assign(capped) if cost[i, j] <= most}
 
 
-def _in_order(people: Sequence[Person], boxes: Floats) -> dict[int, int]:
+def _in_order(people: Sequence[ParsedPerson], boxes: Floats) -> dict[int, int]:
     if len(people) != len(boxes):
         return {}
     return dict(enumerate(np.argsort(_centers(boxes), kind="stable").tolist()))

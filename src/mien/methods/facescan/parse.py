@@ -29,7 +29,7 @@ _UNSAID = Answer(None, AnswerStatus.EMPTY)
 
 
 @dataclass(frozen=True)
-class Person:
+class ParsedPerson:
     """What an answer says of one person.
 
     answers: one for each attribute asked.   box: x1 y1 x2 y2 as shares of the picture's sides, or None.
@@ -44,7 +44,7 @@ class Person:
 class Parsed:
     """people: in the order of the answer.   status: ok or repaired for a list of people, even one of nobody."""
 
-    people: tuple[Person, ...]
+    people: tuple[ParsedPerson, ...]
     status: AnswerStatus
 
 
@@ -66,14 +66,14 @@ def parse(text: str | None, asked: Sequence[Attribute], refusal: str | None = No
     if len(asked) > 1:
         return Parsed((), AnswerStatus.OUT_OF_VOCABULARY)
     answer = read_value(text, asked[0])
-    return Parsed((Person({asked[0]: answer}),), answer.status)
+    return Parsed((ParsedPerson({asked[0]: answer}),), answer.status)
 
 
-def one_person(parsed: Parsed, asked: Sequence[Attribute]) -> Person:
+def one_person(parsed: Parsed, asked: Sequence[Attribute]) -> ParsedPerson:
     """The answer to a question about one person; of several records, what they agree on."""
     if not parsed.people:
         status = AnswerStatus.EMPTY if parsed.status in (AnswerStatus.OK, AnswerStatus.REPAIRED) else parsed.status
-        return Person({attribute: Answer(None, status) for attribute in asked})
+        return ParsedPerson({attribute: Answer(None, status) for attribute in asked})
     first, *others = parsed.people
     if not others:
         return first
@@ -175,7 +175,7 @@ def _labelled_lines(text: str, asked: Sequence[Attribute]) -> list[dict[str, Any
     return [record] if record else None
 
 
-def _person(record: Mapping[str, Any], asked: Sequence[Attribute], form: AnswerStatus) -> Person:
+def _person(record: Mapping[str, Any], asked: Sequence[Attribute], form: AnswerStatus) -> ParsedPerson:
     """form: ok, or repaired when the record itself had to be found or mended."""
     answers: dict[Attribute, Answer] = {}
     others: dict[str, Any] = {}
@@ -191,7 +191,7 @@ def _person(record: Mapping[str, Any], asked: Sequence[Attribute], form: AnswerS
     # The one confidence of a record is about what was asked first.
     filled = {attribute: answers.get(attribute, _UNSAID) for attribute in asked}
     filled[asked[0]] = _with_confidence(filled[asked[0]], others.get("confidence"))
-    return Person(filled, _box(others.get("box")), " ".join(words) or None)
+    return ParsedPerson(filled, _box(others.get("box")), " ".join(words) or None)
 
 
 def read_value(value: Any, attribute: Attribute, form: AnswerStatus = AnswerStatus.OK) -> Answer:

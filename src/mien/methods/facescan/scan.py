@@ -16,7 +16,7 @@ from mien.core.pipeline import Pipeline
 from mien.errors import InputError
 from mien.facs.vocabulary import Attribute
 from mien.methods.facescan.match import match
-from mien.methods.facescan.parse import Parsed, Person, one_person, parse
+from mien.methods.facescan.parse import Parsed, ParsedPerson, one_person, parse
 from mien.methods.facescan.prompts import SYSTEM, Prompt, again_text, prompt, schema, shuffled, user_text
 from mien.providers.base import Completion, Message, Picture, Provider
 from mien.results.face import Face, FaceReport, ImageReport
@@ -114,7 +114,7 @@ class FaceScanner:
         unmatched = tuple(self._attributes(person, reply, wording, self.seed) for person in strangers)
         return replace(report, faces=faces, target=target, unmatched=unmatched)
 
-    def _people(self, reply: _Reply, one: bool) -> tuple[Person, ...]:
+    def _people(self, reply: _Reply, one: bool) -> tuple[ParsedPerson, ...]:
         if reply.parsed is None or not reply.parsed.people:
             return ()
         # Whoever was described is one person; several records must agree.
@@ -156,7 +156,7 @@ class FaceScanner:
         problem = next((completion.problem for completion in completions.values() if completion.problem), None)
         return Attributes(answers, self._who, wording.id, seed, raw, milliseconds, problem=problem)
 
-    def _attributes(self, person: Person, reply: _Reply, wording: Prompt, seed: int) -> Attributes:
+    def _attributes(self, person: ParsedPerson, reply: _Reply, wording: Prompt, seed: int) -> Attributes:
         return Attributes(
             person.answers, self._who, wording.id, seed, reply.raw, reply.milliseconds, person.rationale, reply.problem
         )
@@ -165,7 +165,7 @@ class FaceScanner:
     def _who(self) -> str:
         return f"{self.provider.name}:{self.provider.model}"
 
-    def _failed(self, reply: _Reply) -> Person:
+    def _failed(self, reply: _Reply) -> ParsedPerson:
         return _unsaid(self.ask, reply.failure if reply.parsed is None else reply.parsed.status)
 
 
@@ -181,8 +181,8 @@ def around(image: NDArray[np.uint8], face: Face) -> Picture:
     return Picture(np.ascontiguousarray(image[y1:y2, x1:x2]), moved)
 
 
-def _unsaid(ask: Sequence[Attribute], status: AnswerStatus) -> Person:
-    return Person({attribute: Answer(None, status) for attribute in ask})
+def _unsaid(ask: Sequence[Attribute], status: AnswerStatus) -> ParsedPerson:
+    return ParsedPerson({attribute: Answer(None, status) for attribute in ask})
 
 
 def _unusable(parsed: Parsed) -> bool:

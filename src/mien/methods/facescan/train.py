@@ -76,7 +76,7 @@ PRESETS = {
 }
 
 
-class Item(NamedTuple):
+class TuningItem(NamedTuple):
     """One question about one face.   row: of the sample."""
 
     row: int
@@ -87,7 +87,7 @@ class Item(NamedTuple):
 class Questions:
     """What is learned: of every face each task that it has a label for."""
 
-    def __init__(self, dataset: Sequence[Sample], items: Sequence[Item]) -> None:
+    def __init__(self, dataset: Sequence[Sample], items: Sequence[TuningItem]) -> None:
         self._dataset, self.items = dataset, items
 
     def __len__(self) -> int:
@@ -118,7 +118,7 @@ def questions(dataset: Sequence[Sample], asked: Sequence[Task], per_class: int =
         for label in task.labels:
             found = np.flatnonzero(labels == label)
             kept = rng.permutation(found)[:per_class] if per_class else found
-            items += [Item(int(i), question(task), label) for i in kept]
+            items += [TuningItem(int(i), question(task), label) for i in kept]
         if not (labels != "").any():
             raise InputError(f"the data have no label for {task.name}; its labels are {', '.join(task.labels)}")
     return Questions(dataset, items)

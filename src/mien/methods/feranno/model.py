@@ -12,13 +12,13 @@ from torch import Tensor, nn
 from mien.facs.vocabulary import Expression
 
 
-class Answers(NamedTuple):
+class HeadOutput(NamedTuple):
     """logits: (B, 8) in Expression order."""
 
     logits: Tensor
 
 
-class Branch(nn.Module):
+class FeatureBranch(nn.Module):
     """One kind of what the generator saw, to tokens: one convolution over all its levels, two residual blocks."""
 
     def __init__(self, inputs: int, channels: int) -> None:
@@ -69,13 +69,13 @@ class Head(nn.Module):
 
     def __init__(self, features: int, maps: int, *, channels: int = 96, heads: int = 4, dropout: float = 0.2) -> None:
         super().__init__()
-        self.features, self.maps = Branch(features, channels), Branch(maps, channels)
+        self.features, self.maps = FeatureBranch(features, channels), FeatureBranch(maps, channels)
         self.at_maps, self.at_features = Look(channels, heads), Look(channels, heads)
         self.dropout = nn.Dropout(dropout)
         self.expression = nn.Linear(2 * channels, len(Expression))
 
-    def forward(self, features: Tensor, maps: Tensor) -> Answers:
-        """(B, F, 6, 6) and (B, M, 6, 6) -> Answers."""
+    def forward(self, features: Tensor, maps: Tensor) -> HeadOutput:
+        """(B, F, 6, 6) and (B, M, 6, 6) -> HeadOutput."""
         f, m = self.features(features), self.maps(maps)
         pooled = torch.cat([self.at_maps(f, m).mean(dim=1), self.at_features(m, f).mean(dim=1)], dim=1)  # (B, 2C)
-        return Answers(self.expression(self.dropout(pooled)))
+        return HeadOutput(self.expression(self.dropout(pooled)))

@@ -65,7 +65,7 @@ SEEN_WITH = "seen_with.json"
 _TOGETHER = 64
 
 
-class Seen(NamedTuple):
+class GeneratorFeatures(NamedTuple):
     """What the generator saw in N faces, V views of each, in half precision.
 
     features: (N, V, F, 6, 6).   maps: (N, V, M, 6, 6).
@@ -75,17 +75,19 @@ class Seen(NamedTuple):
     maps: Tensor
 
 
-def seen(seer: Seer, crops: Tensor, settings: Settings, views: int) -> Seen:
+def seen(seer: Seer, crops: Tensor, settings: Settings, views: int) -> GeneratorFeatures:
     """The features of (N, 1, S, S) uint8 faces, in so many views of each."""
     torch.manual_seed(settings.seed)
     starts = range(0, len(crops), _TOGETHER)
-    found: Seen | None = None
+    found: GeneratorFeatures | None = None
     for start in track(starts, "Seeing", console=Console(stderr=True), disable=not sys.stderr.isatty(), transient=True):
         some = slice(start, start + _TOGETHER)
         for number in range(views):
             both = [torch.from_numpy(part) for part in seer(view(crops[some], number, settings))]
             # Gigabytes for a whole data set: they are filled in place rather than joined in the end.
-            found = found or Seen(*(torch.empty(len(crops), views, *p.shape[1:], dtype=torch.float16) for p in both))
+            found = found or GeneratorFeatures(
+                *(torch.empty(len(crops), views, *p.shape[1:], dtype=torch.float16) for p in both)
+            )
             for there, part in zip(found, both, strict=True):
                 there[some, number] = part
     assert found is not None, "a data set without faces is refused before"
@@ -150,7 +152,7 @@ def train(
     return trained
 
 
-def build(settings: Settings, learned: Seen) -> Head:
+def build(settings: Settings, learned: GeneratorFeatures) -> Head:
     """An untrained head for such features."""
     features, maps = learned.features.shape[2], learned.maps.shape[2]
     return Head(features, maps, channels=settings.channels, heads=settings.heads, dropout=settings.dropout)
@@ -165,7 +167,7 @@ def loss(head: nn.Module, batch: Batch) -> Tensor:
 
 
 @torch.no_grad()
-def accuracy(head: nn.Module, faces: Seen, labels: Tensor) -> float:
+def accuracy(head: nn.Module, faces: GeneratorFeatures, labels: Tensor) -> float:
     """The share of faces, in their first view, whose most probable expression is the label."""
     answers = head(faces.features[:, 0].float(), faces.maps[:, 0].float()).logits
     return float((answers.argmax(dim=1) == labels).float().mean())

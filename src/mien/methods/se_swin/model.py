@@ -23,7 +23,7 @@ TINY = "swin_tiny_patch4_window7_224"
 _TABLE = "relative_position_bias_table"
 
 
-class Answers(NamedTuple):
+class SwinOutput(NamedTuple):
     """What the network says of B faces.
 
     logits: (B, 8) in Expression order.   features: the last map alone, (B, C, h, w), normalized and gated.
@@ -88,8 +88,8 @@ class SeSwin(nn.Module):
         self.stage_gates = nn.ModuleList(Gate(width, reduction) for width in gated)
         self.expression = nn.Linear(channels, len(Expression))
 
-    def forward(self, faces: Tensor) -> Answers:
-        """(B, 1, S, S) -> Answers."""
+    def forward(self, faces: Tensor) -> SwinOutput:
+        """(B, 1, S, S) -> SwinOutput."""
         swin = self.swin
         x = swin.patch_embed(faces.expand(-1, swin.patch_embed.proj.in_channels, -1, -1))  # (B, h, w, C)
         for i, stage in enumerate(swin.layers):
@@ -101,9 +101,9 @@ class SeSwin(nn.Module):
         if factors is not None:
             x = x * factors[:, None, None]
         maps = x.permute(0, 3, 1, 2)  # (B, C, h, w)
-        return Answers(self.expression(maps.mean(dim=(2, 3))), [maps], factors)
+        return SwinOutput(self.expression(maps.mean(dim=(2, 3))), [maps], factors)
 
-    def looks(self, answers: Answers) -> Tensor:
+    def looks(self, answers: SwinOutput) -> Tensor:
         """(B, h, w), what each place adds to the logit of the answer: the class-activation map, not below 0."""
         rows = self.expression.weight[answers.logits.argmax(dim=1)]  # (B, C)
         return torch.einsum("bc,bchw->bhw", rows, answers.features[-1]).clamp(min=0)

@@ -27,7 +27,7 @@ GATES = ("convex", "t1", "t2")
 CONTEXTS = ("both", "global", "local")
 
 
-class Answers(NamedTuple):
+class VtffOutput(NamedTuple):
     """What the network says of B faces.
 
     logits: (B, 8) in Expression order.   features: the fused map alone, (B, C, h, w).   gate: (B, C, h, w), the weight
@@ -144,8 +144,8 @@ class Vtff(nn.Module):
         self.norm = nn.LayerNorm(last) if depth else nn.Identity()
         self.expression = nn.Linear(last, len(Expression))
 
-    def forward(self, faces: Tensor, erased: Tensor | None = None) -> Answers:
-        """(B, 1, S, S) -> Answers.   erased: (B, 1, S, S) bool, where patterns are 0, for noise has none."""
+    def forward(self, faces: Tensor, erased: Tensor | None = None) -> VtffOutput:
+        """(B, 1, S, S) -> VtffOutput.   erased: (B, 1, S, S) bool, where patterns are 0, for noise has none."""
         maps = [
             branch(_enlarged(self.seen(faces, pattern, erased), self.enlarge))[-1]
             for branch, pattern in zip(self.branches, self.patterns, strict=True)
@@ -153,16 +153,16 @@ class Vtff(nn.Module):
         fused, gate = self.fusion(*maps) if self.fusion is not None else (maps[0], None)  # (B, C, h, w)
         if not len(self.encoder):
             pooled = self.dropout(fused.mean(dim=(2, 3)))  # (B, C)
-            return Answers(self.expression(pooled), [fused], gate, None)
+            return VtffOutput(self.expression(pooled), [fused], gate, None)
         words = self.project(fused.flatten(2).transpose(1, 2))  # (B, P, D)
         words = torch.cat([self.cls.expand(words.shape[0], -1, -1), words], dim=1)  # (B, 1 + P, D)
         words = self.dropout(words + self.position)
         for layer in self.encoder[:-1]:
             words = layer(words)
         read = self.norm(self.encoder[-1](words)[:, 0])  # (B, D)
-        return Answers(self.expression(read), [fused], gate, words)
+        return VtffOutput(self.expression(read), [fused], gate, words)
 
-    def looks(self, answers: Answers) -> Tensor:
+    def looks(self, answers: VtffOutput) -> Tensor:
         """(B, h, w), how much the class token attends to each word in the last layer, mean over heads.
 
         Without an encoder the mean of the fused channels, where it is above 0.

@@ -12,7 +12,7 @@ from mien.datasets import Sample
 from mien.errors import InputError
 from mien.methods.vtff.model import BRANCHES, Vtff, with_face_weights
 from mien.training.backbones import Residual, Timm
-from mien.training.faces import FaceSettings, Seen, faces_of, fit_faces
+from mien.training.faces import AugmentedBatch, FaceSettings, faces_of, fit_faces
 from mien.training.loop import Batch
 from mien.training.run import Run
 
@@ -133,6 +133,6 @@ def train(
     return trained
 
 
-def loss(network: nn.Module, seen: Seen, lessons: Batch) -> Tensor:
+def loss(network: nn.Module, seen: AugmentedBatch, lessons: Batch) -> Tensor:
     """Cross-entropy against the vote distribution; erased boxes have no pattern."""
     return F.cross_entropy(network(seen.images, seen.erased).logits.float(), seen.targets)

@@ -6,7 +6,7 @@ from mien.errors import InputError
 from mien.facs.vocabulary import Expression
 from mien.methods.expllm.engine import prompts
 from mien.methods.expllm.engine.chain import think
-from mien.methods.expllm.engine.llm import TRIES, Asked, expressions_in, listed, ungrounded
+from mien.methods.expllm.engine.llm import TRIES, LlmNodes, expressions_in, listed, ungrounded
 from mien.providers.base import Completion
 from mien.results.scan import AnswerStatus
 from tests.methods.expllm.faces import face
@@ -54,7 +54,7 @@ class Server:
 
 
 def run(server, observed=SMILING, loops=3):
-    asked = Asked(server)
+    asked = LlmNodes(server)
     return think(observed, asked, loops), asked.calls
 
 

@@ -8,7 +8,7 @@ import torch
 
 from mien.methods.expllm.small.loss import losses, mirrored, vision_loss
 from mien.methods.expllm.small.tokenizer import Tokenizer
-from mien.training.faces import Seen
+from mien.training.faces import AugmentedBatch
 
 WORDS, FIRST = 20, 4
 VOTES = torch.eye(8)[[2, 5]]
@@ -87,7 +87,7 @@ def eyes(units):
 def seen(count, flips=(), blended=0):
     matrix = torch.eye(2, 3).repeat(count, 1, 1)
     matrix[list(flips), 0, 0] = -1
-    return Seen(torch.zeros(count, 1, 4, 4), torch.full((count, 8), 1 / 8), matrix, blended, torch.zeros(0))
+    return AugmentedBatch(torch.zeros(count, 1, 4, 4), torch.full((count, 8), 1 / 8), matrix, blended, torch.zeros(0))
 
 
 def of_eyes(said, taught, found, look, weight=1.0):

@@ -12,7 +12,7 @@ from mien.errors import InputError
 from mien.evaluation.protocols import select
 from mien.methods.expllm.small.lessons import make
 from mien.methods.expllm.small.tokenizer import Tokenizer
-from mien.training.faces import Seen, faces_of, recalls
+from mien.training.faces import AugmentedBatch, faces_of, recalls
 from mien.training.loop import descend
 from tests.methods.expllm import tiny
 
@@ -228,6 +228,6 @@ def test_of_a_face_that_was_flipped_the_words_are_flipped_too(lessons):
     matrix = torch.eye(2, 3).repeat(2, 1, 1)
     matrix[1, 0, 0] = -1
     listener = Listener(words)
-    seen = Seen(torch.zeros(2, 1, 4, 4), torch.zeros(2, 8), matrix, 0, torch.zeros(0))
+    seen = AugmentedBatch(torch.zeros(2, 1, 4, 4), torch.zeros(2, 8), matrix, 0, torch.zeros(0))
     said(listener, lines, torch.full((2, 8), 1 / 8), words, seen)
     assert listener.heard[0][0][:, -1].tolist() == [words["left"], words["right"]]

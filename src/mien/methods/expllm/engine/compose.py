@@ -27,7 +27,7 @@ RIVAL = 0.3
 LEAST, OBSERVATION_WORDS, INTERPRETATION_WORDS = 45, 40, 30
 
 
-class Item(NamedTuple):
+class Finding(NamedTuple):
     """Something to tell: one action unit, or two that move as one.
 
     side: "left", "right" or "both".   band: index in mien.facs.units.BANDS.   rank: the largest is told first.
@@ -61,7 +61,7 @@ class Choice:
 
 def select(
     face: Observation, choose: Choice, dropped: Set[int] = frozenset(), promoted: Set[int] = frozenset()
-) -> tuple[Item, ...]:
+) -> tuple[Finding, ...]:
     """What to tell of a face, most telling first: three to six action units, fewer of a neutral face.
 
     dropped: units to leave out.   promoted: units to put first.
@@ -72,7 +72,7 @@ def select(
     return _accompanied((clear if len(clear) >= 3 else items)[:count])
 
 
-def observe(items: Sequence[Item], face: Observation, name: str) -> tuple[Sequence[Item], str]:
+def observe(items: Sequence[Finding], face: Observation, name: str) -> tuple[Sequence[Finding], str]:
     """The key observations, and the items told in them: the least telling are left out where there is no room."""
     told, sentences = items, [""]
     for count in range(len(items), -1, -1):
@@ -87,7 +87,7 @@ def observe(items: Sequence[Item], face: Observation, name: str) -> tuple[Sequen
     return told, " ".join(sentences)
 
 
-def interpret(items: Sequence[Item], face: Observation, name: str, hedged: bool = False) -> str:
+def interpret(items: Sequence[Finding], face: Observation, name: str, hedged: bool = False) -> str:
     """What the items told make together, what competes, and what is missing for it.
 
     hedged: call it not clear-cut.
@@ -124,7 +124,7 @@ def words(*texts: str) -> int:
     return sum(len(text.split()) for text in texts)
 
 
-def _items(face: Observation, dropped: Set[int], promoted: Set[int]) -> Iterable[Item]:
+def _items(face: Observation, dropped: Set[int], promoted: Set[int]) -> Iterable[Finding]:
     prototype = PROTOTYPES[face.label]
     # Of a head that is turned, the sides look uneven even when they are not.
     sides_seen = not face.hidden and (face.pose is None or abs(face.pose.yaw) < SIDEWAYS)
@@ -140,10 +140,10 @@ def _items(face: Observation, dropped: Set[int], promoted: Set[int]) -> Iterable
             role = "support"
         else:
             role = "against" if unit in prototype.against and face.label is not Expression.NEUTRAL else "other"
-        yield Item((int(unit),), where, index, role, strength * (1 + WEIGHTS[role]) + (unit in promoted))
+        yield Finding((int(unit),), where, index, role, strength * (1 + WEIGHTS[role]) + (unit in promoted))
 
 
-def _merged(items: list[Item]) -> list[Item]:
+def _merged(items: list[Finding]) -> list[Finding]:
     """Brows that rise as a whole, and lips that part because the jaw drops, are one thing to tell."""
     for pair in ((1, 2), (25, 26)):
         two = [item for item in items if item.units[0] in pair and item.side == "both"]
@@ -154,13 +154,13 @@ def _merged(items: list[Item]) -> list[Item]:
     return items
 
 
-def _accompanied(items: Sequence[Item]) -> tuple[Item, ...]:
+def _accompanied(items: Sequence[Finding]) -> tuple[Finding, ...]:
     """A proxy is told beside a movement that it is composed of, or it would pass for an observation of its own."""
     told = {unit for item in items for unit in item.units}
     return tuple(item for item in items if told & _COMPOSED.get(item.units[0], told))
 
 
-def _observations(items: Sequence[Item], face: Observation, choose: Choice) -> Iterable[str]:
+def _observations(items: Sequence[Finding], face: Observation, choose: Choice) -> Iterable[str]:
     if not items:
         return [choose(wording.STILL)]
     if face.label is Expression.NEUTRAL and not _moving(face, items):
@@ -176,13 +176,13 @@ def _observations(items: Sequence[Item], face: Observation, choose: Choice) -> I
     ]
 
 
-def _parts(items: Sequence[Item], most: int) -> Iterable[Sequence[Item]]:
+def _parts(items: Sequence[Finding], most: int) -> Iterable[Sequence[Finding]]:
     """As few parts as it takes, of about the same length."""
     count = -(-len(items) // most)
     return [items[len(items) * i // count : len(items) * (i + 1) // count] for i in range(count)]
 
 
-def _sentence(items: Sequence[Item], patterns: dict[int, tuple[str, ...]], face: Observation, choose: Choice) -> str:
+def _sentence(items: Sequence[Finding], patterns: dict[int, tuple[str, ...]], face: Observation, choose: Choice) -> str:
     weak = min(item.band for item in items) < _MODERATE
     pattern = choose([p for p in patterns[len(items)] if not (weak and "stand" in p)])
     fields = {
@@ -213,7 +213,7 @@ def _share(pattern: str, fields: dict[str, str], one: str, other: str) -> None:
             fields[f"n{one}"] = fields[f"n{one}"].removesuffix(owner[0])
 
 
-def _clause(item: Item, choose: Choice) -> str:
+def _clause(item: Finding, choose: Choice) -> str:
     movement = MOVEMENTS[item.units]
     clauses = movement.sided.clauses if movement.sided and item.side != "both" else movement.clauses
     return choose(clauses).format(
@@ -221,7 +221,7 @@ def _clause(item: Item, choose: Choice) -> str:
     )
 
 
-def _noun(item: Item, choose: Choice) -> str:
+def _noun(item: Finding, choose: Choice) -> str:
     movement = MOVEMENTS[item.units]
     nouns = movement.sided.nouns if movement.sided and item.side != "both" else movement.nouns
     return choose(nouns).format(
@@ -229,12 +229,12 @@ def _noun(item: Item, choose: Choice) -> str:
     )
 
 
-def _moving(face: Observation, told: Sequence[Item]) -> set[int]:
+def _moving(face: Observation, told: Sequence[Finding]) -> set[int]:
     """Action units that are strong enough to speak, and not told."""
     return {int(u) for u in ActionUnit if face.units[u] >= PRESENT} - {unit for item in told for unit in item.units}
 
 
-def _quiet(items: Sequence[Item], face: Observation, choose: Choice) -> str:
+def _quiet(items: Sequence[Finding], face: Observation, choose: Choice) -> str:
     """Which parts of the face do not move, where any does."""
     moving = _moving(face, ()) | {unit for item in items for unit in item.units}
     regions = [region for region, units in wording.REGIONS.items() if moving.isdisjoint(units)]
@@ -247,7 +247,7 @@ def _unseen(face: Observation, choose: Choice) -> Iterable[str]:
     return [choose(wording.TURNED)] if face.pose is not None and abs(face.pose.yaw) >= SIDEWAYS else []
 
 
-def _together(items: Sequence[Item], face: Observation, choose: Choice) -> str:
+def _together(items: Sequence[Finding], face: Observation, choose: Choice) -> str:
     if face.label is Expression.NEUTRAL:
         quiet = all(item.band < _MODERATE for item in items)
         return choose(wording.AT_REST if quiet else wording.UNRELATED)
@@ -265,7 +265,7 @@ def _together(items: Sequence[Item], face: Observation, choose: Choice) -> str:
     return choose(wording.UNMARKED).format(look=look)
 
 
-def _competing(items: Sequence[Item], face: Observation, choose: Choice) -> str:
+def _competing(items: Sequence[Finding], face: Observation, choose: Choice) -> str:
     """What speaks for the runner-up, where a good part of the shares went to it."""
     rival = Expression(int(np.argsort(-face.shares, kind="stable")[1]))
     if face.shares[rival] < RIVAL:
@@ -278,7 +278,7 @@ def _competing(items: Sequence[Item], face: Observation, choose: Choice) -> str:
     return choose(wording.POSSIBLE).format(rival=look)
 
 
-def _ruled_out(items: Sequence[Item], face: Observation, choose: Choice) -> str:
+def _ruled_out(items: Sequence[Finding], face: Observation, choose: Choice) -> str:
     """A mark of the runner-up that is not there, if there is one."""
     order = np.argsort(-face.shares, kind="stable")
     if face.shares[order[1]] == 0:
@@ -300,7 +300,7 @@ def _fill(pattern: str, plain: Sequence[str], **words: str) -> str:
     return pattern.format(plain=listed, Plain=listed[0].upper() + listed[1:], **verbs, **words)
 
 
-def _plain(items: Iterable[Item]) -> list[str]:
+def _plain(items: Iterable[Finding]) -> list[str]:
     """The movements without their degree."""
     named = []
     for item in items:
@@ -310,8 +310,8 @@ def _plain(items: Iterable[Item]) -> list[str]:
     return named
 
 
-def _joined(units: Sequence[int]) -> list[Item]:
-    return _merged([Item((unit,), "both", 0, "", 0.0) for unit in units])
+def _joined(units: Sequence[int]) -> list[Finding]:
+    return _merged([Finding((unit,), "both", 0, "", 0.0) for unit in units])
 
 
 _COMPOSED: dict[int, set[int]] = dict(zip(map(int, PROXIES), ({12}, {4, 10}), strict=True))

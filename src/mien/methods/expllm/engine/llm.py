@@ -22,7 +22,7 @@ from mien.providers.base import Message, Provider
 TRIES = 3
 
 
-class Asked:
+class LlmNodes:
     """The nodes, each a question to a language model; one object a face: `think(face, Asked(provider))`.
 
     calls: what was asked so far. A node raises InputError: with the status "rejected" where the model gives no usable

@@ -90,7 +90,7 @@ class _Named(nn.Module):
         return self.watcher(faces)._asdict()  # type: ignore[no-any-return]
 
 
-class Seen(nn.Module):
+class PatchEncoder(nn.Module):
     """The encoder and the projector."""
 
     def __init__(self, model: ExpLlm) -> None:
@@ -162,7 +162,7 @@ def _turned(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
 
 def _encoder_graph(model: ExpLlm, size: int, meta: Mapping[str, str]) -> onnx.ModelProto:
     example = (torch.zeros(2, 1, size, size),)
-    return traced(Seen(model), example, ["faces"], ["patches"], ({0: Dim("batch", min=1, max=4096)},), meta)
+    return traced(PatchEncoder(model), example, ["faces"], ["patches"], ({0: Dim("batch", min=1, max=4096)},), meta)
 
 
 def _language_graph(model: ExpLlm, meta: Mapping[str, str]) -> onnx.ModelProto:

@@ -91,7 +91,7 @@ def make(faces: Selection, chains: Path, slots: int, unverified_weight: float = 
         )
     words = [conversation.words_of(face.sections, face.label) for face in told if face.sections is not None]
     tokenizer = Tokenizer.learn([*words, conversation.caption_words(), *QUESTIONS.values()])
-    write = _Writer(tokenizer, slots)
+    write = _LineWriter(tokenizer, slots)
     chained = [write.chains(face, unverified_weight) for face in known]
     both = _padded([pair[0] for pair in chained] + [pair[1] for pair in chained], tokenizer)
     return Lessons(
@@ -114,7 +114,7 @@ class _Line(NamedTuple):
     also: tuple[int, ...] = ()  # places in the opening that are the model's to say
 
 
-class _Writer:
+class _LineWriter:
     """Writes conversations in tokens."""
 
     def __init__(self, tokenizer: Tokenizer, slots: int) -> None:

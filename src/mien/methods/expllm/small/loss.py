@@ -9,11 +9,11 @@ from torch import Tensor, nn
 
 from mien.methods.expllm.small.tokenizer import Tokenizer
 from mien.training import action_units, augment
-from mien.training.faces import Seen
+from mien.training.faces import AugmentedBatch
 from mien.training.loop import Batch
 
 
-def vision_loss(network: nn.Module, seen: Seen, taught: Batch, spread: Tensor, weight: float) -> Tensor:
+def vision_loss(network: nn.Module, seen: AugmentedBatch, taught: Batch, spread: Tensor, weight: float) -> Tensor:
     """Cross-entropy against the votes, and the distance of the action units from the teacher's, where it has any.
 
     taught: (B, 24) of the faces before they were moved, and (B,) bool.   spread: (24,) of each unit over the faces.
@@ -23,7 +23,7 @@ def vision_loss(network: nn.Module, seen: Seen, taught: Batch, spread: Tensor, w
     return total + weight * unit_loss(answers.action_units, seen, taught, spread)
 
 
-def unit_loss(answered: Tensor, seen: Seen, taught: Batch, spread: Tensor) -> Tensor:
+def unit_loss(answered: Tensor, seen: AugmentedBatch, taught: Batch, spread: Tensor) -> Tensor:
     """The distance of (B, 24) action units from the teacher's, over faces that it found and that are not blended."""
     units, found = taught
     off = action_units.off(answered, action_units.mirrored(units, augment.flipped(seen.matrix)), spread)  # (B, 24)

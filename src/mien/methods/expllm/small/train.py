@@ -26,8 +26,8 @@ from mien.methods.expllm.small.model import ExpLlm, FaceEncoder, FaceEncoderConf
 from mien.methods.expllm.small.tokenizer import Tokenizer
 from mien.training import action_units, augment
 from mien.training.faces import (
+    AugmentedBatch,
     FaceSettings,
-    Seen,
     augmented,
     faces_of,
     fit_faces,
@@ -105,7 +105,7 @@ PRESETS = {
 }
 
 
-class Answers(NamedTuple):
+class LabelOutput(NamedTuple):
     """What the encoder's heads of stage 0 say, or of a whole model the label alone.
 
     logits: (B, 8) in Expression order.   action_units: (B, 24), intensities 0 to 1, then asymmetries -1 to 1.
@@ -124,10 +124,10 @@ class Watcher(nn.Module):
         width = encoder.config.hidden_size
         self.expression, self.action_units = nn.Linear(width, len(Expression)), nn.Linear(width, VECTOR)
 
-    def forward(self, faces: Tensor) -> Answers:
-        """(B, 1, S, S), normalized -> Answers."""
+    def forward(self, faces: Tensor) -> LabelOutput:
+        """(B, 1, S, S), normalized -> LabelOutput."""
         seen = self.encoder(faces).last_hidden_state.mean(dim=1)  # (B, width)
-        return Answers(self.expression(seen), action_units.bounded(self.action_units(seen)))
+        return LabelOutput(self.expression(seen), action_units.bounded(self.action_units(seen)))
 
 
 class Labeller(nn.Module):
@@ -141,10 +141,10 @@ class Labeller(nn.Module):
         asked = conversation.question(tokenizer, conversation.LABEL)
         self.register_buffer("prompt", torch.tensor([conversation.opening(tokenizer, model.config.slots) + asked]))
 
-    def forward(self, faces: Tensor) -> Answers:
-        """(B, 1, S, S), normalized -> Answers."""
+    def forward(self, faces: Tensor) -> LabelOutput:
+        """(B, 1, S, S), normalized -> LabelOutput."""
         said = self.model(self.prompt.expand(len(faces), -1), faces, logits_to_keep=1).logits[:, -1]  # (B, V)
-        return Answers(said[:, self.first : self.first + len(Expression)])
+        return LabelOutput(said[:, self.first : self.first + len(Expression)])
 
 
 def train(
@@ -252,7 +252,7 @@ def _learn_to_see(
         )
 
 
-class Stage(NamedTuple):
+class ModelStage(NamedTuple):
     """One of the stages that train the whole model.
 
     trained: the parts of a model that learn.   loss: of a batch, given the lessons.
@@ -267,7 +267,7 @@ class Stage(NamedTuple):
     labels: bool = False
 
 
-def _stages(settings: Settings) -> list[Stage]:
+def _stages(settings: Settings) -> list[ModelStage]:
     whole = replace(settings, mixup_share=0.0)
     text = replace(whole, epochs=settings.text_epochs, learning_rate=settings.text_learning_rate)
     align = replace(whole, epochs=settings.align_epochs, learning_rate=settings.align_learning_rate)
@@ -281,16 +281,16 @@ def _stages(settings: Settings) -> list[Stage]:
         return [model.projector, model.language, *opened(model)]
 
     return [
-        Stage(STAGES[1], text, lambda model: [model.language], text_loss),
-        Stage(STAGES[2], align, lambda model: [model.projector], align_loss),
-        Stage(STAGES[3], label, both, mixed_loss, opened, labels=True),
-        Stage(STAGES[4], whole, both, mixed_loss, opened, labels=True),
+        ModelStage(STAGES[1], text, lambda model: [model.language], text_loss),
+        ModelStage(STAGES[2], align, lambda model: [model.projector], align_loss),
+        ModelStage(STAGES[3], label, both, mixed_loss, opened, labels=True),
+        ModelStage(STAGES[4], whole, both, mixed_loss, opened, labels=True),
     ]
 
 
 def _learn(
     model: ExpLlm,
-    stage: Stage,
+    stage: ModelStage,
     faces: Selection,
     lessons: Lessons,
     checks: Selection | None,
@@ -383,7 +383,9 @@ def _chains(lessons: Lessons, index: Tensor) -> Lines:
     return lessons.chains.of(torch.randint(2, index.shape), index)
 
 
-def said(network: nn.Module, lines: Lines, votes: Tensor, tokenizer: Tokenizer, seen: Seen | None = None) -> Tensor:
+def said(
+    network: nn.Module, lines: Lines, votes: Tensor, tokenizer: Tokenizer, seen: AugmentedBatch | None = None
+) -> Tensor:
     """(B,) weighted losses of conversations, about the faces seen if there are any.
 
     What a flip swaps, it swaps in the words too.

@@ -75,13 +75,13 @@ CONTRASTS = (
 )
 
 
-class Answers(NamedTuple):
+class ClassifierOutput(NamedTuple):
     """logits: (B, 8) in Expression order."""
 
     logits: Tensor
 
 
-class Classifier(nn.Module):
+class EncoderClassifier(nn.Module):
     """The encoder and one layer."""
 
     def __init__(self, settings: Settings) -> None:
@@ -89,9 +89,9 @@ class Classifier(nn.Module):
         self.encoder = Encoder(settings.widths)
         self.expression = nn.Linear(self.encoder.features, len(Expression))
 
-    def forward(self, faces: Tensor) -> Answers:
-        """(B, 1, S, S), normalized -> Answers."""
-        return Answers(self.expression(self.encoder(faces)))
+    def forward(self, faces: Tensor) -> ClassifierOutput:
+        """(B, 1, S, S), normalized -> ClassifierOutput."""
+        return ClassifierOutput(self.expression(self.encoder(faces)))
 
 
 def mixed(faces: Faces, mixture: Mixture) -> Selection:
@@ -142,7 +142,7 @@ def run(
         own = replace(settings, seed=seed)
         torch.manual_seed(seed)
         draws = len(faces.photographs.samples)
-        network = fit_faces(Classifier(own), chosen, own, place, resume=True, draws=draws)
+        network = fit_faces(EncoderClassifier(own), chosen, own, place, resume=True, draws=draws)
         said = logits(network, faces.valid) + as_in(faces.photographs, chosen, own)
         return counted(chosen.samples) | evaluated(faces.valid, said)
 

@@ -63,7 +63,7 @@ class PairSettings(Settings):
     depth: int = 2
 
 
-class Pairs(NamedTuple):
+class CaptionPairs(NamedTuple):
     """Faces and a caption of each.
 
     faces: (N, 1, S, S) uint8.   words: (N, W), the caption of each.   known: the words, in the order of their numbers.
@@ -115,7 +115,7 @@ def loss(network: nn.Module, batch: Batch, settings: PairSettings, flip: Tensor)
     return (F.cross_entropy(near, rows) + F.cross_entropy(near.T, rows)) / 2
 
 
-def of_photographs(faces: Selection, labels: PseudoLabels) -> Pairs:
+def of_photographs(faces: Selection, labels: PseudoLabels) -> CaptionPairs:
     """Photographs of which a teacher found the action units, each with one caption written from these and the votes.
 
     It is a short one, as generated faces have that were made with `--write-captions short`.
@@ -129,7 +129,7 @@ def of_photographs(faces: Selection, labels: PseudoLabels) -> Pairs:
     return _paired(tensor(faces)[rows], texts)
 
 
-def of_generated(folder: Path, faces: Selection) -> Pairs:
+def of_generated(folder: Path, faces: Selection) -> CaptionPairs:
     """Generated faces with the captions that they were made for; InputError when they have none."""
     said = {placed(folder, folder / row["file"]): row["caption"] for row in Synthetic(folder, annotated=False).rows}
     texts = [said[sample.source] for sample in faces.samples]
@@ -141,12 +141,12 @@ def of_generated(folder: Path, faces: Selection) -> Pairs:
     return _paired(tensor(faces)[rows], [texts[i] for i in rows])
 
 
-def _paired(faces: Tensor, texts: Sequence[str]) -> Pairs:
+def _paired(faces: Tensor, texts: Sequence[str]) -> CaptionPairs:
     known = captions.word_list(texts)
-    return Pairs(faces, torch.from_numpy(np.stack([captions.encode(text, known) for text in texts])), known)
+    return CaptionPairs(faces, torch.from_numpy(np.stack([captions.encode(text, known) for text in texts])), known)
 
 
-def fit_pairs(pairs: Pairs, settings: PairSettings, folder: Path, draws: int) -> Contrast:
+def fit_pairs(pairs: CaptionPairs, settings: PairSettings, folder: Path, draws: int) -> Contrast:
     """Two encoders that learned from pairs; they are also left in the folder.   draws: pairs of an epoch."""
     batches = drawn(TensorDataset(pairs.faces, pairs.words), draws, settings.batch_size)
     flip = torch.from_numpy(captions.mirrored(pairs.known))
@@ -193,7 +193,7 @@ def run(
     labels: a teacher's labels of the photographs, for the arm "real".   synthetic: the folder, for "synthetic".
     """
 
-    def prepare(arm: str) -> Pairs:
+    def prepare(arm: str) -> CaptionPairs:
         if arm == "real":
             if labels is None:
                 raise InputError("captions of photographs are written from a teacher's labels; give --pseudo-labels")
@@ -202,7 +202,7 @@ def run(
             raise InputError("this arm learns from generated faces; give --synthetic")
         return of_generated(synthetic, first(faces.asked, len(faces.photographs.samples)))
 
-    def measure(arm: str, pairs: Pairs, seed: int, place: Path) -> dict[str, Any]:
+    def measure(arm: str, pairs: CaptionPairs, seed: int, place: Path) -> dict[str, Any]:
         network = fit_pairs(pairs, replace(settings, seed=seed), place, len(faces.photographs.samples))
         said = sorted_by_captions(network, pairs.known, tensor(faces.valid))
         count = {"photographs": 0, "generated": 0} | {_KIND[arm]: len(pairs.faces)}

@@ -23,7 +23,7 @@ _FREQUENCIES = 32
 LOOK = 6
 
 
-class Flow(NamedTuple):
+class FlowOutput(NamedTuple):
     """What the network says of B noisy faces.
 
     velocity: (B, 1, S, S), where to go per unit of time towards noise.   features: (B, F, 6, 6), of the decoder, finest
@@ -44,7 +44,7 @@ class Norm(nn.GroupNorm):
         return super().forward(x.float())
 
 
-class Block(nn.Module):
+class FilmBlock(nn.Module):
     """Two 3x3 convolutions added to a shortcut, scaled and shifted between them by the time (FiLM)."""
 
     def __init__(self, inputs: int, channels: int, time: int, dropout: float) -> None:
@@ -141,10 +141,10 @@ class Layer(nn.Module):
         return result
 
 
-class Level(nn.Module):
+class ResolutionLevel(nn.Module):
     """Blocks of one resolution, each followed by attention where there is any."""
 
-    def __init__(self, blocks: list[Block], attentions: list[Attention]) -> None:
+    def __init__(self, blocks: list[FilmBlock], attentions: list[Attention]) -> None:
         super().__init__()
         self.blocks, self.attentions = nn.ModuleList(blocks), nn.ModuleList(attentions)
 
@@ -209,10 +209,10 @@ class Generator(nn.Module):
         self.unit_rest = nn.Embedding(VECTOR + 1, width)
         self.unit_move = nn.Embedding(VECTOR, width)
 
-        def level(inputs: list[int], outputs: int, depth_of: int) -> Level:
+        def level(inputs: list[int], outputs: int, depth_of: int) -> ResolutionLevel:
             attentive = depth_of >= len(channels) - attended
-            return Level(
-                [Block(i, outputs, time, dropout) for i in inputs],
+            return ResolutionLevel(
+                [FilmBlock(i, outputs, time, dropout) for i in inputs],
                 [Attention(outputs, width, heads) for _ in inputs if attentive],
             )
 
@@ -235,7 +235,7 @@ class Generator(nn.Module):
         self.last = nn.Sequential(_norm(before), nn.SiLU(), nn.Conv2d(before, SHUFFLE**2, 3, padding=1))
         _to_nothing(self.last[-1])
 
-    def forward(self, x: Tensor, t: Tensor, label: Tensor, words: Tensor, units: Tensor, known: Tensor) -> Flow:
+    def forward(self, x: Tensor, t: Tensor, label: Tensor, words: Tensor, units: Tensor, known: Tensor) -> FlowOutput:
         """Noisy faces and what they are to show.
 
         x: (B, 1, S, S), about -1 to 1 where there is no noise.   t: (B,), 0 the face, 1 noise.
@@ -259,7 +259,7 @@ class Generator(nn.Module):
         told = self.unit_rest.weight[:-1] + units[..., None] * self.unit_move.weight
         return torch.where(known[..., None] > 0, told, self.unit_rest.weight[-1])
 
-    def flow(self, x: Tensor, t: Tensor, text: Tensor, there: Tensor, units: Tensor) -> Flow:
+    def flow(self, x: Tensor, t: Tensor, text: Tensor, there: Tensor, units: Tensor) -> FlowOutput:
         """As `forward`, from tokens."""
         time, told = self.clock(waves(t)), (text, there, units)
         x = self.stem(F.pixel_unshuffle(x, SHUFFLE))  # (B, C, S/2, S/2)
@@ -279,7 +279,7 @@ class Generator(nn.Module):
                 looks.insert(0, _reduced(maps))
             x = grow(steps[-1])
         velocity = F.pixel_shuffle(self.last(x), SHUFFLE)
-        return Flow(velocity, torch.cat(features, dim=1), torch.cat(looks, dim=1))
+        return FlowOutput(velocity, torch.cat(features, dim=1), torch.cat(looks, dim=1))
 
 
 def waves(t: Tensor) -> Tensor:

@@ -79,7 +79,7 @@ class Plan:
             raise InputError(f"steps are 1 or more and depth lies in 0 to 1, but got {self.steps} and {self.depth}")
 
 
-class Branch(NamedTuple):
+class GuidanceBranch(NamedTuple):
     """One evaluation of the network: its weight in the sum, and whether it is told text and action units."""
 
     weight: float
@@ -87,13 +87,17 @@ class Branch(NamedTuple):
     units: bool
 
 
-def branches(plan: Plan) -> list[Branch]:
+def branches(plan: Plan) -> list[GuidanceBranch]:
     """Composed guidance, v = v_0 + s_y (v_y - v_0) + s_a (v_ya - v_y), as evaluations of a weight other than 0.
 
     v_0 is told nothing, v_y expression and words, v_ya action units as well.
     """
     text, units = plan.text_scale, plan.unit_scale
-    every = (Branch(1 - text, False, False), Branch(text - units, True, False), Branch(units, True, True))
+    every = (
+        GuidanceBranch(1 - text, False, False),
+        GuidanceBranch(text - units, True, False),
+        GuidanceBranch(units, True, True),
+    )
     return [branch for branch in every if branch.weight != 0]
 
 
@@ -193,7 +197,7 @@ class Sampler:
             raise ModelError(f"the generator cannot be run: {error}") from error
 
 
-def weighted(chosen: Sequence[Branch], parts: Sequence[Floats]) -> Floats:
+def weighted(chosen: Sequence[GuidanceBranch], parts: Sequence[Floats]) -> Floats:
     """The sum of the branches' velocities, each times its weight."""
     total = chosen[0].weight * parts[0]
     for branch, part in zip(chosen[1:], parts[1:], strict=True):

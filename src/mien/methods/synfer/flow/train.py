@@ -88,7 +88,7 @@ TINY = Settings(
 PRESETS = {"tiny": TINY, "small": Settings()}
 
 
-class Stage(NamedTuple):
+class FlowStage(NamedTuple):
     """A part of the training.
 
     folder: of its run, within that of the whole; "" for the last, which is the whole's own.
@@ -101,12 +101,12 @@ class Stage(NamedTuple):
     trains: Callable[[str], bool]
 
 
-def stages(settings: Settings) -> list[Stage]:
+def stages(settings: Settings) -> list[FlowStage]:
     """The stages that have epochs, in order."""
     every = [
-        Stage("text", settings.text_epochs, False, lambda name: not is_adapter(name)),
-        Stage("adapter", settings.adapter_epochs, True, is_adapter),
-        Stage("", settings.epochs, True, lambda name: True),
+        FlowStage("text", settings.text_epochs, False, lambda name: not is_adapter(name)),
+        FlowStage("adapter", settings.adapter_epochs, True, is_adapter),
+        FlowStage("", settings.epochs, True, lambda name: True),
     ]
     return [stage for stage in every if stage.epochs or not stage.folder]
 

@@ -35,7 +35,7 @@ class Judges(NamedTuple):
     units: nn.Module
 
 
-class Seen(NamedTuple):
+class JudgedFolder(NamedTuple):
     """The N faces of a folder before the judges.
 
     said: of the judge of expressions.   units: (N, 24) of that of action units.   wanted: (N, 24) asked for, NaN where
@@ -114,7 +114,7 @@ def _crops(faces: Selection) -> NDArray[np.uint8]:
     return np.stack([sample.image for sample in faces.samples])
 
 
-def look(album: Synthetic, judges: Judges, size: int, guide: nn.Module | None = None) -> Seen:
+def look(album: Synthetic, judges: Judges, size: int, guide: nn.Module | None = None) -> JudgedFolder:
     """A folder before the judges, and before a guide where one is given; InputError when no face is left in it."""
     if not len(album):
         raise InputError("a folder of generated faces has none that is left")
@@ -123,10 +123,10 @@ def look(album: Synthetic, judges: Judges, size: int, guide: nn.Module | None = 
     assert units is not None, "checked on the photographs"
     wanted = np.array([[row["au_requested"].get(name, np.nan) for name in NAMES] for row in album.rows], float)
     own = None if guide is None else judged(guide, crops).probabilities
-    return Seen(album, judged(judges.expression, crops), units, wanted, own)
+    return JudgedFolder(album, judged(judges.expression, crops), units, wanted, own)
 
 
-def measured(seen: Seen, against: Photographs) -> dict[str, Any]:
+def measured(seen: JudgedFolder, against: Photographs) -> dict[str, Any]:
     """The numbers of a folder.
 
     accuracy: how often the judge sees the folder's labels, requested: what was asked for.   unit_r: the mean
@@ -156,14 +156,14 @@ def measured(seen: Seen, against: Photographs) -> dict[str, Any]:
     return found
 
 
-def _unit_r(seen: Seen, against: Photographs, rows: NDArray[np.intp] | slice = slice(None)) -> float:
+def _unit_r(seen: JudgedFolder, against: Photographs, rows: NDArray[np.intp] | slice = slice(None)) -> float:
     r = measure.correlations(seen.wanted[rows], seen.units[rows])
     r = r[np.nan_to_num(against.unit_r) >= measure.TRUSTED]
     return float(np.nanmean(r)) if np.isfinite(r).any() else float("nan")
 
 
 def step(
-    before: Seen, after: Seen, against: Photographs, *, resamples: int = 1000, seed: int = 0
+    before: JudgedFolder, after: JudgedFolder, against: Photographs, *, resamples: int = 1000, seed: int = 0
 ) -> dict[str, Any] | None:
     """What a folder gains over another in accuracy and unit_r, with 95 % intervals from a bootstrap over faces.
 
@@ -195,7 +195,7 @@ def _interval(value: float, low: float, high: float) -> dict[str, Any]:
     return said | {"answer": verdict(said)}
 
 
-def _accuracy(seen: Seen, rows: NDArray[np.intp]) -> float:
+def _accuracy(seen: JudgedFolder, rows: NDArray[np.intp]) -> float:
     labels = np.array([-1 if label is None else label for label in seen.album.labels])[rows]
     told = labels >= 0
     return float((seen.said.probabilities[rows].argmax(axis=1) == labels)[told].mean()) if told.any() else float("nan")

@@ -24,7 +24,7 @@ PRECISIONS = ("32-true", "bf16-mixed")
 Part = TypeVar("Part", bound=nn.Module)
 
 
-class Level(NamedTuple):
+class DdimStep(NamedTuple):
     """A step of DDIM.
 
     time: as the U-Net counts it.   alpha: the share of the picture in the variance of what is there (the cumulative
@@ -87,7 +87,7 @@ class StableDiffusion:
         pictures: Tensor = self.vae.decode(latents / self.vae.config.scaling_factor).sample
         return torch.clamp(pictures.float() / 2 + 0.5, 0, 1)
 
-    def levels(self, steps: int) -> list[Level]:
+    def levels(self, steps: int) -> list[DdimStep]:
         """The steps of DDIM from noise to a picture."""
         most = self.scheduler.config.num_train_timesteps
         if not 1 <= steps <= most:
@@ -96,7 +96,7 @@ class StableDiffusion:
         times = self.scheduler.timesteps.tolist()
         alphas = [float(self.scheduler.alphas_cumprod[time]) for time in times]
         ends = [*alphas[1:], float(self.scheduler.final_alpha_cumprod)]
-        return [Level(*level) for level in zip(times, alphas, ends, strict=True)]
+        return [DdimStep(*level) for level in zip(times, alphas, ends, strict=True)]
 
     def parted(self, said: Tensor, noisy: Tensor, alpha: float) -> tuple[Tensor, Tensor]:
         """What the U-Net said of noisy latents, as the clean latents and the noise that these are made of."""

@@ -29,7 +29,7 @@ from mien.facs.vocabulary import Expression
 from mien.methods.synfer.flow.guidance import Guidance, moved_estimate, moved_tokens
 from mien.methods.synfer.flow.requests import Request
 from mien.methods.synfer.flow.sample import Plan, branches
-from mien.methods.synfer.stable_diffusion.checkpoint import PRECISIONS, Level, StableDiffusion, joined, load
+from mien.methods.synfer.stable_diffusion.checkpoint import PRECISIONS, DdimStep, StableDiffusion, joined, load
 from mien.methods.synfer.stable_diffusion.tune import AdapterSettings, LoraSettings, squared, train_adapter, train_lora
 from mien.training.faces import normalize
 
@@ -194,7 +194,7 @@ def draw(
         return _as_bytes(model.decode(latents))
 
 
-class Asked(NamedTuple):
+class Conditioning(NamedTuple):
     """What B requests ask for, as the networks read it.
 
     words, no_words: (B, W, D) of the captions and of what stands for none.   units: (B, K), NaN for what is left free.
@@ -207,9 +207,9 @@ class Asked(NamedTuple):
     labels: Tensor
 
 
-def _asked(model: StableDiffusion, requests: Sequence[Request], settings: Sampling) -> Asked:
+def _asked(model: StableDiffusion, requests: Sequence[Request], settings: Sampling) -> Conditioning:
     labels = [_NO_LABEL if request.expression is None else int(request.expression) for request in requests]
-    return Asked(
+    return Conditioning(
         model.words([request.caption or prompt(request.expression) for request in requests]),
         model.words([settings.negative] * len(requests)),
         torch.tensor(np.stack([request.units for request in requests]), dtype=torch.float32, device=model.device),
@@ -227,8 +227,13 @@ def _noise(model: StableDiffusion, requests: Sequence[Request], settings: Sampli
 
 
 def _step(
-    model: StableDiffusion, noisy: Tensor, level: Level, asked: Asked, settings: Sampling, guides: Guides | None
-) -> tuple[Asked, Tensor]:
+    model: StableDiffusion,
+    noisy: Tensor,
+    level: DdimStep,
+    asked: Conditioning,
+    settings: Sampling,
+    guides: Guides | None,
+) -> tuple[Conditioning, Tensor]:
     """What is asked from now on, for moved words stay where they went, and the latents of the next level."""
     if guides is not None and guides.guidance.mode == "tokens":
         asked = asked._replace(words=_moved_words(model, noisy, level, asked, guides))
@@ -239,12 +244,12 @@ def _step(
     return asked, joined(clean, noise, level.below)
 
 
-def _off(model: StableDiffusion, asked: Asked, guides: Guides, clean: Tensor) -> Tensor:
+def _off(model: StableDiffusion, asked: Conditioning, guides: Guides, clean: Tensor) -> Tensor:
     """(B,) what the guides find wrong with clean latents."""
     return guides.loss(model.decode(clean), asked.labels, asked.units)
 
 
-def _moved_words(model: StableDiffusion, noisy: Tensor, level: Level, asked: Asked, guides: Guides) -> Tensor:
+def _moved_words(model: StableDiffusion, noisy: Tensor, level: DdimStep, asked: Conditioning, guides: Guides) -> Tensor:
     """(B, W, D) words of the captions, moved by what the guides find wrong with the faces that they lead to."""
 
     def loss(words: Tensor) -> Tensor:
@@ -254,7 +259,9 @@ def _moved_words(model: StableDiffusion, noisy: Tensor, level: Level, asked: Ask
     return moved_tokens(asked.words, loss, guides.guidance.token_step)
 
 
-def _composed(model: StableDiffusion, noisy: Tensor, level: Level, asked: Asked, settings: Sampling) -> Tensor:
+def _composed(
+    model: StableDiffusion, noisy: Tensor, level: DdimStep, asked: Conditioning, settings: Sampling
+) -> Tensor:
     """What the U-Net says under composed guidance; all branches are evaluated in one batch."""
     if model.adapter is None:  # there is nothing to say beyond the text
         settings = replace(settings, unit_scale=settings.text_scale)
