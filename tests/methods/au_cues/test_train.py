@@ -58,7 +58,7 @@ def faces(count: int) -> list[Sample]:
 
 def test_a_few_drawn_faces_train_in_seconds_and_leave_a_complete_run(tmp_path):
     trained = au_cues.train(faces(24), TINY, tmp_path, valid=faces(4))
-    assert isinstance(trained, au_cues.Reader)
+    assert isinstance(trained, au_cues.ReaderNetwork)
     log = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
     assert [line["epoch"] for line in log] == [0, 1]
     assert all(0 <= line[name] <= 1 for line in log for name in ("accuracy", "mean_recall"))

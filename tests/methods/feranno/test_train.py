@@ -9,7 +9,8 @@ from mien.errors import InputError, ModelError
 from mien.methods.feranno import train as annotator
 from mien.methods.feranno.export import export, load
 from mien.methods.feranno.labeler import FerAnno, Seer
-from mien.methods.feranno.train import GeneratorFeatures, Head, Settings, accuracy, build, loss, view
+from mien.methods.feranno.model import Head, HeadOutput
+from mien.methods.feranno.train import GeneratorFeatures, Settings, accuracy, build, loss, view
 from tests.methods.synfer import toy
 from tests.methods.synfer.runs import HAPPY, faces
 
@@ -80,7 +81,7 @@ def test_the_shipped_size_fits_its_budget():
 def test_the_loss_is_the_divergence_from_the_votes_of_one_view_of_each_face():
     class First(torch.nn.Module):
         def forward(self, features, maps):
-            return annotator.Answers(features.flatten(1)[:, :8])
+            return HeadOutput(features.flatten(1)[:, :8])
 
     targets = torch.tensor([[0.5, 0.5, 0, 0, 0, 0, 0, 0]])
     logits = torch.zeros(1, 1, 8, 1, 1)
@@ -101,7 +102,7 @@ def test_views_are_the_face_its_mirror_image_and_moved_ones():
 def test_accuracy_is_measured_on_the_face_as_it_is():
     class First(torch.nn.Module):
         def forward(self, features, maps):
-            return annotator.Answers(features[:, :, 0, 0])
+            return HeadOutput(features[:, :, 0, 0])
 
     shown = torch.zeros(2, 2, 8, 6, 6)
     shown[0, 0, 3], shown[1, 0, 1], shown[:, 1, 5] = 1, 1, 1
