@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from mien.errors import InputError
 from mien.evaluation import metrics
 from mien.evaluation.intervals import bootstrap, percentile_interval
+from mien.evaluation.result import Result
 
 Floats = NDArray[np.floating]
 CLASSES = 8
@@ -55,10 +56,10 @@ def hashed(sources: Sequence[str]) -> str:
     return hashlib.sha256("\n".join(sources).encode()).hexdigest()[:16]
 
 
-def read(path: Path) -> dict[str, Any]:
+def read(path: Path) -> Result:
     """A result file; InputError when it is none, or one without answers."""
     try:
-        result: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        result: Result = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise InputError(f"{path}: no result can be read from it ({error})") from error
     if not isinstance(result, dict):
@@ -82,7 +83,7 @@ def contrast(
     *,
     resamples: int = 2000,
     seed: int = 0,
-) -> dict[str, Any]:
+) -> Result:
     """A weighted sum of the mean metric of several arms, such as one arm less another, with its 95 % interval.
 
     arms: for each name the answers of its training seeds.   weights: of the arms that count.   metric: of METRICS.
@@ -111,7 +112,7 @@ def contrast(
     return result | {"answer": verdict(result)}
 
 
-def means(answers: Sequence[Predictions], *, resamples: int = 2000, seed: int = 0) -> dict[str, Any]:
+def means(answers: Sequence[Predictions], *, resamples: int = 2000, seed: int = 0) -> Result:
     """Return each metric of one model, mean over its training seeds, with its 95 % interval."""
     every = {m: contrast({"": answers}, {"": 1.0}, m, resamples=resamples, seed=seed) for m in METRICS}
     # A single metric is no difference: it answers nothing.
@@ -128,9 +129,7 @@ def verdict(interval: Mapping[str, float]) -> str:
     return "not separable" if narrow else "undecided"
 
 
-def compare(
-    models: Mapping[str, Sequence[Mapping[str, Any]]], *, resamples: int = 2000, seed: int = 0
-) -> dict[str, Any]:
+def compare(models: Mapping[str, Sequence[Mapping[str, Any]]], *, resamples: int = 2000, seed: int = 0) -> Result:
     """Each model's metrics, mean over its results, and the difference of each from the first, with 95 % intervals.
 
     models: results of `mien evaluate` by the name of the model, one for each seed that it was trained with.
@@ -140,7 +139,7 @@ def compare(
     options = {"resamples": resamples, "seed": seed}
     rows = []
     for name in arms:
-        row: dict[str, Any] = {"model": name, "runs": len(arms[name])} | means(arms[name], **options)
+        row: Result = {"model": name, "runs": len(arms[name])} | means(arms[name], **options)
         for metric in METRICS:
             if name != reference:
                 row[f"{metric}_difference"] = contrast(arms, {name: 1.0, reference: -1.0}, metric, **options)

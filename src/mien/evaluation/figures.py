@@ -11,13 +11,14 @@ import numpy as np
 
 from mien.evaluation.compare import NARROW
 from mien.evaluation.intervals import wilson_interval
+from mien.evaluation.result import Result
 from mien.extras import optional
 from mien.facs.vocabulary import Expression
 
 NAMES = [e.label for e in Expression]
 
 
-def confusion_matrix(result: dict[str, Any], path: Path) -> None:
+def confusion_matrix(result: Result, path: Path) -> None:
     """Shares of each true class as shades and percent, counts beneath; classes without samples are left out."""
     plt = pyplot()
     confusion = np.array(result["confusion"])
@@ -48,7 +49,7 @@ def confusion_matrix(result: dict[str, Any], path: Path) -> None:
     save(figure, path)
 
 
-def reliability_diagram(result: dict[str, Any], path: Path) -> None:
+def reliability_diagram(result: Result, path: Path) -> None:
     """How often the answer was right against how sure the model was, with 95 % Wilson intervals; counts below."""
     plt = pyplot()
     bins = np.array(result["reliability"])
@@ -70,7 +71,7 @@ def reliability_diagram(result: dict[str, Any], path: Path) -> None:
     save(figure, path)
 
 
-def differences(result: dict[str, Any], path: Path) -> None:
+def differences(result: Result, path: Path) -> None:
     """What `mien ablate` found: a row a question, a panel a metric; dots are filled where a difference is not 0.
 
     An interval that holds 0 and is narrower than the band is called not separable.
@@ -114,12 +115,12 @@ def differences(result: dict[str, Any], path: Path) -> None:
 _METRIC_NAMES = {"accuracy": "accuracy", "macro_f1": "macro F1", "macro_f1_n50": "macro F1, classes of 50 or more"}
 
 
-def _question(entry: dict[str, Any]) -> str:
+def _question(entry: Result) -> str:
     asked, seeds = entry["question"].removesuffix(f" ({entry['metric']})"), len(entry["seeds"])
     return f"{asked} ({seeds} seed{'s' if seeds > 1 else ''})"
 
 
-def _title(result: dict[str, Any]) -> str:
+def _title(result: Result) -> str:
     data = Path(str(result["data"]).partition(":")[2]).name or result["data"]
     return f"{result['model']} on {data}, {result['protocol']}, n = {result['n']}"
 

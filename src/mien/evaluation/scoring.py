@@ -16,6 +16,7 @@ from mien.evaluation import calibration, metrics
 from mien.evaluation.compare import kept
 from mien.evaluation.intervals import bootstrap, percentile_interval, wilson_interval
 from mien.evaluation.protocols import Selection, select
+from mien.evaluation.result import Result
 from mien.facs.vocabulary import Expression
 
 Floats = NDArray[np.floating]
@@ -31,20 +32,22 @@ def evaluate(
     cross_fit: int = 0,
     resamples: int = 2000,
     seed: int = 0,
-) -> dict[str, Any]:
+    threads: int = 1,
+) -> Result:
     """Score a classifier on every sample that the protocol keeps; see `scores` for what a result holds.
 
     The numbers at the top leave out samples marked as duplicates of another split; `with_duplicates` has them all.
     `answers` keeps the answer to each face, for mien.evaluation.compare. Where samples have a group, such as the data
     set of a hybrid that they come from, `groups` has n, accuracy, macro F1 and mean recall of each.
-    detect: find the face in each picture first; left out, every picture is one face already.
+    detect: find the face in each picture first; left out, every picture is one face already.   threads: of the reader
+    that then aligns the faces.
     cross_fit: refit the calibration on random halves, so many times, and score each on the half that it did not see.
     Classes that the dataset's `expressions` lack are masked and the rest renormalised. InputError when nothing is kept.
     """
     if cross_fit and protocol == "multi-target":
         raise InputError("a calibration is fitted on one label a face; cross_fit does not go with multi-target")
     missed = []
-    reader = None if detect is None else Reader(classify)
+    reader = None if detect is None else Reader(classify, threads)
 
     def crop(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
         faces = detect(image)[:1] if detect is not None else []
@@ -75,7 +78,7 @@ def evaluate(
     labels = credited(selection, probabilities)
 
     dropped = selection.dropped | {"duplicate of another split": int(duplicate.sum())}
-    result: dict[str, Any] = {"protocol": selection.protocol, "dropped": dropped}
+    result: Result = {"protocol": selection.protocol, "dropped": dropped}
     result |= scores(labels[clean], probabilities[clean][None], resamples=resamples, seed=seed)
     sources = [sample.source for sample, keep in zip(samples, clean, strict=True) if keep]
     result["answers"] = kept(sources, labels[clean], probabilities[clean].argmax(axis=1))
@@ -96,7 +99,7 @@ def evaluate(
     return result
 
 
-def _group(labels: NDArray[np.integer], probabilities: Floats, resamples: int, seed: int) -> dict[str, Any]:
+def _group(labels: NDArray[np.integer], probabilities: Floats, resamples: int, seed: int) -> Result:
     whole = scores(labels, probabilities[None], resamples=resamples, seed=seed)
     return {key: whole[key] for key in ("n", "accuracy", "macro_f1", "mean_recall", "ece")}
 
@@ -109,9 +112,7 @@ def credited(selection: Selection, probabilities: Floats) -> NDArray[np.int64]:
     return np.where(selection.targets[np.arange(len(answers)), answers] > 0, answers, labels)
 
 
-def scores(
-    labels: NDArray[np.integer], probabilities: Floats, *, resamples: int = 2000, seed: int = 0
-) -> dict[str, Any]:
+def scores(labels: NDArray[np.integer], probabilities: Floats, *, resamples: int = 2000, seed: int = 0) -> Result:
     """Metrics with 95 % intervals from a bootstrap over images.
 
     labels: (N,).   probabilities: (S, N, 8), S answers for each image, which count 1/S each; the ECE is the mean of S.

@@ -27,6 +27,7 @@ from mien.evaluation.compare import Predictions, answers_of, contrast, hashed, k
 from mien.evaluation.scoring import scores
 from mien.evaluation.machine import conditions
 from mien.evaluation.protocols import Selection, select
+from mien.evaluation.result import Result
 from mien.training.faces import FaceSettings, held_out, logits
 
 log = logging.getLogger(__name__)
@@ -34,7 +35,6 @@ RESULT, TABLE = "result.json", "table.json"
 # In the folder of an experiment: what all of its runs have in common.
 GIVEN = "given.json"
 Lessons = TypeVar("Lessons")
-Result = dict[str, Any]
 # For each arm and each of its seeds, the result of a finished run.
 Results = Mapping[str, Mapping[int, Result]]
 
@@ -145,13 +145,13 @@ def results_in(folder: Path, arms: Mapping[str, str]) -> Results:
     return {arm: dict(sorted(found[arm].items())) for arm in arms if arm in found}
 
 
-def arm_row(arm: str, purpose: str, results: Mapping[int, Result], **options: int) -> dict[str, Any]:
+def arm_row(arm: str, purpose: str, results: Mapping[int, Result], **options: int) -> Result:
     """Return an arm's mean metrics over its seeds, with intervals.   options: see mien.evaluation.compare.contrast."""
-    about: dict[str, Any] = {"arm": arm, "purpose": purpose, "seeds": sorted(results)}
+    about: Result = {"arm": arm, "purpose": purpose, "seeds": sorted(results)}
     return about | means([answers_of(result) for result in results.values()], **options)
 
 
-def answered(question: Question, results: Results, **options: int) -> dict[str, Any] | None:
+def answered(question: Question, results: Results, **options: int) -> Result | None:
     """Return the answer to a question, over the seeds that all of its arms have; None where they share none.
 
     options: see mien.evaluation.compare.contrast.
@@ -184,7 +184,7 @@ def evaluated(faces: Selection, answers: NDArray[np.floating]) -> Result:
 
 # Of a trained network, its settings, the faces evaluated on and those trained on, to more entries of its result;
 # entries with the form of `answers` can be asked for by questions.
-Checks = Callable[[nn.Module, Any, Selection, Selection], dict[str, Any]]
+Checks = Callable[[nn.Module, Any, Selection, Selection], Result]
 
 
 def run(
@@ -226,7 +226,7 @@ def run(
     run_arms(_purposes(ablation), arms, seeds, folder, given, lambda arm: known[arm], measure)
 
 
-def table(ablation: ModuleType, folder: Path, *, resamples: int = 2000, seed: int = 0) -> dict[str, Any]:
+def table(ablation: ModuleType, folder: Path, *, resamples: int = 2000, seed: int = 0) -> Result:
     """Return what the finished runs of an ablation say: a row for each arm, and the answer to each question they can.
 
     The arms of a question count with the seeds that all of them have.

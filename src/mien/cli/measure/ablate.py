@@ -13,6 +13,7 @@ from mien.cli.shared.data import DATA_HELP, open_data
 from mien.cli.shared.result import interval, measured, publish
 from mien.cli.shared.runs import one_command_each
 from mien.cli.shared.settings import Numbers, given_settings, with_settings
+from mien.evaluation.result import Result
 from mien.methods.registry import method, methods
 
 
@@ -60,7 +61,7 @@ def ablate() -> None:
     """
 
 
-def summary(found: dict[str, Any]) -> Group:
+def summary(found: Result) -> Group:
     """The arms, the questions and the claims, in percent and points."""
     arms = _table("arm", "seeds", "accuracy %", "macro F1 %", "")
     arms.title = (

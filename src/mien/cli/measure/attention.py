@@ -11,6 +11,7 @@ from rich.table import Table
 from mien.cli.shared.data import DATA_HELP, open_data
 from mien.cli.shared.result import check, measured, publish, resampled, to_file
 from mien.datasets.pseudo_labels import read
+from mien.evaluation.result import Result
 from mien.methods.registry import method, methods
 
 # Whose attention is taught to match maps.
@@ -101,7 +102,7 @@ def attention(
             click.echo(f"wrote {path}", err=True)
 
 
-def summary(result: dict[str, Any]) -> Group:
+def summary(result: Result) -> Group:
     """The result on a terminal: agreement with the maps, then what blurring costs."""
     looks = _table(
         f"{result['run']} on {result['data']}, stage {result['stage']}: agreement with AU maps ({result['codebook']})",
@@ -143,11 +144,11 @@ def _table(title: str, *columns: str) -> Table:
     return table
 
 
-def _top(removal: dict[str, Any], control: str, what: str) -> str:
+def _top(removal: Result, control: str, what: str) -> str:
     return _interval(removal["top"][control][what], 100, 1)
 
 
-def _interval(values: dict[str, Any], times: float, digits: int) -> str:
+def _interval(values: Result, times: float, digits: int) -> str:
     value, low, high = (_number(values[key], times, digits) for key in ("value", "low", "high"))
     return value if value == "-" else f"{value} [{low}, {high}]"
 

@@ -16,6 +16,7 @@ from mien.cli.shared.provider import Asked, provided
 from mien.cli.shared.result import check, interval, measured, publish, resampled, to_file
 from mien.core.pipeline import Pipeline
 from mien.errors import InputError, ModelError
+from mien.evaluation.result import Result
 from mien.facs.vocabulary import CAVEAT
 from mien.methods.facescan import benchmark, rows
 from mien.methods.facescan import faces as single
@@ -180,14 +181,14 @@ def _watch(made: Sequence[rows.Row], what: str) -> Iterable[rows.Row]:
     return track(made, f"Asking, {what}", console=Console(stderr=True), disable=quiet, transient=True)
 
 
-def summary(result: dict[str, Any]) -> Table:
+def summary(result: Result) -> Table:
     """The result on a terminal: a column for each system."""
     systems = {name: scores for name, scores in result["systems"].items() if "strict_accuracy" in scores}
     table = _table("", "alone", *systems)
     of = result["made_of"]
     table.title = f"{result['provider']}:{result['model']} on {of['rows']} rows of {of['people_a_row']} of {of['data']}"
 
-    def row(name: str, key: str, alone: dict[str, Any] | None = None) -> None:
+    def row(name: str, key: str, alone: Result | None = None) -> None:
         own = "" if alone is None else interval(alone)
         signed = key == "strict_less_alone"
         table.add_row(name, own, *(interval(scores[key], signed=signed) for scores in systems.values()))
@@ -210,7 +211,7 @@ def summary(result: dict[str, Any]) -> Table:
     return table
 
 
-def by_class(result: dict[str, Any]) -> Table:
+def by_class(result: Result) -> Table:
     """A row for each class, then the averages."""
     table = _table("", "n", "precision %", "recall %", "F1 %")
     table.title = f"{result['provider']}:{result['model']} on {result['data']}, {result['task']}"
@@ -228,7 +229,7 @@ def by_class(result: dict[str, Any]) -> Table:
     return table
 
 
-def side_by_side(result: dict[str, Any]) -> Table:
+def side_by_side(result: Result) -> Table:
     """A row for each provider and system, then those of the paper."""
     table = _table(
         "provider", "faces by", "alone %", "strict %", "macro F1 %", "counted %", "refused %", "no label %", "ms"
@@ -259,7 +260,7 @@ def _table(*columns: str) -> Table:
     return table
 
 
-def _lines(path: Path) -> list[dict[str, Any]]:
+def _lines(path: Path) -> list[Result]:
     """What the report says of a result file, a line a system."""
     try:
         result = json.loads(path.read_text(encoding="utf-8"))
@@ -269,7 +270,7 @@ def _lines(path: Path) -> list[dict[str, Any]]:
         raise InputError(f"{path}: no result of `mien bench ask` can be read from it ({error})") from error
 
 
-def _line(result: dict[str, Any], name: str, scores: dict[str, Any], people: int) -> dict[str, Any]:
+def _line(result: Result, name: str, scores: Result, people: int) -> Result:
     kept = ("strict_accuracy", "macro_f1", "count_accuracy", "latency_ms_a_person")
     shares = {
         status: scores["statuses"].get(status, 0) / people for status in ("refused", "out_of_vocabulary", "repaired")

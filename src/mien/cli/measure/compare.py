@@ -1,13 +1,13 @@
 """mien compare: results of several models to one table that says which differences are separable."""
 
 from pathlib import Path
-from typing import Any
 
 import click
 from rich.table import Table
 
 from mien.cli.shared.result import check, interval, measured, publish, resampled, to_file
 from mien.evaluation import compare as comparing
+from mien.evaluation.result import Result
 
 
 @click.command()
@@ -29,7 +29,7 @@ def compare(results: tuple[str, ...], resamples: int, seed: int, output: Path | 
     publish(measured(found), summary(found), output, width=100)
 
 
-def _model(text: str) -> tuple[str, list[dict[str, Any]]]:
+def _model(text: str) -> tuple[str, list[Result]]:
     name, equals, files = text.partition("=")
     if not equals or Path(text.partition(",")[0]).is_file():  # a folder may be called lr=0.1
         name, files = "", text
@@ -37,7 +37,7 @@ def _model(text: str) -> tuple[str, list[dict[str, Any]]]:
     return name or paths[0].stem, [comparing.read(path) for path in paths]
 
 
-def summary(found: dict[str, Any]) -> Table:
+def summary(found: Result) -> Table:
     """A row for each model: metrics in percent, differences from the first in points."""
     table = Table(box=None, pad_edge=False, header_style="bold", title_justify="left")
     table.title = f"{found['data']}, {found['protocol']}, n = {found['n']}; differences from {found['reference']}"

@@ -19,6 +19,7 @@ from mien.cli.shared.runs import one_command_each
 from mien.cli.shared.settings import Numbers, given_settings, with_settings
 from mien.datasets.pseudo_labels import read
 from mien.datasets.synthetic import LABELED, MADE
+from mien.evaluation.result import Result
 from mien.methods.registry import need
 from mien.methods.synfer.downstream import PARADIGMS
 
@@ -70,7 +71,7 @@ def _command(name: str) -> click.Command:
         faces = gather(open_data(data), synthetic, open_data(valid), settings.size, count)
         about = {"paradigm": name, "data": data, "count": count, "valid": valid}
         files = {} if synthetic is None else hashes(synthetic / MADE, synthetic / LABELED)
-        more: dict[str, Any] = {}
+        more: dict[str, object] = {}
         if name == "zero-shot":
             more = {"labels": None if pseudo_labels is None else read(pseudo_labels), "synthetic": synthetic}
             files |= {} if pseudo_labels is None else {"pseudo-labels": hashes(pseudo_labels)[pseudo_labels.name]}
@@ -108,7 +109,7 @@ def few_shot(
     from mien.methods.synfer.downstream.encoder import encoder_of, features
     from mien.training.faces import held_out, tensor
 
-    data, rows = open_data(valid), list[dict[str, Any]]()
+    data, rows = open_data(valid), list[Result]()
     first: dict[int, NDArray[np.float64]] = {}
     # All are opened first: one that cannot be would cost the episodes of those before it.
     for run, (encoder, size) in [(run, encoder_of(run)) for run in runs]:
@@ -173,7 +174,7 @@ def downstream() -> None:
     """
 
 
-def summary(result: dict[str, Any]) -> Group:
+def summary(result: Result) -> Group:
     """The arms on a terminal, how far each is from the first, and what else is compared."""
     table = Table(box=None, pad_edge=False, header_style="bold", title_justify="left", caption_justify="left")
     table.title = f"{result['paradigm']} on {result['valid']}, n = {result['n']}"

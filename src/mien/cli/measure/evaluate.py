@@ -16,7 +16,8 @@ from mien.core.detect import YuNet
 from mien.core.zoo import load
 from mien.errors import InputError, ModelError
 from mien.evaluation.scoring import evaluate as run
-from mien.methods.expllm.small.generate import Explainer
+from mien.evaluation.result import Result
+from mien.methods.expllm.small.generate import NAME, Explainer
 
 PROTOCOLS = ("majority", "cross-entropy", "multi-target", "soft-votes")
 
@@ -74,12 +75,12 @@ def evaluate(
     95 % bootstrap interval, without and with duplicates of other splits. Of expllm, or the folder of a model that
     mien export expllm wrote, also what it writes: form, grounding in action units, faithfulness, consistency."""
     check(output, figures)
-    writes = model == "expllm" or Path(model).is_dir()
+    writes = model == NAME or Path(model).is_dir()
     if writes and (detect or cross_fit):
         raise click.UsageError("--detect and --cross-fit are for models that only read")
     try:
         opened = (
-            Explainer(None if model == "expllm" else model, threads)
+            Explainer(None if model == NAME else model, threads)
             if writes
             else Classifier(load(model, reads=True), threads)
         )
@@ -99,11 +100,12 @@ def evaluate(
         cross_fit=cross_fit,
         resamples=resamples,
         seed=seed,
+        threads=threads,
     )
     _publish(measured(about | scores), output, figures)
 
 
-def _publish(result: dict[str, Any], output: Path | None, figures: bool) -> None:
+def _publish(result: Result, output: Path | None, figures: bool) -> None:
     shown = Group(summary(result), "", texts_summary(result)) if "texts" in result else summary(result)
     publish(result, shown, output, width=80)
     if output is not None and figures:
@@ -115,7 +117,7 @@ def _publish(result: dict[str, Any], output: Path | None, figures: bool) -> None
             click.echo(f"wrote {path}", err=True)
 
 
-def summary(result: dict[str, Any]) -> Table:
+def summary(result: Result) -> Table:
     """The result on a terminal: a column for the clean score and one for each variant."""
     columns = {"no duplicates": result, "with duplicates": result["with_duplicates"]}
     if "cross_fit" in result:

@@ -1,7 +1,6 @@
 """mien judge: generated faces measured by networks that did not guide them, a row a folder."""
 
 from pathlib import Path
-from typing import Any
 
 import click
 from rich.console import Group
@@ -13,6 +12,7 @@ from mien.cli.shared.runs import RUN_HELP, open_run
 from mien.datasets import Synthetic
 from mien.datasets.pseudo_labels import read
 from mien.datasets.synthetic import LABELED, read_lines
+from mien.evaluation.result import Result
 from mien.methods.feranno import labeler as feranno
 from mien.methods.registry import need
 from mien.methods.synfer.flow.requests import NAMES
@@ -64,8 +64,8 @@ def judge(
     judges = judging.Judges(expressions.network, units.network)
     against = judging.photographs(open_data(training), open_data(real), read(real_labels), judges, size)
     guiding = None if guide is None else open_run(guide, "expressions")[0].network
-    rows: list[dict[str, Any]] = []
-    steps: list[dict[str, Any]] = []
+    rows: list[Result] = []
+    steps: list[Result] = []
     before: tuple[str, judging.JudgedFolder] | None = None
 
     def add(
@@ -82,7 +82,7 @@ def judge(
             add(f"{name}, labelled", judging.look(Synthetic(name), judges, size, guiding), before)
             rows[-1]["decisions"] = feranno.counts([row for row in votes[name] if "decision" in row])
     unit_r = {n: None if r != r else round(float(r), 4) for n, r in zip(NAMES, against.unit_r, strict=True)}
-    found: dict[str, Any] = {
+    found: Result = {
         "judges": {"expression": first.to_json(), "units": second.to_json()},
         "unit_r_of_judge": unit_r,
     }
@@ -91,7 +91,7 @@ def judge(
     publish(result, summary(result), output, width=100)
 
 
-def summary(result: dict[str, Any]) -> Group:
+def summary(result: Result) -> Group:
     """The folders on a terminal, a row each, and what each gains over the one before it."""
     table = Table(box=None, pad_edge=False, header_style="bold")
     table.add_column("folder", overflow="fold")

@@ -5,12 +5,12 @@ import shlex
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import click
 from rich.console import Console, RenderableType
 
 from mien.evaluation.machine import conditions
+from mien.evaluation.result import Result
 
 
 def resampled(command: Callable[..., None]) -> Callable[..., None]:
@@ -39,12 +39,12 @@ def check(output: Path | None, figures: bool) -> None:
         raise click.UsageError(f"{output}: the folder {output.parent} does not exist")
 
 
-def measured(result: dict[str, Any]) -> dict[str, Any]:
+def measured(result: Result) -> Result:
     """The result with the command and the conditions that it was measured under."""
     return result | {"command": f"mien {shlex.join(sys.argv[1:])}"} | conditions()
 
 
-def publish(result: dict[str, Any], summary: RenderableType, output: Path | None, width: int) -> None:
+def publish(result: Result, summary: RenderableType, output: Path | None, width: int) -> None:
     """The summary on a terminal; into a pipe one line of JSON, and the summary, so many columns wide, beside it.
 
     output: also the whole result to this file.
@@ -59,7 +59,7 @@ def publish(result: dict[str, Any], summary: RenderableType, output: Path | None
         click.echo(f"wrote {output}", err=True)
 
 
-def interval(values: dict[str, Any], key: str = "value", *, signed: bool = False) -> str:
+def interval(values: Result, key: str = "value", *, signed: bool = False) -> str:
     """A fraction and its interval in percent, "88.2 [87.0, 89.3]"; "-" where it has no value."""
     if values[key] is None:
         return "-"

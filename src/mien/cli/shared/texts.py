@@ -11,6 +11,7 @@ from rich.table import Table
 
 from mien.datasets import Sample
 from mien.datasets.pseudo_labels import read
+from mien.evaluation.result import Result
 from mien.methods.expllm.evaluate import TARGETS, evaluate
 from mien.methods.expllm.small.generate import MODES, Explainer
 
@@ -32,9 +33,7 @@ _ROWS = {
 }
 
 
-def measure(
-    explainer: Explainer, dataset: Sequence[Sample], pseudo_labels: Path | None, **options: Any
-) -> dict[str, Any]:
+def measure(explainer: Explainer, dataset: Sequence[Sample], pseudo_labels: Path | None, **options: Any) -> Result:
     """See mien.methods.expllm.evaluate; shows how far it is."""
 
     def progress(indices: Sequence[int]) -> Any:
@@ -45,7 +44,7 @@ def measure(
     return evaluate(explainer, dataset, labels, progress=progress, **options)
 
 
-def summary(result: dict[str, Any]) -> Table:
+def summary(result: Result) -> Table:
     """The texts of both modes, those that rules write of the same faces, and what is aimed at."""
     texts = result["texts"]
     table = Table(box=None, pad_edge=False, header_style="bold", title_justify="left", caption_justify="left")

@@ -26,6 +26,7 @@ from mien.datasets.pseudo_labels import PseudoLabels
 from mien.errors import InputError
 from mien.evaluation.intervals import bootstrap, percentile_interval
 from mien.evaluation.protocols import Selection
+from mien.evaluation.result import Result
 from mien.facs.vocabulary import Expression
 from mien.methods.au_cues.cams import cam
 from mien.methods.au_cues.loss import attention, reduced
@@ -59,7 +60,7 @@ def measure(
     draws: int = 5,
     resamples: int = 2000,
     seed: int = 0,
-) -> dict[str, Any]:
+) -> Result:
     """Accuracy, agreement of looks with AU maps, deletion and insertion of one run on labelled faces.
 
     Expressions are those of the strict majority, without duplicates, and answers the network's own, uncalibrated. Faces
@@ -76,7 +77,7 @@ def measure(
     rows, cosines = agreements(looks, faces.labels, taught, settings)
     splits = {"all": np.ones(len(rows), bool), "right": right[rows], "wrong": ~right[rows]}
     with_map = faces.labels[rows]
-    result: dict[str, Any] = {
+    result: Result = {
         "protocol": faces.protocol,
         "dropped": faces.dropped,
         "n": len(right),
@@ -220,7 +221,7 @@ def cosines(look: Tensor, maps: Tensor) -> Tensor:
     return F.cosine_similarity(look[:, None].flatten(2), maps.flatten(2), dim=2, eps=1e-8).nan_to_num(0)
 
 
-def agreement(cosines: Floats, labels: NDArray[np.integer], resamples: int = 2000, seed: int = 0) -> dict[str, Any]:
+def agreement(cosines: Floats, labels: NDArray[np.integer], resamples: int = 2000, seed: int = 0) -> Result:
     """How like a look is to the map of the face's own label: mean cosine over the faces of a class, then over classes.
 
     discriminativeness: how often that map is the most similar of the six, over faces; macro: the mean over classes.
@@ -364,7 +365,7 @@ def rolled(masks: Tensor, shift: Tensor) -> Tensor:
 
 def drops(
     right: Floats | Bools, removed: Floats | Bools, control: Floats | Bools, resamples: int = 2000, seed: int = 0
-) -> dict[str, Any]:
+) -> Result:
     """How much accuracy falls without what is attended, against how much it falls without as much elsewhere.
 
     Each (N,), whether, or how often, the answer was right.   ratio: of the two falls, None where the control did not
@@ -382,7 +383,7 @@ def drops(
     return {**found, "times": TIMES, "accepted": bool(whole["excess"][0] >= 0 < whole["drop"][0])}
 
 
-def _removal(right: Bools, removed: Removed, resamples: int, seed: int) -> dict[str, Any]:
+def _removal(right: Bools, removed: Removed, resamples: int, seed: int) -> Result:
     """One look's curves from nothing to everything, their areas, and what the most attended pixels are worth."""
     ends = right[:, None], removed.blurred[:, None]
     deletion = np.concatenate([ends[0], removed.deleted, ends[1]], axis=1)
@@ -400,7 +401,7 @@ def _removal(right: Bools, removed: Removed, resamples: int, seed: int) -> dict[
     }
 
 
-def _curve(right: Bools, resamples: int, seed: int) -> dict[str, Any]:
+def _curve(right: Bools, resamples: int, seed: int) -> Result:
     """(N, shares + 2) -> accuracy at each share, and the area under it, which for shares at equal steps is a mean."""
     shares = (0.0, *SHARES, 1.0)
     whole, many = right.mean(axis=0), bootstrap(right.astype(float), resamples, seed) / len(right)

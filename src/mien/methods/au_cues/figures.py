@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -11,6 +10,7 @@ from mien.datasets import Sample
 from mien.datasets.pseudo_labels import PseudoLabels
 from mien.errors import InputError
 from mien.evaluation.figures import pyplot, save
+from mien.evaluation.result import Result
 from mien.facs.vocabulary import Expression
 from mien.methods.au_cues.attention import SIX, enlarged, looked, prepared, six_maps
 from mien.methods.au_cues.maps import SIDE
@@ -18,7 +18,7 @@ from mien.methods.au_cues.model import ReaderNetwork
 from mien.methods.au_cues.train import Settings
 
 
-def curves(result: dict[str, Any], path: Path) -> None:
+def curves(result: Result, path: Path) -> None:
     """A PNG of the deletion and insertion curves of a result of `measure`."""
     plt = pyplot()
     figure, panels = plt.subplots(1, 2, figsize=(9, 3.8), sharey=True, layout="constrained")

@@ -20,6 +20,7 @@ from mien.errors import InputError
 from mien.evaluation.intervals import bootstrap, percentile_interval
 from mien.evaluation.protocols import Selection, select, soft_votes
 from mien.evaluation.scoring import evaluate as evaluate_labels
+from mien.evaluation.result import Result
 from mien.facs.observation import Observation
 from mien.facs.units import BANDS, PRESENT, ActionUnits, band
 from mien.facs.vocabulary import ActionUnit, Expression
@@ -70,7 +71,7 @@ def evaluate(
     resamples: int = 2000,
     seed: int = 0,
     progress: Callable[[Sequence[int]], Sequence[int]] = lambda indices: indices,
-) -> dict[str, Any]:
+) -> Result:
     """What `mien evaluate` measures of any model, of the label alone, and under "texts" what is measured of texts.
 
     labels: a teacher's action units of the dataset, which the texts are held against; left out, those of mien's reader.
@@ -166,7 +167,7 @@ class _Text(NamedTuple):
     whole: bool
 
 
-def _write(explainer: Explains, chosen: Selection, indices: Sequence[int]) -> list[dict[str, Any]]:
+def _write(explainer: Explains, chosen: Selection, indices: Sequence[int]) -> list[Result]:
     """For each face a text in each mode, and what the text names of either half before and after that is blurred."""
     written = []
     for i in indices:
@@ -174,7 +175,7 @@ def _write(explainer: Explains, chosen: Selection, indices: Sequence[int]) -> li
         started = time.perf_counter()
         made = {mode: explainer.write(face, mode) for mode in MODES}
         seconds = (time.perf_counter() - started) / len(MODES)
-        row: dict[str, Any] = {
+        row: Result = {
             mode: _Text(w.sections, w.concluded, w.label.expression.top, w.whole) for mode, w in made.items()
         }
         written.append({**row, "halves": _halves(explainer, face, made[MODES[0]]), "seconds": seconds})
@@ -237,7 +238,7 @@ _COUNTED = (
 )  # fmt: skip
 
 
-def _scores(texts: Sequence[_Text], faces: Sequence[_Truth], *, resamples: int, seed: int) -> dict[str, Any]:
+def _scores(texts: Sequence[_Text], faces: Sequence[_Truth], *, resamples: int, seed: int) -> Result:
     """Every metric of the texts with its 95 % interval, from a bootstrap over faces."""
     tally = np.array([_counts(text, face) for text, face in zip(texts, faces, strict=True)])
     tally = np.concatenate([tally, _controls(texts, faces)], axis=1)
@@ -316,7 +317,7 @@ def _others(said: Floats, there: Floats) -> Floats:
     return np.stack([(others * there).sum(axis=1), others.sum(axis=1), there.sum(axis=1)], axis=1)
 
 
-def _metrics(sums: Floats) -> dict[str, Any]:
+def _metrics(sums: Floats) -> Result:
     """(K,) or (K, R) sums -> each metric."""
     count = dict(zip(_COUNTED, sums, strict=True))
 
@@ -344,12 +345,12 @@ def _ratio(part: Any, whole: Any) -> Any:
         return np.divide(part, whole)
 
 
-def _occlusion(halves: Sequence[tuple[Halves, Halves]], *, resamples: int, seed: int) -> dict[str, Any]:
+def _occlusion(halves: Sequence[tuple[Halves, Halves]], *, resamples: int, seed: int) -> Result:
     """By what share fewer action units of a half are named once it is blurred, and of the other half as well.
 
     halves: for each face and half, how many it names before and after: of that half, and of the other.
     """
-    found: dict[str, Any] = {half: {} for half in HALVES}
+    found: Result = {half: {} for half in HALVES}
     for number, kind in enumerate(("blurred_half", "other_half")):
         for half in HALVES:
             tally = np.array([face[number][half] for face in halves], float)  # (N, 2)

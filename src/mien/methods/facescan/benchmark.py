@@ -17,6 +17,7 @@ from mien.core.pipeline import Pipeline
 from mien.errors import InputError
 from mien.evaluation import metrics
 from mien.evaluation.intervals import bootstrap, percentile_interval, wilson_interval
+from mien.evaluation.result import Result
 from mien.facs.vocabulary import Attribute, Expression, expression
 from mien.methods.facescan.match import match
 from mien.methods.facescan.parse import ParsedPerson
@@ -87,7 +88,7 @@ def measure(
     resamples: int = 2000,
     seed: int = 0,
     watch: Watch = lambda rows, _: rows,
-) -> dict[str, Any]:
+) -> Result:
     """Accuracy of each face alone, then of each of SYSTEMS named, with 95 % intervals from a bootstrap over rows.
 
     wording: of the question about one face.   pipeline: detects and reads.   seed: of the bootstrap and of the order in
@@ -100,7 +101,7 @@ def measure(
     options = {"resamples": resamples, "seed": seed}
     alone, effort = asker.alone()
     own = _tally(labels, alone.answers)
-    result: dict[str, Any] = {
+    result: Result = {
         "measure": "FER-Rows: the expression of every person in a row, and of the same faces one by one",
         "provider": provider.name,
         "model": provider.model,
@@ -141,7 +142,7 @@ class _Asker:
             pipeline=self.pipelines.get(system, self.pipelines["splitter"]),
         )
 
-    def alone(self) -> tuple[Said, dict[str, Any]]:
+    def alone(self) -> tuple[Said, Result]:
         """Each face as the data have it."""
         provider, statuses, answers = Metered(self.provider), Counter[str](), []
         for number, row in enumerate(self.watch(self.bench.rows, "alone")):
@@ -155,7 +156,7 @@ class _Asker:
         whole = np.ones(found.shape, bool)
         return Said(found, whole, whole.sum(axis=1), statuses), _effort(provider, found.size)
 
-    def rows(self, system: str) -> tuple[Said, dict[str, Any]]:
+    def rows(self, system: str) -> tuple[Said, Result]:
         """All people of each row."""
         provider, answers, statuses, counts = Metered(self.provider), [], [], []
         for number, row in enumerate(self.watch(self.bench.rows, system)):
@@ -169,7 +170,7 @@ class _Asker:
         said = Said(np.array(answers, np.int64), matched, np.array(counts, np.int64), tally)
         return said, _effort(provider, matched.size)
 
-    def targets(self, resamples: int, seed: int) -> dict[str, Any]:
+    def targets(self, resamples: int, seed: int) -> Result:
         """One person of each row, described by place or by the colour of the frame in turn."""
         provider, statuses, hits = Metered(self.provider), Counter[str](), []
         for number, row in enumerate(self.watch(self.bench.rows, "target")):
@@ -223,7 +224,7 @@ def _label(attributes: Attributes) -> int:
     return NONE if value is None else int(expression(value))
 
 
-def _effort(provider: Metered, people: int) -> dict[str, Any]:
+def _effort(provider: Metered, people: int) -> Result:
     tokens = {"tokens_a_person": provider.tokens / people} if provider.tokens else {}
     return {"latency_ms_a_person": 1000 * provider.seconds / people} | tokens
 
@@ -234,7 +235,7 @@ def _tally(labels: Ints, answers: Ints) -> NDArray[np.float32]:
     return np.asarray(tally.reshape(*labels.shape, NONE + 1, NONE + 1).sum(axis=1))
 
 
-def _plain(confusions: NDArray[np.float32], resamples: int, seed: int) -> dict[str, Any]:
+def _plain(confusions: NDArray[np.float32], resamples: int, seed: int) -> Result:
     whole, many = confusions.sum(axis=0), bootstrap(confusions, resamples, seed)
     counts, hits = metrics.samples(whole), np.diagonal(whole)
     recall = {}
@@ -249,7 +250,7 @@ def _plain(confusions: NDArray[np.float32], resamples: int, seed: int) -> dict[s
 _METRICS = {"accuracy": metrics.accuracy, "macro_f1": metrics.macro_f1}
 
 
-def _scores(labels: Ints, said: Said, alone: NDArray[np.float32], resamples: int, seed: int) -> dict[str, Any]:
+def _scores(labels: Ints, said: Said, alone: NDArray[np.float32], resamples: int, seed: int) -> Result:
     confusions, people = _tally(labels, said.answers), labels.shape[1]
     right = said.answers == labels
     # Bootstraps with the same seed draw the same rows, so that differences are of the same people.

@@ -14,6 +14,7 @@ from mien.datasets.base import Sample
 from mien.errors import InputError
 from mien.evaluation import metrics
 from mien.evaluation.intervals import bootstrap, percentile_interval
+from mien.evaluation.result import Result
 from mien.methods.facescan.benchmark import Metered
 from mien.methods.facescan.prompts import prompt, user_text
 from mien.methods.facescan.scan import FaceScanner
@@ -36,7 +37,7 @@ def measure(
     resamples: int = 2000,
     seed: int = 0,
     watch: Watch = lambda rows: rows,
-) -> dict[str, Any]:
+) -> Result:
     """Accuracy, and precision, recall and F1 of each class and on average, with 95 % intervals over faces.
 
     Every picture is one face; without a usable answer it counts as wrong. limit: so many faces only, drawn; 0 for all.
@@ -104,7 +105,7 @@ def _asker(task: Task, provider: Metered, wording: str | None, pipeline: Pipelin
 
 def table(
     truth: NDArray[np.integer], said: NDArray[np.integer], labels: Sequence[str], *, resamples: int, seed: int
-) -> dict[str, Any]:
+) -> Result:
     """The scores of N answers.   truth: (N,) places in labels.   said: likewise, and len(labels) for no answer."""
     count = len(labels)
     tally = np.zeros((len(truth), count + 1, count + 1), np.float32)

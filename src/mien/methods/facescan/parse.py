@@ -16,6 +16,9 @@ from mien.providers.keys import attribute_of, plain_key, role_of
 from mien.providers.words import CANNOT_TELL, is_refusal, is_unseen, label_of, only_label, plain
 from mien.results.scan import Answer, AnswerStatus
 
+# What an answer says of one person, under whatever keys the model chose.
+Record = dict[str, Any]
+
 # No answer is longer; what lies beyond is not read, so that parsing takes no time worth mentioning.
 LONGEST = 20_000
 # So many brackets are tried as the start of JSON, so many levels of JSON looked into.
@@ -110,12 +113,12 @@ def _mended(text: str) -> str:
     return re.sub(r",\s*(?=[}\]])", "", re.sub(r"\bNone\b", "null", text))
 
 
-def _inside(text: str, asked: Sequence[Attribute]) -> list[dict[str, Any]] | None:
+def _inside(text: str, asked: Sequence[Attribute]) -> list[Record] | None:
     """The people in the JSON inside a text: the first that is a list of them, else all records.
 
     Of a list that was cut off, these are the records before the cut.
     """
-    found: list[dict[str, Any]] = []
+    found: list[Record] = []
     for value in _values(text):
         records = _records(value, asked)
         if records is not None and (isinstance(value, list) or _names_people(value)):
@@ -142,7 +145,7 @@ def _names_people(value: Any) -> bool:
     return isinstance(value, dict) and any(role_of(key) == "people" for key in value)
 
 
-def _records(value: Any, asked: Sequence[Attribute], depth: int = 0) -> list[dict[str, Any]] | None:
+def _records(value: Any, asked: Sequence[Attribute], depth: int = 0) -> list[Record] | None:
     """The people in decoded JSON, [] for a list of nobody; None when it is not about people at all."""
     if depth > DEPTH or not isinstance(value, list | dict):
         return None
@@ -162,9 +165,9 @@ def _records(value: Any, asked: Sequence[Attribute], depth: int = 0) -> list[dic
     return None
 
 
-def _labelled_lines(text: str, asked: Sequence[Attribute]) -> list[dict[str, Any]] | None:
+def _labelled_lines(text: str, asked: Sequence[Attribute]) -> list[Record] | None:
     """One person from lines such as "- Age group: 20-39"; None when no line names what was asked, or one does twice."""
-    record: dict[str, Any] = {}  # an Attribute is a string
+    record: Record = {}  # an Attribute is a string
     for line in re.split(r"[\n;]|,\s*(?=[A-Za-z][\w /-]{1,24}[:=])", text):
         match = re.match(r"[\W_]*([A-Za-z][A-Za-z /_-]{1,24})[\W_]*?[:=][\s*_\"']*(.+)", line)
         attribute = attribute_of(match[1]) if match else None
@@ -178,7 +181,7 @@ def _labelled_lines(text: str, asked: Sequence[Attribute]) -> list[dict[str, Any
 def _person(record: Mapping[str, Any], asked: Sequence[Attribute], form: AnswerStatus) -> ParsedPerson:
     """form: ok, or repaired when the record itself had to be found or mended."""
     answers: dict[Attribute, Answer] = {}
-    others: dict[str, Any] = {}
+    others: Record = {}
     words: list[str] = []
     for key, value in record.items():
         attribute, role = _meant(key, value, asked), role_of(key)

@@ -9,6 +9,9 @@ from mien.errors import InputError
 from mien.facs.vocabulary import Attribute
 from mien.providers.words import CANNOT_TELL
 
+# A JSON schema.
+Schema = dict[str, Any]
+
 SYSTEM = (
     "You annotate pictures with care. Describe only what can be seen. Answer only in the form that is asked for. "
     f'Where the face is hidden or too unclear, the answer is "{CANNOT_TELL}".'
@@ -118,9 +121,9 @@ def again_text(labels: Labels) -> str:
     return f"Please answer again in the same form. {allowed}."
 
 
-def schema(prompt: Prompt, labels: Labels) -> dict[str, Any]:
+def schema(prompt: Prompt, labels: Labels) -> Schema:
     """The JSON schema of the answer: strict, so every property is required and no other allowed."""
-    kinds: dict[str, Any] = {
+    kinds: Schema = {
         "index": {"type": "integer"},
         "box": {"type": ["array", "null"], "items": {"type": "number"}},
         "confidence": {"type": "number"},
@@ -139,7 +142,7 @@ def _keys(prompt: Prompt, labels: Labels) -> tuple[str, ...]:
     return (*_REASONED, *asked, "confidence") if prompt.reasoned else (*asked, "confidence", "observations")
 
 
-def _object(properties: Mapping[str, Any]) -> dict[str, Any]:
+def _object(properties: Mapping[str, Any]) -> Schema:
     return {
         "type": "object",
         "properties": dict(properties),

@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypedDict
 
 import numpy as np
 from PIL import Image
@@ -20,6 +20,9 @@ from mien.extras import optional
 from mien.methods.facescan.prompts import PROMPTS, user_text
 from mien.methods.facescan.tasks import Task, labels_of, tasks
 from mien.training.run import Run, Trained
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 logger = logging.getLogger(__name__)
 # The wording that Transformers(tuned=True) asks in.
@@ -84,6 +87,14 @@ class TuningItem(NamedTuple):
     answer: str
 
 
+class TunedExample(TypedDict):
+    """What a batch is made of."""
+
+    image: Image.Image
+    question: str
+    answer: str
+
+
 class Questions:
     """What is learned: of every face each task that it has a label for."""
 
@@ -93,7 +104,7 @@ class Questions:
     def __len__(self) -> int:
         return len(self.items)
 
-    def __getitem__(self, number: int) -> dict[str, Any]:
+    def __getitem__(self, number: int) -> TunedExample:
         item = self.items[number]
         return {
             "image": Image.fromarray(self._dataset[item.row].image),
@@ -233,7 +244,7 @@ def prepared(net: Any, settings: Settings) -> Any:
     return peft.get_peft_model(net, config)
 
 
-def collate(items: Sequence[dict[str, Any]], processor: Any, dtype: Any) -> dict[str, Any]:
+def collate(items: Sequence[TunedExample], processor: Any, dtype: Any) -> dict[str, "Tensor"]:
     """A batch: the answers' tokens, each with its end, are the labels; the question's and the image's are not."""
     batch = processor(
         text=[f"<image>{item['question']}" for item in items],

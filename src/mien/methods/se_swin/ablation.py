@@ -13,6 +13,7 @@ import torch
 import torch.nn.functional as F
 
 from mien.evaluation.protocols import Selection
+from mien.evaluation.result import Result
 from mien.facs.vocabulary import Expression
 from mien.methods.se_swin.model import SeSwin
 from mien.methods.se_swin.sam import climbed
@@ -60,7 +61,7 @@ COMPUTE = 0.003
 STUCK = 0.02
 
 
-def checks(network: SeSwin, settings: Settings, faces: Selection, trained_on: Selection) -> dict[str, Any]:
+def checks(network: SeSwin, settings: Settings, faces: Selection, trained_on: Selection) -> Result:
     """Sharpness, the accuracy in training and its gap to that on the faces, and what the gate does.
 
     sharpness: how much the loss on faces trained on rises by a step of RADIUS up its gradient.
@@ -69,7 +70,7 @@ def checks(network: SeSwin, settings: Settings, faces: Selection, trained_on: Se
     known = _first(trained_on, TRAINED_FACES)
     right = float((logits(network, known).argmax(axis=1) == known.labels).mean())
     here = float((logits(network, faces).argmax(axis=1) == faces.labels).mean())
-    found: dict[str, Any] = {
+    found: Result = {
         "sharpness": sharpness(network, _first(trained_on, SHARPNESS_FACES)),
         "trained_accuracy": right,
         "gap": right - here,
@@ -108,9 +109,9 @@ def _first(faces: Selection, count: int) -> Selection:
     return replace(faces, samples=[faces.samples[i] for i in rows], targets=faces.targets[rows])
 
 
-def summary(results: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+def summary(results: Sequence[Mapping[str, Any]]) -> Result:
     """The checks of an arm; sharpness and gap for each seed, the rest as a mean over seeds."""
-    found: dict[str, Any] = {name: [round(result[name], 4) for result in results] for name in ("sharpness", "gap")}
+    found: Result = {name: [round(result[name], 4) for result in results] for name in ("sharpness", "gap")}
     found["trained_accuracy"] = mean([result["trained_accuracy"] for result in results])
     gates = [result["gate"] for result in results if "gate" in result]
     if gates:

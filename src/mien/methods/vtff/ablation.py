@@ -15,6 +15,7 @@ from torch import Tensor
 
 from mien.evaluation.compare import kept
 from mien.evaluation.protocols import Selection
+from mien.evaluation.result import Result
 from mien.facs.vocabulary import Expression
 from mien.methods.vtff.model import Vtff
 from mien.methods.vtff.train import PRESETS, Settings
@@ -67,14 +68,14 @@ SQUARE, BLUR = 16, 1.0
 STUCK = 0.02
 
 
-def checks(network: Vtff, settings: Settings, faces: Selection, trained_on: Selection) -> dict[str, Any]:
+def checks(network: Vtff, settings: Settings, faces: Selection, trained_on: Selection) -> Result:
     """Answers to the faces occluded and blurred, and what the gate does.
 
     gate: mean and standard deviation of the first branch's weight: over all, of the channels' means, of the places'
     means, and over faces and places within a channel; and its mean for each expression.
     """
     crops, sources = tensor(faces), [sample.source for sample in faces.samples]
-    found: dict[str, Any] = {}
+    found: Result = {}
     for name, changed in (("occluded", occluded(crops)), ("blurred", blurred(crops))):
         said = torch.cat([answers.logits.argmax(dim=1) for answers in answer(network, changed)]).numpy()
         found[name] = kept(sources, faces.labels, said)
@@ -100,7 +101,7 @@ def blurred(crops: Tensor) -> Tensor:
     return torch.from_numpy(np.stack([cv2.GaussianBlur(face[0], (0, 0), sigma) for face in crops.numpy()]))[:, None]
 
 
-def _gate(gate: Tensor, labels: NDArray[np.int64]) -> dict[str, Any]:
+def _gate(gate: Tensor, labels: NDArray[np.int64]) -> Result:
     of = {Expression(c).label: mean(gate[torch.from_numpy(labels == c)].flatten().tolist()) for c in np.unique(labels)}
     return {
         "mean": round(float(gate.mean()), 4),
@@ -112,9 +113,9 @@ def _gate(gate: Tensor, labels: NDArray[np.int64]) -> dict[str, Any]:
     }
 
 
-def summary(results: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+def summary(results: Sequence[Mapping[str, Any]]) -> Result:
     """The checks of an arm, mean over its seeds: accuracy when occluded and blurred, and the gate."""
-    found: dict[str, Any] = {}
+    found: Result = {}
     for name in ("occluded", "blurred"):
         found[name] = mean([_accuracy(result[name]) for result in results])
     gates = [result["gate"] for result in results if "gate" in result]

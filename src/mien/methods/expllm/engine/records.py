@@ -19,9 +19,11 @@ MADE_BY = ("data", "pseudo_labels", "engine", "engine_version", "model", "seed",
 COSTS = ("seconds", "prompt_tokens", "completion_tokens")
 
 
-def record(
-    face: Observation, source: str, made_by: Mapping[str, Any], chain: Chain, calls: Sequence[Call]
-) -> dict[str, Any]:
+# A line of the file of `mien cot`, as JSON holds it.
+Row = dict[str, Any]
+
+
+def record(face: Observation, source: str, made_by: Mapping[str, Any], chain: Chain, calls: Sequence[Call]) -> Row:
     """A line of the file; what it says of the face is enough to write the text again.
 
     source: what measured the action units, "teacher" or "reader".   made_by: a value for each of MADE_BY.
@@ -43,7 +45,7 @@ def record(
 
 def rejected(
     face: Observation, source: str, made_by: Mapping[str, Any], error: InputError, calls: Sequence[Call]
-) -> dict[str, Any]:
+) -> Row:
     """The line of a face that got no usable text."""
     asked = [asdict(call) for call in calls]
     return _opening(face, source) | {"status": "rejected", "error": str(error), "calls": asked, **made_by}
@@ -74,13 +76,13 @@ def resume(path: Path, made_by: Mapping[str, Any]) -> set[str]:
     return done
 
 
-def read(path: Path) -> Iterator[dict[str, Any]]:
+def read(path: Path) -> Iterator[Row]:
     """The lines of a file."""
     with path.open(encoding="utf-8") as lines:
         yield from map(json.loads, lines)
 
 
-def count(rows: Iterator[dict[str, Any]]) -> dict[str, Any]:
+def count(rows: Iterator[Row]) -> Row:
     """How many faces of each expression got a text, how many of these were verified, and after how many loops.
 
     With a language model also what was asked of it: calls, tokens and seconds.
@@ -102,7 +104,7 @@ def count(rows: Iterator[dict[str, Any]]) -> dict[str, Any]:
     return found | ({"cost": {key: round(cost[key], 1) for key in ("calls", *COSTS)}} if cost else {})
 
 
-def _opening(face: Observation, source: str) -> dict[str, Any]:
+def _opening(face: Observation, source: str) -> Row:
     units = [*(face.units[unit] for unit in ActionUnit), *(face.units.asymmetry(unit) or 0.0 for unit in ASYMMETRIES)]
     return {
         "image_id": face.name,
@@ -116,7 +118,7 @@ def _opening(face: Observation, source: str) -> dict[str, Any]:
     }
 
 
-def _mention(claim: Claim) -> dict[str, Any]:
+def _mention(claim: Claim) -> Row:
     mention = claim.mention
     return {
         "au": int(mention.unit),
@@ -129,7 +131,7 @@ def _mention(claim: Claim) -> dict[str, Any]:
     }
 
 
-def _attempt(attempt: Attempt) -> dict[str, Any]:
+def _attempt(attempt: Attempt) -> Row:
     guess = attempt.guess.expression
     return {
         "description": attempt.description,

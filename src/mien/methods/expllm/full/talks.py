@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypedDict
 
 import numpy as np
 import torch
@@ -72,7 +72,16 @@ def encode(talk: Talk, tokenizer: Any, slots: int, longest: int) -> tuple[list[i
     return tokens[:longest], answered[:longest]
 
 
-class Conversations(Dataset[dict[str, Any]]):
+class Example(TypedDict):
+    """One conversation about one face, as tensors are made of it."""
+
+    tokens: list[int]
+    answered: list[bool]
+    pixels: Tensor
+    weight: float
+
+
+class Conversations(Dataset[Example]):
     """What is learned in an epoch: of each face its chain of thought once, and its label as often as the share says.
 
     units: action units instead, once a face.
@@ -107,7 +116,7 @@ class Conversations(Dataset[dict[str, Any]]):
     def __len__(self) -> int:
         return len(self._items)
 
-    def __getitem__(self, number: int) -> dict[str, Any]:
+    def __getitem__(self, number: int) -> Example:
         index, kind = self._items[number]
         image, flip = self._faces.samples[index].image, bool(torch.rand(()) < 0.5)
         if flip:
@@ -141,17 +150,17 @@ def replace_sides(talk: Talk) -> Talk:
     return talk._replace(turns=tuple((given, swapped(said)) for given, said in talk.turns))
 
 
-def collate(items: Sequence[dict[str, Any]], pad: int) -> dict[str, Tensor]:
+def collate(items: Sequence[Example], pad: int) -> dict[str, Tensor]:
     """A batch, padded at the end."""
     width = max(len(item["tokens"]) for item in items)
 
-    def padded(name: str, value: int | bool) -> Tensor:
-        return torch.tensor([[*item[name], *[value] * (width - len(item[name]))] for item in items])
+    def padded(rows: Sequence[Sequence[int]], value: int) -> Tensor:
+        return torch.tensor([[*row, *[value] * (width - len(row))] for row in rows])
 
     lengths = torch.tensor([len(item["tokens"]) for item in items])
     return {
-        "input_ids": padded("tokens", pad),
-        "answered": padded("answered", False),
+        "input_ids": padded([item["tokens"] for item in items], pad),
+        "answered": padded([item["answered"] for item in items], False),
         "attention_mask": (torch.arange(width) < lengths[:, None]).long(),
         "pixel_values": torch.stack([item["pixels"] for item in items]),
         "weight": torch.tensor([item["weight"] for item in items]),

@@ -31,7 +31,9 @@ from mien.results.expression import ExpressionScores
 from mien.results.face import FaceReport
 
 ENCODER, LANGUAGE, WORDS = "encoder.onnx", "language.onnx", "tokenizer.json"
-# What of mien.core.zoo.MODELS they are.
+# The shipped model that writes, as commands name it.
+NAME = "expllm"
+# What of mien.core.zoo.MODELS its files are.
 SHIPPED = {ENCODER: "expllm-encoder", LANGUAGE: "expllm-language", WORDS: "expllm-words"}
 MODES: tuple[Mode, ...] = ("reason-first", "label-first")
 # Tokens of a part at the most.

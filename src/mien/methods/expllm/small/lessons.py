@@ -3,7 +3,7 @@
 Letters: N faces, T tokens of the longest conversation.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -170,7 +170,7 @@ def read_chains(path: Path) -> dict[str, Told]:
         raise InputError(f"{path}: not a file of chains of thought; `mien cot` writes them") from error
 
 
-def _face(row: dict[str, Any]) -> Told:
+def _face(row: Mapping[str, Any]) -> Told:
     values = np.array(row["au"], np.float32)
     units = ActionUnits.of(values)
     sections = Sections(**row["sections"]) if row["status"] == "ok" else None

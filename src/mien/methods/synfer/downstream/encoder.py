@@ -20,6 +20,7 @@ from mien.datasets.synthetic import LABELED
 from mien.errors import InputError
 from mien.evaluation.compare import METRICS
 from mien.evaluation.protocols import Selection
+from mien.evaluation.result import Result
 from mien.training.backbones import Residual
 from mien.training.experiment import Question, answered, arm_row, results_in
 from mien.training.faces import FaceSettings, faces_of, held_out, normalize
@@ -159,19 +160,19 @@ def counted(samples: Sequence[Sample]) -> dict[str, int]:
     return {"photographs": len(samples) - generated, "generated": generated}
 
 
-def given_of(settings: Settings, given: Mapping[str, Any]) -> dict[str, Any]:
+def given_of(settings: Settings, given: Mapping[str, Any]) -> Result:
     """Return what all runs of a comparison depend on: its settings but the seed, and what else is given."""
     return {key: value for key, value in asdict(settings).items() if key != "seed"} | dict(given)
 
 
-def table(arms: Mapping[str, str], folder: Path, pairs: Sequence[tuple[str, str]] = ()) -> dict[str, Any]:
+def table(arms: Mapping[str, str], folder: Path, pairs: Sequence[tuple[str, str]] = ()) -> Result:
     """Return the finished arms of a folder, mean over seeds, and how far each is from the first, all with intervals.
 
     pairs: of arms whose difference is reported too where both are finished. Differences count the seeds of both arms.
     """
     results = results_in(folder, arms)
 
-    def difference(arm: str, other: str, metric: str = "accuracy") -> dict[str, Any] | None:
+    def difference(arm: str, other: str, metric: str = "accuracy") -> Result | None:
         answer = answered(Question("", {arm: 1.0, other: -1.0}, metric), results)
         return None if answer is None else {key: answer[key] for key in ("value", "low", "high", "answer")}
 

@@ -19,6 +19,7 @@ from torch.utils.data import TensorDataset
 
 from mien.errors import InputError
 from mien.evaluation.protocols import Selection
+from mien.evaluation.result import Result
 from mien.methods.synfer.downstream.encoder import (
     Encoder,
     Faces,
@@ -139,7 +140,7 @@ def run(
     arms: Sequence[str],
     seeds: Sequence[int],
     given: Mapping[str, Any],
-) -> dict[str, Any]:
+) -> Result:
     """Learn from each arm with each seed without labels, then one layer on the photographs' votes.
 
     given: what the runs depend on besides the settings, such as the names of the data.
@@ -149,7 +150,7 @@ def run(
     def prepare(arm: str) -> Selection:
         return chosen_faces(faces, arm)
 
-    def measure(arm: str, chosen: Selection, seed: int, place: Path) -> dict[str, Any]:
+    def measure(arm: str, chosen: Selection, seed: int, place: Path) -> Result:
         trained = arm != "none"
         own = replace(settings, seed=seed, epochs=settings.epochs if trained else 0)
         encoder = pretrain(chosen, own, place, len(learn))

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from mien.errors import InputError
 from mien.evaluation.protocols import Selection
+from mien.evaluation.result import Result
 from mien.facs.vocabulary import Expression
 from mien.methods.synfer.downstream.encoder import (
     Encoder,
@@ -132,13 +133,13 @@ def as_in(photographs: Selection, learned: Selection, settings: Settings) -> NDA
 
 def run(
     faces: Faces, settings: Settings, folder: Path, arms: Sequence[str], seeds: Sequence[int], given: Mapping[str, Any]
-) -> dict[str, Any]:
+) -> Result:
     """Train a classifier on each arm with each seed and measure it on photographs.
 
     given: what the runs depend on besides the settings, such as the names of the data.
     """
 
-    def measure(arm: str, chosen: Selection, seed: int, place: Path) -> dict[str, Any]:
+    def measure(arm: str, chosen: Selection, seed: int, place: Path) -> Result:
         own = replace(settings, seed=seed)
         torch.manual_seed(seed)
         draws = len(faces.photographs.samples)

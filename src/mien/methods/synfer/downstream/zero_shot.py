@@ -22,6 +22,7 @@ from mien.datasets.folder import placed
 from mien.datasets.pseudo_labels import PseudoLabels
 from mien.errors import InputError
 from mien.evaluation.protocols import Selection
+from mien.evaluation.result import Result
 from mien.facs.observation import Observation, Pose
 from mien.facs.units import ActionUnits
 from mien.facs.vocabulary import Expression
@@ -186,7 +187,7 @@ def run(
     *,
     labels: PseudoLabels | None = None,
     synthetic: Path | None = None,
-) -> dict[str, Any]:
+) -> Result:
     """Learn from the pairs of each arm with each seed, and sort photographs by captions.
 
     given: what the runs depend on besides the settings, such as the names of the data.
@@ -202,7 +203,7 @@ def run(
             raise InputError("this arm learns from generated faces; give --synthetic")
         return of_generated(synthetic, first(faces.asked, len(faces.photographs.samples)))
 
-    def measure(arm: str, pairs: CaptionPairs, seed: int, place: Path) -> dict[str, Any]:
+    def measure(arm: str, pairs: CaptionPairs, seed: int, place: Path) -> Result:
         network = fit_pairs(pairs, replace(settings, seed=seed), place, len(faces.photographs.samples))
         said = sorted_by_captions(network, pairs.known, tensor(faces.valid))
         count = {"photographs": 0, "generated": 0} | {_KIND[arm]: len(pairs.faces)}

@@ -189,7 +189,7 @@ class Sampler:
         return velocity
 
     def run(self, outputs: Sequence[str], x: Floats, t: float, told: Conditions) -> list[Floats]:
-        """Outputs by name: "velocity" (N, 1, S, S), "features" (N, F, 6, 6), "maps" (N, M, 6, 6); see model.FlowOutput."""
+        """Outputs by name: "velocity" (N, 1, S, S), "features" (N, F, 6, 6), "maps" (N, M, 6, 6)."""
         given = {"x": x, "t": np.full(len(x), t, np.float32), **told._asdict()}
         try:
             return list(self._session.run(list(outputs), given))

@@ -4,7 +4,7 @@ Letters: N generated faces, S the side of a face, F features of a judge.
 """
 
 from collections.abc import Iterable, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +17,7 @@ from mien.errors import InputError
 from mien.evaluation.compare import verdict
 from mien.evaluation.intervals import percentile_interval
 from mien.evaluation.protocols import Selection, select
+from mien.evaluation.result import Result
 from mien.facs.vocabulary import Expression, expression
 from mien.methods.registry import method
 from mien.methods.synfer.flow.requests import NAMES
@@ -72,7 +73,7 @@ def refuse_guides(albums: Iterable[Synthetic], judges: Sequence[Identity]) -> No
                 refuse_shared(judge, Identity(**guide))
 
 
-def refuse_voters(folder: str, rows: Iterable[dict[str, Any]], judge: Identity) -> None:
+def refuse_voters(folder: str, rows: Iterable[Result], judge: Identity) -> None:
     """InputError when a shipped model of the judge's method voted on the labels of a folder, the rows of its file."""
     name = method(judge.method).shipped
     if name and any(name in row.get("answers", ()) for row in rows):
@@ -126,7 +127,7 @@ def look(album: Synthetic, judges: Judges, size: int, guide: nn.Module | None = 
     return JudgedFolder(album, judged(judges.expression, crops), units, wanted, own)
 
 
-def measured(seen: JudgedFolder, against: Photographs) -> dict[str, Any]:
+def measured(seen: JudgedFolder, against: Photographs) -> Result:
     """The numbers of a folder.
 
     accuracy: how often the judge sees the folder's labels, requested: what was asked for.   unit_r: the mean
@@ -138,7 +139,7 @@ def measured(seen: JudgedFolder, against: Photographs) -> dict[str, Any]:
     album, said = seen.album, seen.said
     r = _unit_r(seen, against)
     distance, real = _distances(said.features, _requested(album), against)
-    found: dict[str, Any] = {
+    found: Result = {
         "n": len(album),
         "accuracy": measure.agreement(album.labels, said.probabilities),
         "requested": measure.agreement(_requested(album), said.probabilities),
@@ -164,7 +165,7 @@ def _unit_r(seen: JudgedFolder, against: Photographs, rows: NDArray[np.intp] | s
 
 def step(
     before: JudgedFolder, after: JudgedFolder, against: Photographs, *, resamples: int = 1000, seed: int = 0
-) -> dict[str, Any] | None:
+) -> Result | None:
     """What a folder gains over another in accuracy and unit_r, with 95 % intervals from a bootstrap over faces.
 
     Both made of the same requests, so that each resample has the same faces of both; a face that a vote dropped counts
@@ -190,7 +191,7 @@ def step(
     }
 
 
-def _interval(value: float, low: float, high: float) -> dict[str, Any]:
+def _interval(value: float, low: float, high: float) -> Result:
     said = {"value": float(value), "low": float(low), "high": float(high)}
     return said | {"answer": verdict(said)}
 

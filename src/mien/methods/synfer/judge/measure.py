@@ -6,13 +6,13 @@ Letters: N generated faces, M photographs, F features of a judge, K = 24 action 
 """
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mien.errors import InputError
 from mien.evaluation.intervals import bootstrap, percentile_interval, wilson_interval
+from mien.evaluation.result import Result
 from mien.facs.vocabulary import Expression
 from mien.methods.synfer.flow.requests import UNITS
 
@@ -27,7 +27,7 @@ NEAR = 1.0
 _CHUNK = 512
 
 
-def agreement(requested: Sequence[Expression | None], probabilities: Floats) -> dict[str, Any]:
+def agreement(requested: Sequence[Expression | None], probabilities: Floats) -> Result:
     """The share of faces that show what was asked for, with Wilson's interval; also a class, and how many there are.
 
     probabilities: (N, 8) of the judge.   Faces that were asked for nothing do not count.
@@ -39,7 +39,7 @@ def agreement(requested: Sequence[Expression | None], probabilities: Floats) -> 
     return _share(right) | {"per_class": per_class}
 
 
-def _share(right: NDArray[np.bool_]) -> dict[str, Any]:
+def _share(right: NDArray[np.bool_]) -> Result:
     if not len(right):
         return {"value": None, "low": None, "high": None, "n": 0}
     low, high = wilson_interval(float(right.sum()), len(right))
@@ -54,12 +54,12 @@ def correlations(wanted: Floats, measured: Floats) -> NDArray[np.float64]:
     return np.array([_pearson(w, m) for w, m in zip(wanted.T, measured.T, strict=True)])
 
 
-def control(wanted: Floats, measured: Floats, resamples: int = 1000, seed: int = 0) -> dict[str, dict[str, Any]]:
+def control(wanted: Floats, measured: Floats, resamples: int = 1000, seed: int = 0) -> dict[str, Result]:
     """Spearman's rank correlation of requested and judged intensity, for each action unit of CONTROLLED, "AU12".
 
     With a bootstrap interval over faces, and the number of faces; null where too few faces ask for it.
     """
-    found: dict[str, dict[str, Any]] = {}
+    found: dict[str, Result] = {}
     for number in CONTROLLED:
         column = [int(unit) for unit in UNITS].index(number)
         w, m = wanted[:, column], measured[:, column]
@@ -68,7 +68,7 @@ def control(wanted: Floats, measured: Floats, resamples: int = 1000, seed: int =
     return found
 
 
-def _spearman(w: Floats, m: Floats, resamples: int, seed: int) -> dict[str, Any]:
+def _spearman(w: Floats, m: Floats, resamples: int, seed: int) -> Result:
     value = _pearson(ranks(w), ranks(m)) if len(w) >= 3 and np.std(w) >= _SPREAD else float("nan")
     if np.isnan(value):
         return {"value": None, "low": None, "high": None, "n": len(w)}
@@ -148,7 +148,7 @@ def nearest(queries: Floats, among: Floats) -> NDArray[np.float64]:
     return np.concatenate(parts)
 
 
-def memorised(generated: Floats, training: Floats, photographs: Floats) -> dict[str, Any]:
+def memorised(generated: Floats, training: Floats, photographs: Floats) -> Result:
     """The share of generated faces that lie as near to a training face as few other photographs do.
 
     Nearer than the first percentile of the distances of photographs that were not trained on; were generated faces like
