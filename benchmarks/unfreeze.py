@@ -31,10 +31,10 @@ from mien.evaluation.compare import Predictions, contrast, kept
 from mien.facs.units import VECTOR
 from mien.facs.vocabulary import ASYMMETRIES
 from mien.methods.expllm.small.conversation import QUESTIONS
+from mien.methods.expllm.small.heads import Labeller
 from mien.methods.expllm.small.loss import unit_loss
 from mien.methods.expllm.small.model import ExpLlm, FaceEncoder, FaceEncoderConfig, small
 from mien.methods.expllm.small.tokenizer import Tokenizer
-from mien.methods.expllm.small.train import Labeller
 from mien.training import action_units
 from mien.training.faces import FaceSettings, faces_of, fit_faces, held_out, logits
 from publish import publish

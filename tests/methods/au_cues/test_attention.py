@@ -22,23 +22,16 @@ from mien.methods.au_cues.attention import (
     agreement,
     agreements,
     baselines,
-    blurred,
     cosines,
-    drops,
-    enlarged,
     from_zero,
     looked,
     measure,
-    most_attended,
-    pieced,
-    ranks,
-    removals,
-    rolled,
     six_maps,
 )
 from mien.methods.au_cues.loss import reduced
 from mien.methods.au_cues.maps import GENERIC, union_map
 from mien.methods.au_cues.model import ReaderOutput
+from mien.methods.au_cues.removal import blurred, drops, enlarged, most_attended, pieced, ranks, removals, rolled
 from mien.methods.au_cues.train import Settings, Taught, build
 from mien.training.faces import MEAN, STD
 from tests.helpers import drawn_face, noise

@@ -12,9 +12,10 @@ from mien.errors import InputError
 from mien.evaluation.figures import pyplot, save
 from mien.evaluation.result import Result
 from mien.facs.vocabulary import Expression
-from mien.methods.au_cues.attention import SIX, enlarged, looked, prepared, six_maps
+from mien.methods.au_cues.attention import SIX, looked, prepared, six_maps
 from mien.methods.au_cues.maps import SIDE
 from mien.methods.au_cues.model import ReaderNetwork
+from mien.methods.au_cues.removal import enlarged
 from mien.methods.au_cues.train import Settings
 
 

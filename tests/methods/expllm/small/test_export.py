@@ -21,8 +21,8 @@ pytest.importorskip("transformers", reason="the model is made of classes of tran
 from transformers import LlamaConfig
 
 from mien.methods.expllm.small.export import HEAD, Cached, compare, export, load
+from mien.methods.expllm.small.heads import Labeller
 from mien.methods.expllm.small.model import ExpLlm, ExpLlmConfig
-from mien.methods.expllm.small.train import Labeller
 
 FILES = (ENCODER, LANGUAGE)
 

@@ -21,9 +21,10 @@ from mien.export.runs import ExportOptions, calibrated, export_run
 from mien.export.to_onnx import HALF_TOLERANCE, TOLERANCE, in_half_precision, refuse_above, traced
 from mien.facs.vocabulary import Expression
 from mien.methods.expllm.small.generate import ENCODER, LANGUAGE, WORDS
+from mien.methods.expllm.small.heads import Labeller, Watcher
 from mien.methods.expllm.small.model import ExpLlm, FaceEncoder, FaceEncoderConfig
 from mien.methods.expllm.small.tokenizer import Tokenizer
-from mien.methods.expllm.small.train import STAGES, TOKENIZER, Labeller, Settings, Watcher
+from mien.methods.expllm.small.train import STAGES, TOKENIZER, Settings
 from mien.training.faces import MEAN, STD
 from mien.training.run import Run, Trained
 
