@@ -224,6 +224,6 @@ def methods() -> list[Method]:
     for name in names():
         try:
             every.append(method(name))
-        except InputError:  # said when it is asked for by name
+        except InputError:  # reported when it is asked for by name
             continue
     return every

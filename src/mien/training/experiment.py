@@ -136,13 +136,13 @@ def begin(folder: Path, given: Mapping[str, Any]) -> None:
 
 def results_in(folder: Path, arms: Mapping[str, str]) -> Results:
     """Return the results of all finished runs in the folder, in the order of the arms; raise InputError for none."""
-    found: dict[str, dict[int, Result]] = defaultdict(dict)
+    results: dict[str, dict[int, Result]] = defaultdict(dict)
     for path in sorted(folder.glob(f"*-s[0-9]*/{RESULT}")):
         result = json.loads(path.read_text(encoding="utf-8"))
-        found[result["model"]][result["seed"]] = result
-    if not found:
+        results[result["model"]][result["seed"]] = result
+    if not results:
         raise InputError(f"{folder} holds no finished run of an experiment")
-    return {arm: dict(sorted(found[arm].items())) for arm in arms if arm in found}
+    return {arm: dict(sorted(results[arm].items())) for arm in arms if arm in results}
 
 
 def arm_row(arm: str, purpose: str, results: Mapping[int, Result], **options: int) -> Result:

@@ -43,10 +43,10 @@ def _command(name: str) -> click.Command:
         runs = import_module("mien.training.experiment")
         settings = given_settings(ablation.SETTINGS, preset, flags, base)
         runs.run(record.train, ablation, settings, arms.split(","), seeds, open_data(data), open_data(valid), output)
-        found = {"method": name, "data": data, "valid": valid} | runs.table(ablation, output)
-        publish(measured(found), summary(found), output / runs.TABLE, width=100)
-        if found["questions"]:
-            import_module("mien.evaluation.figures").differences(found, output / "table.png")
+        report = {"method": name, "data": data, "valid": valid} | runs.table(ablation, output)
+        publish(measured(report), summary(report), output / runs.TABLE, width=100)
+        if report["questions"]:
+            import_module("mien.evaluation.figures").differences(report, output / "table.png")
             click.echo(f"wrote {output / 'table.png'}", err=True)
 
     # Each arm is trained with each of --seeds.
@@ -61,20 +61,20 @@ def ablate() -> None:
     """
 
 
-def summary(found: Result) -> Group:
+def summary(report: Result) -> Group:
     """The arms, the questions and the claims, in percent and points."""
     arms = _table("arm", "seeds", "accuracy %", "macro F1 %", "")
     arms.title = (
-        f"{found['method']} on {found['valid']}, {found['protocol']}, n = {found['n']}, {found['epochs']} epochs"
+        f"{report['method']} on {report['valid']}, {report['protocol']}, n = {report['n']}, {report['epochs']} epochs"
     )
-    for row in found["arms"]:
+    for row in report["arms"]:
         seeds = ",".join(map(str, row["seeds"]))
         arms.add_row(row["arm"], seeds, interval(row["accuracy"]), interval(row["macro_f1"]), row["purpose"])
     questions = _table("question", "points", "answer")
-    for entry in found["questions"]:
+    for entry in report["questions"]:
         questions.add_row(entry["question"], interval(entry, signed=True), entry["answer"])
     claims = _table("claim", "answer")
-    for sentence, answer in found["sentences"].items():
+    for sentence, answer in report["sentences"].items():
         claims.add_row(sentence, answer)
     claims.caption = "intervals: 95 %, bootstrap over faces within each class of the mean over seeds"
     return Group(arms, "", questions, "", claims)

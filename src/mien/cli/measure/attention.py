@@ -89,9 +89,11 @@ def attention(
     network, settings = trained.network, trained.settings
     dataset, labels = open_data(data, split), read(pseudo_labels)
     options = {"stage": stage, "limit": faces, "seed": seed}
-    found = measures.measure(network, settings, dataset, labels, cams=cams, draws=draws, resamples=resamples, **options)
+    scores = measures.measure(
+        network, settings, dataset, labels, cams=cams, draws=draws, resamples=resamples, **options
+    )
     about = {"method": name, "run": str(run), "data": data, "split": split, "pseudo_labels": str(pseudo_labels)}
-    result = measured(about | found)
+    result = measured(about | scores)
     publish(result, summary(result), output, width=100)
     if output is not None and figures:
         pictures = record.module(record.figures)

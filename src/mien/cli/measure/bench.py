@@ -90,7 +90,7 @@ def ask(
     systems = systems or ("splitter", "detector")
     asked.check(target="target" in systems)
     pipeline, provider = _opened(asked, threshold)
-    found = {"threshold": threshold} | benchmark.measure(
+    measures = {"threshold": threshold} | benchmark.measure(
         rows.load(folder),
         provider,
         systems,
@@ -100,7 +100,7 @@ def ask(
         seed=seed,
         watch=_watch,
     )
-    result = measured(found)
+    result = measured(measures)
     publish(result, summary(result), output, width=100)
 
 
@@ -132,7 +132,7 @@ def faces(
     if TASKS[task].attribute.sensitive:
         click.echo(click.wrap_text(CAVEAT, 79), err=True)
     pipeline, provider = _opened(asked)
-    found = single.measure(
+    measures = single.measure(
         open_data(data, split),
         TASKS[task],
         provider,
@@ -143,7 +143,7 @@ def faces(
         seed=seed,
         watch=_watch_faces,
     )
-    result = measured({"data": data, "split": split} | found)
+    result = measured({"data": data, "split": split} | measures)
     publish(result, by_class(result), output, width=80)
 
 
@@ -155,8 +155,8 @@ def report(results: tuple[Path, ...], output: Path | None) -> None:
     check(output, figures=False)
     lines = [line for path in results for line in _lines(path)]
     published = [row._asdict() for row in EXPRESSION]
-    found = {"what": "providers on FER-Rows, side by side", "providers": lines, "published": published, "note": NOTE}
-    result = measured(found)
+    measures = {"what": "providers on FER-Rows, side by side", "providers": lines, "published": published, "note": NOTE}
+    result = measured(measures)
     publish(result, side_by_side(result), output, width=132)
 
 

@@ -25,8 +25,8 @@ def compare(results: tuple[str, ...], resamples: int, seed: int, output: Path | 
     models = dict(_model(text) for text in results)
     if len(models) < len(results):
         raise click.UsageError("two models have the same name; give each as NAME=FILE")
-    found = comparing.compare(models, resamples=resamples, seed=seed)
-    publish(measured(found), summary(found), output, width=100)
+    comparison = comparing.compare(models, resamples=resamples, seed=seed)
+    publish(measured(comparison), summary(comparison), output, width=100)
 
 
 def _model(text: str) -> tuple[str, list[Result]]:
@@ -37,19 +37,20 @@ def _model(text: str) -> tuple[str, list[Result]]:
     return name or paths[0].stem, [comparing.read(path) for path in paths]
 
 
-def summary(found: Result) -> Table:
+def summary(comparison: Result) -> Table:
     """A row for each model: metrics in percent, differences from the first in points."""
     table = Table(box=None, pad_edge=False, header_style="bold", title_justify="left")
-    table.title = f"{found['data']}, {found['protocol']}, n = {found['n']}; differences from {found['reference']}"
+    about = f"{comparison['data']}, {comparison['protocol']}, n = {comparison['n']}"
+    table.title = f"{about}; differences from {comparison['reference']}"
     for heading in ("model", "runs", "accuracy %", "difference", "", "macro F1 %", "difference", ""):
         table.add_column(heading, justify="left" if heading in ("model", "") else "right")
-    for row in found["models"]:
+    for row in comparison["models"]:
         cells = [row["model"], str(row["runs"])]
         for metric in ("accuracy", "macro_f1"):
             difference = row.get(f"{metric}_difference")
             cells += [interval(row[metric])]
             cells += ["", ""] if difference is None else [interval(difference, signed=True), difference["answer"]]
         table.add_row(*cells)
-    table.caption = f"intervals: 95 %, bootstrap over faces within each class, {found['resamples']} resamples"
+    table.caption = f"intervals: 95 %, bootstrap over faces within each class, {comparison['resamples']} resamples"
     table.caption_justify = "left"
     return table

@@ -114,9 +114,9 @@ def few_shot(
     # All are opened first: one that cannot be would cost the episodes of those before it.
     for run, (encoder, size) in [(run, encoder_of(run)) for run in runs]:
         faces = held_out(data, size, "measure on")
-        said = features(encoder, tensor(faces)).numpy()
+        embedded = features(encoder, tensor(faces)).numpy()
         for count in shots:
-            right = module.episodes(said, faces.labels, shots=count, count=episodes, seed=seed)
+            right = module.episodes(embedded, faces.labels, shots=count, count=episodes, seed=seed)
             rows.append({"run": str(run), "shots": count, "accuracy": module.mean(right)})
             if first.setdefault(count, right) is not right:
                 rows[-1]["difference"] = module.mean(right - first[count])
@@ -148,12 +148,12 @@ def feranno(valid: str, head: str, generator: str, units: str, threads: int, out
 
     alone = FerAnno(Seer(generator, units, threads), head, threads)
     faces = held_out(open_data(valid), alone.size, "measure on")
-    found = evaluated(faces, np.log(alone(np.stack([sample.image for sample in faces.samples]))))
+    metrics = evaluated(faces, np.log(alone(np.stack([sample.image for sample in faces.samples]))))
     table = Table(box=None, pad_edge=False, header_style="bold", title_justify="left", title=f"{head} on {valid}")
     for heading in ("accuracy %", "macro F1 %", "mean recall %"):
         table.add_column(heading)
-    table.add_row(*(interval(found[metric]) for metric in ("accuracy", "macro_f1", "mean_recall")))
-    publish(measured({"model": head, "data": valid} | found), table, output, width=80)
+    table.add_row(*(interval(metrics[metric]) for metric in ("accuracy", "macro_f1", "mean_recall")))
+    publish(measured({"model": head, "data": valid} | metrics), table, output, width=80)
 
 
 # Those that train nothing.
@@ -190,6 +190,6 @@ def summary(result: Result) -> Group:
     for heading in ("difference", "accuracy", "", "macro F1", ""):
         pairs.add_column(heading)
     for row in result["contrasts"]:
-        said = [text for m in ("accuracy", "macro_f1") for text in (interval(row[m], signed=True), row[m]["answer"])]
-        pairs.add_row(f"{row['arm']} less {row['against']}", *said)
+        texts = [text for m in ("accuracy", "macro_f1") for text in (interval(row[m], signed=True), row[m]["answer"])]
+        pairs.add_row(f"{row['arm']} less {row['against']}", *texts)
     return Group(table, "", pairs) if result["contrasts"] else Group(table)

@@ -89,8 +89,8 @@ def evaluate(
     about = {"model": model, "data": data, "split": split}
     if isinstance(opened, Explainer):
         options = {"texts": texts, "protocol": protocol, "resamples": resamples, "seed": seed}
-        found = measure_texts(opened, open_data(data, split), pseudo_labels, **options)
-        _publish(measured(about | found), output, figures)
+        text_scores = measure_texts(opened, open_data(data, split), pseudo_labels, **options)
+        _publish(measured(about | text_scores), output, figures)
         return
     scores = run(
         opened,

@@ -82,12 +82,12 @@ def judge(
             add(f"{name}, labelled", judging.look(Synthetic(name), judges, size, guiding), before)
             rows[-1]["decisions"] = feranno.counts([row for row in votes[name] if "decision" in row])
     unit_r = {n: None if r != r else round(float(r), 4) for n, r in zip(NAMES, against.unit_r, strict=True)}
-    found: Result = {
+    entries: Result = {
         "judges": {"expression": first.to_json(), "units": second.to_json()},
         "unit_r_of_judge": unit_r,
     }
-    found |= {"train": training, "real": real, "rows": rows, "steps": steps}
-    result = measured(found)
+    entries |= {"train": training, "real": real, "rows": rows, "steps": steps}
+    result = measured(entries)
     publish(result, summary(result), output, width=100)
 
 

@@ -70,7 +70,7 @@ def checks(network: SeSwin, settings: Settings, faces: Selection, trained_on: Se
     known = _first(trained_on, TRAINED_FACES)
     right = float((logits(network, known).argmax(axis=1) == known.labels).mean())
     here = float((logits(network, faces).argmax(axis=1) == faces.labels).mean())
-    found: Result = {
+    row: Result = {
         "sharpness": sharpness(network, _first(trained_on, SHARPNESS_FACES)),
         "trained_accuracy": right,
         "gap": right - here,
@@ -80,14 +80,14 @@ def checks(network: SeSwin, settings: Settings, faces: Selection, trained_on: Se
         gate = torch.cat([part for part in gates if part is not None]).detach()  # (N, C)
         profiles = torch.stack([gate[torch.from_numpy(faces.labels == c)].mean(dim=0) for c in np.unique(faces.labels)])
         spread = profiles.std(dim=0) / gate.std(dim=0).clamp(min=1e-6)
-        found["gate"] = {
+        row["gate"] = {
             "std_over_faces": float(gate.std(dim=0).mean()),
             "std_of_expressions_of_it": float(spread.mean()),
             "mean": {
                 Expression(c).label: mean(p.tolist()) for c, p in zip(np.unique(faces.labels), profiles, strict=True)
             },
         }
-    return found
+    return row
 
 
 def sharpness(network: SeSwin, faces: Selection) -> float:
@@ -111,35 +111,35 @@ def _first(faces: Selection, count: int) -> Selection:
 
 def summary(results: Sequence[Mapping[str, Any]]) -> Result:
     """The checks of an arm; sharpness and gap for each seed, the rest as a mean over seeds."""
-    found: Result = {name: [round(result[name], 4) for result in results] for name in ("sharpness", "gap")}
-    found["trained_accuracy"] = mean([result["trained_accuracy"] for result in results])
+    row: Result = {name: [round(result[name], 4) for result in results] for name in ("sharpness", "gap")}
+    row["trained_accuracy"] = mean([result["trained_accuracy"] for result in results])
     gates = [result["gate"] for result in results if "gate" in result]
     if gates:
-        found |= {f"gate_{key}": mean([g[key] for g in gates]) for key in gates[0] if key != "mean"}
-        found["gate_is_stuck"] = found["gate_std_over_faces"] < STUCK
-    return found
+        row |= {f"gate_{key}": mean([g[key] for g in gates]) for key in gates[0] if key != "mean"}
+        row["gate_is_stuck"] = row["gate_std_over_faces"] < STUCK
+    return row
 
 
-def sentences(found: Mapping[str, Any]) -> dict[str, str]:
+def sentences(table: Mapping[str, Any]) -> dict[str, str]:
     """The claims of the paper, as they were fixed before the runs, and what the runs say of each."""
-    asked = {entry["question"]: entry for entry in found["questions"]}
-    arms = {row["arm"]: row for row in found["arms"]}
-    said: dict[str, str] = {}
+    asked = {entry["question"]: entry for entry in table["questions"]}
+    arms = {row["arm"]: row for row in table["arms"]}
+    claims: dict[str, str] = {}
     words = {"higher": "confirmed", "lower": "no"}
     for i, sentence in enumerate(("gate and steps beat plain Swin", "the gate helps", "sharpness-aware steps help")):
         if entry := asked.get(QUESTIONS[i].text):
-            said[sentence] = words.get(entry["answer"], entry["answer"])
+            claims[sentence] = words.get(entry["answer"], entry["answer"])
     if entry := asked.get(QUESTIONS[4].text):
-        said["it is no effect of compute"] = "yes" if entry["value"] >= -COMPUTE else "no"
+        claims["it is no effect of compute"] = "yes" if entry["value"] >= -COMPUTE else "no"
     for steps, plain in (("B2", "B0"), ("B3", "B1")):
         if {steps, plain} <= arms.keys() and (sharper := _differences(arms[steps], arms[plain], "sharpness")):
             every = all(difference < 0 for difference in sharper)
-            said[f"sharpness is lower in {steps} than in {plain} with every seed"] = "yes" if every else "no"
+            claims[f"sharpness is lower in {steps} than in {plain} with every seed"] = "yes" if every else "no"
             smaller = mean(_differences(arms[steps], arms[plain], "gap")) < 0
-            said[f"the gap between training and valid is smaller in {steps} than in {plain}"] = (
+            claims[f"the gap between training and valid is smaller in {steps} than in {plain}"] = (
                 "yes" if smaller else "no"
             )
-    return said
+    return claims
 
 
 def _differences(one: Mapping[str, Any], other: Mapping[str, Any], check: str) -> list[float]:

@@ -75,14 +75,14 @@ def checks(network: Vtff, settings: Settings, faces: Selection, trained_on: Sele
     means, and over faces and places within a channel; and its mean for each expression.
     """
     crops, sources = tensor(faces), [sample.source for sample in faces.samples]
-    found: Result = {}
+    row: Result = {}
     for name, changed in (("occluded", occluded(crops)), ("blurred", blurred(crops))):
         said = torch.cat([answers.logits.argmax(dim=1) for answers in answer(network, changed)]).numpy()
-        found[name] = kept(sources, faces.labels, said)
+        row[name] = kept(sources, faces.labels, said)
     gates = [answers.gate for answers in answer(network, crops)]
     if gates[0] is not None:
-        found["gate"] = _gate(torch.cat([gate for gate in gates if gate is not None]), faces.labels)
-    return found
+        row["gate"] = _gate(torch.cat([gate for gate in gates if gate is not None]), faces.labels)
+    return row
 
 
 def occluded(crops: Tensor) -> Tensor:
@@ -115,38 +115,38 @@ def _gate(gate: Tensor, labels: NDArray[np.int64]) -> Result:
 
 def summary(results: Sequence[Mapping[str, Any]]) -> Result:
     """The checks of an arm, mean over its seeds: accuracy when occluded and blurred, and the gate."""
-    found: Result = {}
+    row: Result = {}
     for name in ("occluded", "blurred"):
-        found[name] = mean([_accuracy(result[name]) for result in results])
+        row[name] = mean([_accuracy(result[name]) for result in results])
     gates = [result["gate"] for result in results if "gate" in result]
     if gates:
-        found |= {f"gate_{key}": mean([gate[key] for gate in gates]) for key in gates[0] if key != "of_expressions"}
-        found["gate_is_stuck"] = found["gate_std_within_channels"] < STUCK
-    return found
+        row |= {f"gate_{key}": mean([gate[key] for gate in gates]) for key in gates[0] if key != "of_expressions"}
+        row["gate_is_stuck"] = row["gate_std_within_channels"] < STUCK
+    return row
 
 
 def _accuracy(said: Mapping[str, str]) -> float:
     return float(np.mean([a == b for a, b in zip(said["labels"], said["answers"], strict=True)]))
 
 
-def sentences(found: Mapping[str, Any]) -> dict[str, str]:
+def sentences(table: Mapping[str, Any]) -> dict[str, str]:
     """The claims of the paper, as they were fixed before the runs, and what the runs say of each."""
-    asked = {entry["question"]: entry for entry in found["questions"]}
+    asked = {entry["question"]: entry for entry in table["questions"]}
     patterns, control, total, joined = (asked.get(question.text) for question in _claimed())
-    said: dict[str, str] = {}
+    claims: dict[str, str] = {}
     if patterns and control:
         holds = patterns["value"] > 0 and patterns["low"] > -0.003 and control["value"] >= 0
         sure = patterns["low"] > 0 and control["low"] > 0
         wide = patterns["high"] > 0 and control["high"] >= 0
-        said["image and patterns beat the image"] = (
+        claims["image and patterns beat the image"] = (
             "confirmed" if sure else "accepted" if holds else "undecided" if wide else "no"
         )
     if total and joined:
         least = min(total, joined, key=lambda entry: float(entry["value"]))
-        said["attentional fusion beats simple fusion"] = {"higher": "confirmed", "lower": "no"}.get(
+        claims["attentional fusion beats simple fusion"] = {"higher": "confirmed", "lower": "no"}.get(
             least["answer"], least["answer"]
         )
-    return said
+    return claims
 
 
 def _claimed() -> list[Question]:

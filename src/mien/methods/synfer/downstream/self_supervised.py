@@ -154,8 +154,8 @@ def run(
         trained = arm != "none"
         own = replace(settings, seed=seed, epochs=settings.epochs if trained else 0)
         encoder = pretrain(chosen, own, place, len(learn))
-        said = probe(features(encoder, learn), targets, features(encoder, tensor(faces.valid)))
-        return counted(chosen.samples if trained else []) | evaluated(faces.valid, said)
+        answers = probe(features(encoder, learn), targets, features(encoder, tensor(faces.valid)))
+        return counted(chosen.samples if trained else []) | evaluated(faces.valid, answers)
 
     run_arms(ARMS, arms, seeds, folder, given_of(settings, given), prepare, measure)
     return table(ARMS, folder)

@@ -144,8 +144,8 @@ def run(
         torch.manual_seed(seed)
         draws = len(faces.photographs.samples)
         network = fit_faces(EncoderClassifier(own), chosen, own, place, resume=True, draws=draws)
-        said = logits(network, faces.valid) + as_in(faces.photographs, chosen, own)
-        return counted(chosen.samples) | evaluated(faces.valid, said)
+        answers = logits(network, faces.valid) + as_in(faces.photographs, chosen, own)
+        return counted(chosen.samples) | evaluated(faces.valid, answers)
 
     def prepare(arm: str) -> Selection:
         return mixed(faces, MIXTURES[arm])

@@ -132,8 +132,10 @@ def of_photographs(faces: Selection, labels: PseudoLabels) -> CaptionPairs:
 
 def of_generated(folder: Path, faces: Selection) -> CaptionPairs:
     """Generated faces with the captions that they were made for; InputError when they have none."""
-    said = {placed(folder, folder / row["file"]): row["caption"] for row in Synthetic(folder, annotated=False).rows}
-    texts = [said[sample.source] for sample in faces.samples]
+    captions_of = {
+        placed(folder, folder / row["file"]): row["caption"] for row in Synthetic(folder, annotated=False).rows
+    }
+    texts = [captions_of[sample.source] for sample in faces.samples]
     rows = [i for i, text in enumerate(texts) if text]
     if not rows:
         raise InputError(
@@ -205,9 +207,9 @@ def run(
 
     def measure(arm: str, pairs: CaptionPairs, seed: int, place: Path) -> Result:
         network = fit_pairs(pairs, replace(settings, seed=seed), place, len(faces.photographs.samples))
-        said = sorted_by_captions(network, pairs.known, tensor(faces.valid))
+        answers = sorted_by_captions(network, pairs.known, tensor(faces.valid))
         count = {"photographs": 0, "generated": 0} | {_KIND[arm]: len(pairs.faces)}
-        return count | evaluated(faces.valid, said)
+        return count | evaluated(faces.valid, answers)
 
     run_arms(ARMS, arms, seeds, folder, given_of(settings, given), prepare, measure)
     return table(ARMS, folder)

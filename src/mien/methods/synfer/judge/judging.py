@@ -67,8 +67,8 @@ class Photographs(NamedTuple):
 
 def refuse_guides(albums: Iterable[Synthetic], judges: Sequence[Identity]) -> None:
     """InputError when one of the judges has something in common with a network that guided one of the folders."""
-    for said in [row.get("guidance") for album in albums for row in album.rows[:1]]:
-        for guide in (said or {"guides": {}})["guides"].values():
+    for guidance in [row.get("guidance") for album in albums for row in album.rows[:1]]:
+        for guide in (guidance or {"guides": {}})["guides"].values():
             for judge in judges:
                 refuse_shared(judge, Identity(**guide))
 
@@ -139,7 +139,7 @@ def measured(seen: JudgedFolder, against: Photographs) -> Result:
     album, said = seen.album, seen.said
     r = _unit_r(seen, against)
     distance, real = _distances(said.features, _requested(album), against)
-    found: Result = {
+    row: Result = {
         "n": len(album),
         "accuracy": measure.agreement(album.labels, said.probabilities),
         "requested": measure.agreement(_requested(album), said.probabilities),
@@ -152,9 +152,9 @@ def measured(seen: JudgedFolder, against: Photographs) -> Result:
     }
     if seen.guide is not None:
         own = measure.agreement(album.labels, seen.guide)
-        ahead = (own["value"] or 0) - (found["accuracy"]["value"] or 0)
-        found |= {"guide_accuracy": own, "over_guided": bool(album.rows[0].get("guidance")) and ahead > GAP}
-    return found
+        ahead = (own["value"] or 0) - (row["accuracy"]["value"] or 0)
+        row |= {"guide_accuracy": own, "over_guided": bool(album.rows[0].get("guidance")) and ahead > GAP}
+    return row
 
 
 def _unit_r(seen: JudgedFolder, against: Photographs, rows: NDArray[np.intp] | slice = slice(None)) -> float:
@@ -192,8 +192,8 @@ def step(
 
 
 def _interval(value: float, low: float, high: float) -> Result:
-    said = {"value": float(value), "low": float(low), "high": float(high)}
-    return said | {"answer": verdict(said)}
+    interval = {"value": float(value), "low": float(low), "high": float(high)}
+    return interval | {"answer": verdict(interval)}
 
 
 def _accuracy(seen: JudgedFolder, rows: NDArray[np.intp]) -> float:

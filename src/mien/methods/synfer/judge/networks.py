@@ -65,9 +65,9 @@ def judged(network: nn.Module, crops: NDArray[np.uint8]) -> Judged:
         answers = [network(normalize(part)) for part in torch.split(images, 256)]
     finally:
         hook.remove()
-    units = [getattr(said, "action_units", None) for said in answers]
+    units = [getattr(answer, "action_units", None) for answer in answers]
     return Judged(
-        torch.cat([said.logits for said in answers]).softmax(dim=1).numpy(),
+        torch.cat([answer.logits for answer in answers]).softmax(dim=1).numpy(),
         torch.cat([features.flatten(1) for features in given]).numpy(),
         None if units[0] is None else torch.cat([part for part in units if part is not None]).numpy(),
     )
