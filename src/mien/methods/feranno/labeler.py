@@ -34,7 +34,7 @@ _BATCH = 32
 class Seer:
     """Faces to what the generator sees in them: its features and its maps of attention to action units.
 
-    units: a model whose action units the generator is told, for those that were asked for must not decide.
+    units: a model that estimates action units from the face for the generator: the requested ones would leak the label.
     """
 
     def __init__(self, generator: str | Path = "synfer", units: str | Path = "reader", threads: int = 1) -> None:

@@ -18,13 +18,13 @@ from mien.methods.synfer.flow.train import (
     Settings,
     Shown,
     build,
+    conditions_shown,
     flow_loss,
     moved,
     path,
     prepared,
     stages,
     taken,
-    told,
     train,
     untaught,
 )
@@ -103,7 +103,7 @@ def test_a_face_moves_by_whole_pixels_and_repeats_its_border():
 def test_faces_are_told_less_as_often_as_the_settings_say():
     torch.manual_seed(0)
     settings = Settings()
-    label, words, units, known = told(moved(shown(20_000), FLIP, 0), settings, with_units=True)
+    label, words, units, known = conditions_shown(moved(shown(20_000), FLIP, 0), settings, with_units=True)
     no_label, no_words, no_units = label.sum(1) == 0, words.sum(1) == 0, known.sum(1) == 0
     both = no_label & no_words
     assert both.float().mean() == pytest.approx(settings.untold + settings.neither, abs=0.01)
@@ -120,8 +120,11 @@ def test_faces_are_told_less_as_often_as_the_settings_say():
 def test_no_action_unit_is_told_in_the_stage_of_the_text_nor_of_a_face_that_the_teacher_missed():
     torch.manual_seed(0)
     given = shown(100)
-    assert told(given, Settings(), with_units=False)[3].sum() == 0
-    assert told(given._replace(known=torch.zeros(100, dtype=torch.bool)), Settings(), with_units=True)[3].sum() == 0
+    assert conditions_shown(given, Settings(), with_units=False)[3].sum() == 0
+    assert (
+        conditions_shown(given._replace(known=torch.zeros(100, dtype=torch.bool)), Settings(), with_units=True)[3].sum()
+        == 0
+    )
 
 
 def test_each_stage_trains_its_own_parameters():

@@ -302,7 +302,9 @@ def text_loss(network: nn.Module, batch: Batch, lessons: Lessons, settings: Sett
     parts = [(_chains(lessons, index[:half]), votes[:half])]
     parts.append((lessons.units.of(index[half:quarter]), votes[half:quarter]))
     parts.append((lessons.label.of(index[quarter:]), votes[quarter:]))
-    losses = [said(network, lines.without_image(slots), v, lessons.tokenizer) for lines, v in parts if len(v)]
+    losses = [
+        conversation_losses(network, lines.without_image(slots), v, lessons.tokenizer) for lines, v in parts if len(v)
+    ]
     return torch.cat(losses).mean()
 
 
@@ -310,7 +312,7 @@ def align_loss(network: nn.Module, batch: Batch, lessons: Lessons, settings: Set
     """Stage 1b: which action units a face shows."""
     images, votes, index = batch
     seen = augmented(images, votes, _unerased(settings))
-    return said(network, lessons.units.of(index), votes, lessons.tokenizer, seen).mean()
+    return conversation_losses(network, lessons.units.of(index), votes, lessons.tokenizer, seen).mean()
 
 
 def mixed_loss(network: nn.Module, batch: Batch, lessons: Lessons, settings: Settings) -> Tensor:
@@ -322,10 +324,14 @@ def mixed_loss(network: nn.Module, batch: Batch, lessons: Lessons, settings: Set
     losses = []
     if count:
         seen = augmented(images[:count], votes[:count], _unerased(settings))
-        losses.append(said(network, _chains(lessons, index[:count]), votes[:count], lessons.tokenizer, seen))
+        losses.append(
+            conversation_losses(network, _chains(lessons, index[:count]), votes[:count], lessons.tokenizer, seen)
+        )
     if count < len(index):
         seen = augmented(images[count:], votes[count:], settings)
-        losses.append(said(network, lessons.label.of(index[count:]), votes[count:], lessons.tokenizer, seen))
+        losses.append(
+            conversation_losses(network, lessons.label.of(index[count:]), votes[count:], lessons.tokenizer, seen)
+        )
     return torch.cat(losses).mean()
 
 
@@ -339,7 +345,7 @@ def _chains(lessons: Lessons, index: Tensor) -> Lines:
     return lessons.chains.of(torch.randint(2, index.shape), index)
 
 
-def said(
+def conversation_losses(
     network: nn.Module, lines: Lines, votes: Tensor, tokenizer: Tokenizer, seen: AugmentedBatch | None = None
 ) -> Tensor:
     """(B,) weighted losses of conversations, about the faces seen if there are any.

@@ -245,10 +245,10 @@ def untaught(faces: Selection) -> Shown:
 def loss(network: nn.Module, batch: Batch, *, settings: Settings, flip: Tensor, with_units: bool) -> Tensor:
     """The mean squared error of the velocity at times sigmoid(N(0, 1)) of faces that are moved, and told less.
 
-    flip: (words + 1,) of each word its mirror image.   with_units: else no face is told action units.
+    flip: (words + 1,) of each word its mirror image.   with_units: else action units are withheld from all faces.
     """
     shown = moved(Shown(*batch), flip, settings.shift)
-    label, words, units, known = told(shown, settings, with_units)
+    label, words, units, known = conditions_shown(shown, settings, with_units)
     faces = shown.faces.float() / 127.5 - 1
     return flow_loss(network, faces, torch.randn(len(faces)).sigmoid(), label, words, units, known)
 
@@ -285,8 +285,8 @@ def moved(shown: Shown, flip: Tensor, shift: int) -> Shown:
     )
 
 
-def told(shown: Shown, settings: Settings, with_units: bool) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """One caption of each face, and what of its conditions it is shown with: label, words, units, known."""
+def conditions_shown(shown: Shown, settings: Settings, with_units: bool) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Return label, words, units and known of each face, with one of its captions and some conditions withheld."""
     count = len(shown.label)
     words = shown.words[torch.arange(count), torch.randint(shown.words.shape[1], (count,))]  # (B, W)
     draw, caption, label, part = torch.rand(4, count)
@@ -294,7 +294,7 @@ def told(shown: Shown, settings: Settings, with_units: bool) -> tuple[Tensor, Te
     without_units = (draw >= settings.untold) & (draw < settings.untold + settings.unmeasured)
     without_units |= draw >= 1 - settings.neither
     without_caption = without_text | (caption < settings.uncaptioned)
-    # A face that is told neither would not be told text at all.
+    # Dropping both would leave no text.
     without_label = without_text | (~without_caption & (label < settings.unlabelled))
     known = (shown.known & ~without_units)[:, None] & torch.ones(VECTOR, dtype=torch.bool)
     some = torch.rand(count, VECTOR) < torch.rand(count, 1)
