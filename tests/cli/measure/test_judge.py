@@ -30,9 +30,9 @@ def given(tmp_path_factory):
     """Judges, photographs with a teacher's labels, and a folder of generated faces of which one copies a photograph."""
     root = tmp_path_factory.mktemp("judge")
     torch.manual_seed(0)
-    judge = finished(root / "judge", build_reader(READER), READER, "half-b:ferplus:train.parquet")
+    judge = finished(root / "judge", build_reader(READER), READER, "half-b")
     wide = replace(READER, widths=(4, 12))
-    units = finished(root / "units", build_reader(wide), wide, "half-b:ferplus:train.parquet")
+    units = finished(root / "units", build_reader(wide), wide, "half-b")
     for kind in ("seen", "unseen"):
         for i in range(8):
             folder = root / kind / KINDS[i % 2]
