@@ -24,10 +24,10 @@ from mien.core.contract import softmax
 from mien.datasets import Sample
 from mien.errors import InputError
 from mien.evaluation.compare import Predictions, answers_of, contrast, hashed, kept, means
-from mien.evaluation.scoring import scores
 from mien.evaluation.machine import conditions
 from mien.evaluation.protocols import Selection, select
 from mien.evaluation.result import Result
+from mien.evaluation.scoring import scores
 from mien.training.faces import FaceSettings, held_out, logits
 
 log = logging.getLogger(__name__)

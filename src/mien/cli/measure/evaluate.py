@@ -15,8 +15,8 @@ from mien.core.contract import Classifier
 from mien.core.detect import YuNet
 from mien.core.zoo import load
 from mien.errors import InputError, ModelError
-from mien.evaluation.scoring import evaluate as run
 from mien.evaluation.result import Result
+from mien.evaluation.scoring import evaluate as run
 from mien.methods.expllm.small.generate import NAME, Explainer
 
 PROTOCOLS = ("majority", "cross-entropy", "multi-target", "soft-votes")

@@ -19,8 +19,8 @@ from mien.datasets.pseudo_labels import PseudoLabels
 from mien.errors import InputError
 from mien.evaluation.intervals import bootstrap, percentile_interval
 from mien.evaluation.protocols import Selection, select, soft_votes
-from mien.evaluation.scoring import evaluate as evaluate_labels
 from mien.evaluation.result import Result
+from mien.evaluation.scoring import evaluate as evaluate_labels
 from mien.facs.observation import Observation
 from mien.facs.units import BANDS, PRESENT, ActionUnits, band
 from mien.facs.vocabulary import ActionUnit, Expression
