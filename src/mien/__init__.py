@@ -3,9 +3,12 @@
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from mien import telemetry
+
 if TYPE_CHECKING:
     from mien.core.batch import analyze_many
     from mien.core.images import read_image
+    from mien.core.limits import Limits
     from mien.core.pipeline import Pipeline, analyze
     from mien.errors import ExportError, InputError, MienError, MissingExtra, ModelError
     from mien.facs.observation import Hidden, Pose
@@ -18,6 +21,8 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 
+telemetry.switch_off()
+
 __all__ = [
     "ActionUnit",
     "ActionUnits",
@@ -29,6 +34,7 @@ __all__ = [
     "Hidden",
     "ImageReport",
     "InputError",
+    "Limits",
     "MienError",
     "MissingExtra",
     "ModelError",
@@ -52,6 +58,7 @@ _HOME = {
     "mien.results.face": ("Face", "FaceReport", "ImageReport", "Reading"),
     "mien.results.outcome": ("Outcome",),
     "mien.core.images": ("read_image",),
+    "mien.core.limits": ("Limits",),
     "mien.core.pipeline": ("Pipeline", "analyze"),
     "mien.core.batch": ("analyze_many",),
     "mien.report.writers": ("open_writer", "write_table"),

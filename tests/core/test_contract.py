@@ -5,7 +5,8 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from mien.core.contract import Classifier, Contract, open_session, softmax
+from mien.core.contract import Classifier, Contract, softmax
+from mien.core.session import open_session
 from mien.errors import InputError, ModelError
 from mien.facs.vocabulary import Expression
 
@@ -86,7 +87,7 @@ def test_a_model_without_logits_is_refused_and_its_outputs_are_named():
 
 @pytest.mark.parametrize("classes", [1, 7])
 def test_a_model_that_answers_another_number_of_classes_than_it_names_is_refused(classes):
-    with pytest.raises(ModelError, match=f"answers {classes} logits, but names 8 labels"):
+    with pytest.raises(ModelError, match=rf"'logits' has shape \[{classes}\] .*\(8\), one logit for each"):
         Classifier(model(contract().to_meta(), classes=classes))
 
 
@@ -94,12 +95,6 @@ def test_a_model_that_answers_another_number_of_classes_than_it_names_is_refused
 def test_a_damaged_file_is_refused(data):
     with pytest.raises(ModelError, match="not an ONNX model"):
         Classifier(data)
-
-
-@pytest.mark.parametrize("threads", [0, -1])
-def test_a_session_needs_a_thread(threads):
-    with pytest.raises(InputError, match=f"threads must be 1 or more, but got {threads}"):
-        open_session(model(contract().to_meta()), threads)
 
 
 def test_faces_are_scaled_to_one_and_normalized_as_the_contract_says():

@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 
 from mien.core import zoo
-from mien.core.contract import open_session
 from mien.core.detect import YuNet, any_size, whole_picture
 from mien.core.images import read_image
+from mien.core.session import open_session
 from mien.errors import InputError, ModelError
 from tests.helpers import ASTRONAUT, noise
 
@@ -156,7 +156,7 @@ def test_a_side_too_short_for_the_network_is_refused():
 
 
 def test_a_session_without_threads_is_refused():
-    with pytest.raises(InputError, match="threads must be 1 or more, but got 0"):
+    with pytest.raises(InputError, match="threads must lie between 1 and 256, but got 0"):
         YuNet(threads=0)
 
 

@@ -62,7 +62,8 @@ def test_an_unknown_name_lists_the_models_that_read_expressions():
     assert "yunet" not in str(caught.value)
 
 
-def test_a_path_is_read_whatever_its_hash(tmp_path):
+def test_a_path_is_read_whatever_its_hash(tmp_path, monkeypatch):
+    monkeypatch.setattr(zoo.trial, "attempt", lambda data, name: None)
     path = tmp_path / "own.onnx"
     path.write_bytes(b"mine")
     assert zoo.load(path) == zoo.load(str(path)) == b"mine"
@@ -70,8 +71,8 @@ def test_a_path_is_read_whatever_its_hash(tmp_path):
 
 def test_a_path_that_is_missing_or_a_folder_is_named(tmp_path):
     (tmp_path / "folder.onnx").mkdir()
-    for name in ("absent.onnx", "folder.onnx"):
-        with pytest.raises(ModelError, match=f"{name}: cannot be read"):
+    for name, cause in (("absent.onnx", "there is no such file"), ("folder.onnx", r"cannot be read \(a folder")):
+        with pytest.raises(ModelError, match=f"{name}: {cause}"):
             zoo.load(tmp_path / name)
 
 

@@ -1,37 +1,24 @@
-"""Open an ONNX file and read the contract it carries: labels, size and normalization."""
+"""Read the contract that an ONNX file carries: labels, size and normalization."""
 
 import json
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
+from threading import Timer
 from typing import NamedTuple
 
 import numpy as np
-import onnxruntime
 from numpy.typing import NDArray
 
+from mien.core.session import InferenceSession, RunOptions, open_session
 from mien.errors import InputError, ModelError
 from mien.facs.vocabulary import Expression, expression
 
-# ONNX Runtime says "warning" of harmless shape annotations; errors (3) still show.
-_ERRORS_ONLY = 3
-
-
-def open_session(model: bytes, threads: int = 1) -> onnxruntime.InferenceSession:
-    """An ONNX Runtime session on the CPU.
-
-    One thread is fastest for nets this small; parallelism belongs across pictures.
-    """
-    if threads < 1:
-        raise InputError(f"threads must be 1 or more, but got {threads}")
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads
-    options.inter_op_num_threads = 1
-    # Idle threads that spin steal the cores from the next session, which made two threads slower than one.
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    options.log_severity_level = _ERRORS_ONLY
-    try:
-        return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
-    except Exception as error:  # ONNX Runtime has a class of its own for each way to fail
-        raise ModelError(f"not an ONNX model that ONNX Runtime {onnxruntime.__version__} can open: {error}") from error
+# The largest side of a face, and of an attention map: the sides of networks' pictures are 48 to 448.
+LARGEST = 512
+# A model may take so many seconds for the one face that it is tried on.
+DEADLINE = 20.0
+_FLOATS = ("tensor(float)", "tensor(float16)", "tensor(double)")
 
 
 @dataclass(frozen=True)
@@ -51,7 +38,7 @@ class Contract:
     meta: dict[str, str]
 
     @staticmethod
-    def read(session: onnxruntime.InferenceSession) -> "Contract":
+    def read(session: InferenceSession) -> "Contract":
         """The contract in a session's metadata; ModelError says which entry is missing or unusable."""
         meta: dict[str, str] = dict(session.get_modelmeta().custom_metadata_map)
         missing = [key for key in ("labels", "size", "mean", "std") if key not in meta]
@@ -62,15 +49,17 @@ class Contract:
             )
         try:
             labels = tuple(expression(word) for word in meta["labels"].split(","))
-            numbers = (int(meta["size"]), float(json.loads(meta["mean"])), float(json.loads(meta["std"])))
-        except (ValueError, TypeError) as error:
-            raise ModelError(f"the model's metadata cannot be used: {error}") from error
-        if numbers[0] < 1 or not numbers[2] > 0 or len(set(labels)) < len(labels):
+            size, mean, std = int(meta["size"]), float(meta["mean"]), float(meta["std"])
+        except ValueError as error:
+            raise ModelError(f"the model's metadata cannot be used: {_short(error)}") from error
+        good = 1 <= size <= LARGEST and math.isfinite(mean) and 0 < std < math.inf
+        if not good or len(set(labels)) < len(labels):
             raise ModelError(
-                "the model's metadata cannot be used: size and std must be above 0 and every label occur once, but got "
-                f"size {numbers[0]}, std {numbers[2]}, labels {meta['labels']}"
+                f"the model's metadata cannot be used: size must lie between 1 and {LARGEST}, mean be finite, std be "
+                f"above 0 and every label occur once, but got size {size}, mean {mean}, std {std}, labels "
+                f"{_short(meta['labels'])}"
             )
-        return Contract(labels, *numbers, meta.get("name", "unnamed"), meta)
+        return Contract(labels, size, mean, std, meta.get("name", "unnamed"), meta)
 
     def to_meta(self) -> dict[str, str]:
         """The metadata entries that `read` understands."""
@@ -98,31 +87,53 @@ class Answers(NamedTuple):
     attention: NDArray[np.float32] | None = None
 
 
-# The shape of each output after the number of faces; None where any will do.
-_SHAPES = {"action_units": (24,), "landmarks": (68, 2), "pose": (3,), "attention": (None, None)}
+# The shape of each output after the number of faces; None where any will do, up to LARGEST.
+_SHAPES: dict[str, tuple[int | None, ...]] = {
+    "action_units": (24,),
+    "landmarks": (68, 2),
+    "pose": (3,),
+    "attention": (None, None),
+}
 
 
 class Classifier:
     """A model file as a function: gray crops to logits over the eight expressions, and whatever else it answers.
 
     heads: what else that is, of the fields of Answers.
+    The model is run once on being opened, and ModelError raised where its answers are not of the shape and type that
+    the contract says, or do not come in time.
     """
 
     def __init__(self, model: bytes, threads: int = 1) -> None:
         self._session = open_session(model, threads)
         self.contract = Contract.read(self._session)
         self._input, self._single = _input(self._session, self.contract.size)
-        outputs = {output.name: output.shape for output in self._session.get_outputs()}
+        outputs = {output.name: output for output in self._session.get_outputs()}
         if "logits" not in outputs:
-            raise ModelError(f"the model has no output named 'logits'; it has {', '.join(outputs)}")
-        if isinstance(wide := outputs["logits"][-1], int) and wide != len(self.contract.labels):
-            raise ModelError(f"the model answers {wide} logits, but names {len(self.contract.labels)} labels")
-        self._others = [name for name in Answers._fields if name in outputs and name != "logits"]
+            raise ModelError(f"the model has no output named 'logits'; it has {_short(', '.join(outputs))}")
+        self._shapes = {"logits": (len(self.contract.labels),)} | {k: v for k, v in _SHAPES.items() if k in outputs}
+        self._others = [name for name in Answers._fields if name in self._shapes and name != "logits"]
         self.heads = frozenset(self._others)
-        for name in self._others:
-            given, wanted = outputs[name][1:], _SHAPES[name]
-            if len(given) != len(wanted) or any(w and g != w for g, w in zip(given, wanted, strict=True)):
-                raise ModelError(f"the model's output {name!r} has shape {given} a face, but should have {wanted}")
+        for name, wanted in self._shapes.items():
+            if outputs[name].type not in _FLOATS:
+                raise ModelError(f"the model's output {name!r} is {outputs[name].type}, but should be of floats")
+            # One whose rank nobody declared has none, like a number: the trial shows which of the two it is.
+            if (given := outputs[name].shape) and not _fits(given[1:], wanted):
+                raise _misshapen(name, given[1:], wanted)
+        self._try()
+
+    def _try(self) -> None:
+        options = RunOptions()
+        timer = Timer(DEADLINE, setattr, (options, "terminate", True))
+        timer.start()
+        try:
+            blank = np.zeros((1, self.contract.size, self.contract.size), np.uint8)
+            self._answers(blank, self._others, options)
+        except ModelError as error:
+            late = f" (ended after {DEADLINE:g} seconds for one face)" if options.terminate else ""
+            raise ModelError(f"{error}{late}") from error
+        finally:
+            timer.cancel()
 
     def logits(self, crops: NDArray[np.uint8]) -> NDArray[np.float32]:
         """(N, S, S) uint8 gray crops -> (N, 8) float32 logits in Expression order; -inf for a class the model lacks."""
@@ -132,7 +143,7 @@ class Classifier:
         """All that the model says of (N, S, S) uint8 gray crops, in one pass."""
         return self._answers(crops, self._others)
 
-    def _answers(self, crops: NDArray[np.uint8], others: list[str]) -> Answers:
+    def _answers(self, crops: NDArray[np.uint8], others: list[str], options: RunOptions | None = None) -> Answers:
         contract = self.contract
         if crops.dtype != np.uint8 or crops.shape[1:] != (contract.size, contract.size):
             raise InputError(
@@ -142,34 +153,54 @@ class Classifier:
         scaled = (crops[:, None].astype(np.float32) / 255 - contract.mean) / contract.std
         logits = np.full((len(crops), len(Expression)), -np.inf, np.float32)
         step = 1 if self._single else max(1, len(crops))
-        parts = [self._run(scaled[i : i + step].astype(np.float32), others) for i in range(0, len(crops), step)]
+        parts = [
+            self._run(scaled[i : i + step].astype(np.float32), others, options) for i in range(0, len(crops), step)
+        ]
         if not parts:
             return Answers(logits)
         whole = [np.concatenate(outputs) for outputs in zip(*parts, strict=True)]
         logits[:, [int(e) for e in contract.labels]] = whole[0]
         return Answers(logits, **dict(zip(others, whole[1:], strict=True)))
 
-    def _run(self, faces: NDArray[np.float32], others: list[str]) -> list[NDArray[np.float32]]:
+    def _run(
+        self, faces: NDArray[np.float32], others: list[str], options: RunOptions | None
+    ) -> list[NDArray[np.float32]]:
+        names = ["logits", *others]
         try:
-            answers: list[NDArray[np.float32]] = self._session.run(["logits", *others], {self._input: faces})
+            answers = self._session.run(names, {self._input: faces}, options)
         except Exception as error:  # ONNX Runtime has a class of its own for each way to fail
             raise ModelError(f"the model cannot be run: {error}") from error
-        answer = answers[0]
-        if answer.shape != (len(faces), len(self.contract.labels)) or not np.isfinite(answer).all():
-            raise ModelError(
-                f"the model should answer {len(faces)} x {len(self.contract.labels)} finite logits, but gave "
-                f"{' x '.join(map(str, answer.shape))}, {np.isfinite(answer).sum()} of them finite"
-            )
-        for name, values in zip(others, answers[1:], strict=True):
+        for name, values in zip(names, answers, strict=True):
+            if not (isinstance(values, np.ndarray) and values.ndim and _fits(values.shape[1:], self._shapes[name])):
+                raise _misshapen(name, list(np.shape(values)[1:]), self._shapes[name])
             if len(values) != len(faces) or not np.isfinite(values).all():
                 raise ModelError(
                     f"the model's output {name!r} has {len(values)} rows, {np.isfinite(values).sum()} of "
                     f"{values.size} numbers finite; wanted were {len(faces)} rows of finite numbers"
                 )
-        return answers
+        return [np.asarray(values, np.float32) for values in answers]
 
 
-def _input(session: onnxruntime.InferenceSession, size: int) -> tuple[str, bool]:
+def _fits(given: Sequence[object], wanted: tuple[int | None, ...]) -> bool:
+    """Whether a shape, without its first dimension, is the one wanted; a dimension that only has a name may be."""
+    return len(given) == len(wanted) and all(
+        not isinstance(g, int) or (g == w if w else 1 <= g <= LARGEST) for g, w in zip(given, wanted, strict=True)
+    )
+
+
+def _misshapen(name: str, given: Sequence[object], wanted: tuple[int | None, ...]) -> ModelError:
+    sizes = ", ".join(f"1 to {LARGEST}" if w is None else str(w) for w in wanted)
+    labels = ", one logit for each of its labels" if name == "logits" else ""
+    return ModelError(f"the model's output {name!r} has shape {given} a face, but should have ({sizes}){labels}")
+
+
+def _short(text: object) -> str:
+    """What a file says of itself, no longer than fits into a message."""
+    words = str(text)
+    return words if len(words) <= 200 else f"{words[:200]}..."
+
+
+def _input(session: InferenceSession, size: int) -> tuple[str, bool]:
     """The name of the one input, and whether it takes a single face at a time; ModelError when it is no gray face."""
     inputs = session.get_inputs()
     shape = inputs[0].shape if len(inputs) == 1 else []

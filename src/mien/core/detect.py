@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from mien.core.contract import open_session
+from mien.core.session import open_session
 from mien.core.zoo import load
 from mien.errors import InputError, ModelError
 from mien.results.face import Face

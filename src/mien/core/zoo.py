@@ -6,7 +6,9 @@ from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
 
-from mien.errors import ModelError
+from mien.core import trial
+from mien.core.files import read_regular
+from mien.errors import InputError, ModelError
 
 
 @dataclass(frozen=True)
@@ -92,11 +94,14 @@ MODELS = {
     ),
 }
 DEFAULT = "reader"
+# What protobuf, the format of ONNX files, can hold.
+LARGEST = 2_000_000_000
 
 
 def load(model: str | Path, *, reads: bool = False) -> bytes:
     """The bytes of a model, by its name in MODELS or by path; ModelError when missing or not what was shipped.
 
+    A file that mien did not ship is tried in a process of its own first; see mien.core.trial.
     reads: ModelError also for one that mien ships for something else than to read expressions.
     """
     entry = MODELS.get(str(model))
@@ -132,6 +137,8 @@ def _from_path(path: Path) -> bytes:
             f"there is no model {str(path)!r}; the models are {_readers()}, or give the path of an .onnx file"
         )
     try:
-        return path.read_bytes()
-    except OSError as error:
-        raise ModelError(f"{path}: cannot be read ({error.strerror})") from error
+        data = read_regular(path, LARGEST)
+    except InputError as error:
+        raise ModelError(str(error)) from error
+    trial.attempt(data, str(path))
+    return data

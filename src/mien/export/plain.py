@@ -8,7 +8,7 @@ import onnx
 import torch
 from torch import Tensor, nn
 
-from mien.core.contract import open_session
+from mien.core.session import open_session
 from mien.export.to_onnx import HALF_TOLERANCE, TOLERANCE, in_half_precision, refuse_above, traced
 
 # Of a largest difference.

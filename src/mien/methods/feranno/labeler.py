@@ -15,7 +15,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from mien.core.contract import Classifier, open_session, softmax
+from mien.core.contract import Classifier, softmax
+from mien.core.session import open_session
 from mien.core.zoo import MODELS, load
 from mien.errors import InputError, ModelError
 from mien.facs.units import VECTOR

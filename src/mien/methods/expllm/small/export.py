@@ -15,7 +15,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.export import Dim
 
-from mien.core.contract import Contract, open_session, softmax
+from mien.core.contract import Contract, softmax
+from mien.core.session import open_session
 from mien.errors import InputError
 from mien.export.runs import ExportOptions, calibrated, export_run
 from mien.export.to_onnx import HALF_TOLERANCE, TOLERANCE, in_half_precision, refuse_above, traced

@@ -13,11 +13,11 @@ from pathlib import Path
 from typing import NamedTuple, cast
 
 import numpy as np
-import onnxruntime
 from numpy.typing import NDArray
 
 from mien.core.align import align
-from mien.core.contract import Contract, open_session, softmax
+from mien.core.contract import Contract, softmax
+from mien.core.session import InferenceSession, open_session
 from mien.core.zoo import MODELS, load
 from mien.errors import InputError, ModelError
 from mien.facs.units import ActionUnits
@@ -173,7 +173,7 @@ class _State:
     A state never changes, so that several answers may go on from one.
     """
 
-    session: onnxruntime.InferenceSession
+    session: InferenceSession
     patches: Floats
     past: Floats
     logits: Floats = field(default_factory=lambda: np.zeros(0, np.float32))
@@ -196,7 +196,7 @@ class _Calibration:
     temperature: float
 
     @staticmethod
-    def read(session: onnxruntime.InferenceSession) -> "_Calibration":
+    def read(session: InferenceSession) -> "_Calibration":
         meta: Mapping[str, str] = session.get_modelmeta().custom_metadata_map
         try:
             shift = np.array([float(v) for v in meta["shift"].split(",")]) * float(meta["strength"])
@@ -311,14 +311,14 @@ def _files(folder: str | Path | None) -> dict[str, bytes]:
         ) from error
 
 
-def _check_words(language: onnxruntime.InferenceSession, words: bytes) -> None:
+def _check_words(language: InferenceSession, words: bytes) -> None:
     """The numbers of the words must be those that the model was trained with."""
     wanted = language.get_modelmeta().custom_metadata_map.get("words_sha256")
     if wanted != hashlib.sha256(words).hexdigest():
         raise ModelError(f"{WORDS} is not the one that belongs to {LANGUAGE}; take all files of one export")
 
 
-def _cache_shape(language: onnxruntime.InferenceSession) -> tuple[int, ...]:
+def _cache_shape(language: InferenceSession) -> tuple[int, ...]:
     """Of the keys and values of no token yet."""
     shapes = {given.name: given.shape for given in language.get_inputs()}
     if set(shapes) != {"tokens", "patches", "past"}:

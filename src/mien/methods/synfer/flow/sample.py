@@ -16,7 +16,7 @@ from typing import NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from mien.core.contract import open_session
+from mien.core.session import open_session
 from mien.core.zoo import load
 from mien.errors import InputError, ModelError
 from mien.facs.units import VECTOR
