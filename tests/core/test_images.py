@@ -7,7 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from mien.core.images import MAX_PIXELS, read_image, to_gray
+from mien.core.images import read_image, to_gray
+from mien.core.limits import Limits
 from mien.errors import InputError
 from tests.helpers import encoded, noise
 
@@ -138,7 +139,7 @@ def test_a_file_of_exactly_100_megapixels_is_not_too_large():
 
 
 def test_an_array_of_more_than_100_megapixels_is_refused():
-    huge = np.broadcast_to(np.uint8(0), (MAX_PIXELS // 1000 + 1, 1000, 3))
+    huge = np.broadcast_to(np.uint8(0), (Limits().pixels // 1000 + 1, 1000, 3))
     with pytest.raises(InputError, match="at most 100 megapixels"):
         read_image(huge)
 

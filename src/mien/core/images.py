@@ -1,17 +1,22 @@
 """A path, bytes, an array or a Pillow image to RGB uint8; only this file knows of EXIF rotation, alpha and 16 bits."""
 
 import io
+import struct
+import time
+import warnings
+from collections.abc import Callable
 from os import PathLike
-from pathlib import Path
 from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps
+from PIL import Image
 
+from mien.core import libtiff
+from mien.core.files import read_regular
+from mien.core.limits import Limits, too_large
 from mien.errors import InputError
 
-MAX_PIXELS = 100_000_000
 # What cameras, phones and the web write. Pillow knows more, and some of those start other programs to read a file.
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "DIB", "GIF", "TIFF", "PPM", "JPEG2000", "AVIF")
 # The endings of such files, by which folders are searched.
@@ -19,26 +24,51 @@ ENDINGS = frozenset(
     (".jpg", ".jpeg", ".jfif", ".png", ".webp", ".bmp", ".dib", ".gif", ".tif", ".tiff", ".ppm", ".pgm", ".pbm")
 ) | {".jp2", ".avif"}
 ImageSource: TypeAlias = "str | PathLike[str] | bytes | NDArray[np.uint8] | Image.Image"
+LIMITS = Limits()
+
+# Pillow warns of metadata that it cannot make sense of, on standard error, and goes on; the pixels are what counts.
+warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
+
+_ORIENTATION = 0x0112  # the EXIF tag
+_WHITE = "white"
+# A picture is converted so many pixels at a time: each step of a conversion holds them once more.
+_STRIP = 1 << 20
+# An upright picture as it lies in the file, by its EXIF orientation; views, not copies.
+_STORED: dict[int, Callable[[NDArray[np.uint8]], NDArray[np.uint8]]] = {
+    1: lambda upright: upright,
+    2: lambda upright: upright[:, ::-1],
+    3: lambda upright: upright[::-1, ::-1],
+    4: lambda upright: upright[::-1],
+    5: lambda upright: upright.transpose(1, 0, 2),
+    6: lambda upright: upright[:, ::-1].transpose(1, 0, 2),
+    7: lambda upright: upright[::-1, ::-1].transpose(1, 0, 2),
+    8: lambda upright: upright[::-1].transpose(1, 0, 2),
+}
 
 
-def read_image(source: ImageSource) -> NDArray[np.uint8]:
+def read_image(source: ImageSource, limits: Limits = LIMITS) -> NDArray[np.uint8]:
     """Read a picture upright, without alpha, as an (H, W, 3) uint8 RGB array.
 
     source: a file's path, a file's bytes, a Pillow image, or a uint8 array, RGB (H, W, 3) or gray (H, W).
+    limits: what the picture may cost; checked before the memory is taken.
     EXIF rotation is applied, transparency becomes white, 16-bit gray becomes 8-bit; of several pictures in a file the
     first is read.
-    Raises InputError for anything else: a missing, unreadable, truncated or empty file, more than 100 megapixels,
-    or an array of another type or shape.
+    Raises InputError for anything else: a missing, unreadable, truncated, empty or too large file, one that is no
+    regular file, or an array of another type or shape.
     """
     if isinstance(source, np.ndarray):
-        return _from_array(source)
+        return _from_array(source, limits)
     if isinstance(source, Image.Image):
-        return _decode(source, "the Pillow image")
+        return _decode(source, "the Pillow image", limits)
     if isinstance(source, bytes | bytearray | memoryview):
-        return _open(bytes(source), "the bytes given")
+        size = memoryview(source).nbytes
+        if size > limits.file_bytes:
+            raise too_large(
+                "the bytes given", f"{size / 1e6:,.4g} MB; at most {limits.file_bytes / 1e6:,.4g} MB are read"
+            )
+        return _open(bytes(source), "the bytes given", limits)
     if isinstance(source, str | PathLike):
-        path = Path(source)
-        return _open(_read_file(path), str(path))
+        return _open(read_regular(source, limits.file_bytes), str(source), limits)
     raise InputError(f"expected a path, bytes, a uint8 array or a Pillow image, but got {type(source).__name__}")
 
 
@@ -47,83 +77,136 @@ def to_gray(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return np.asarray(Image.fromarray(image).convert("L"))
 
 
-def _from_array(array: NDArray[np.uint8]) -> NDArray[np.uint8]:
+def _from_array(given: NDArray[np.uint8], limits: Limits) -> NDArray[np.uint8]:
+    array = np.asarray(given)  # np.matrix keeps two dimensions whatever is done to it
     if array.dtype != np.uint8 or array.shape[2:] not in ((), (3,)) or array.ndim not in (2, 3) or 0 in array.shape:
         raise InputError(
             f"expected an RGB image, uint8 of shape (H, W, 3), or gray of shape (H, W), but got {array.dtype} of shape "
             f"{array.shape}; scale floats to 0..255 and call .astype('uint8'), or pass the file to mien.read_image"
         )
-    _check_size(array.shape[1], array.shape[0], "the array")
+    limits.check_size(array.shape[1], array.shape[0], "the array")
     return np.ascontiguousarray(array if array.ndim == 3 else np.repeat(array[:, :, None], 3, axis=2))
 
 
-def _read_file(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except FileNotFoundError as error:
-        raise InputError(f"{path}: there is no such file", "missing") from error
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror})", "unreadable") from error
-    except ValueError as error:  # a name with a NUL in it
-        raise InputError(f"{path}: cannot be read ({error})", "unreadable") from error
+class _Timed(io.BytesIO):
+    """A file's bytes, which can be read until a deadline."""
+
+    def __init__(self, data: bytes, name: str, seconds: float) -> None:
+        super().__init__(data)
+        self._name, self._seconds, self._end = name, seconds, time.monotonic() + seconds
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        if time.monotonic() > self._end:
+            raise too_large(self._name, f"decoding takes longer than {self._seconds:g} seconds")
+        return super().read(size)
 
 
-def _open(data: bytes, name: str) -> NDArray[np.uint8]:
+def _open(data: bytes, name: str, limits: Limits) -> NDArray[np.uint8]:
     if not data:
         raise InputError(f"{name}: the file is empty", "unreadable")
     try:
-        image = Image.open(io.BytesIO(data), formats=FORMATS)
-    except Image.DecompressionBombError as error:
-        raise _too_large(name, "far too many pixels") from error
-    except Exception as error:  # Pillow's parsers raise whatever they trip over
-        raise InputError(
-            f"{name}: not a picture that can be read; JPEG, PNG, WebP, BMP, GIF and TIFF can be", "unreadable"
-        ) from error
-    return _decode(image, name)
-
-
-def _decode(image: Image.Image, name: str) -> NDArray[np.uint8]:
-    _check_size(*image.size, name)
-    try:
-        image.load()
-        return np.array(_to_rgb(_upright(image), name))
+        image = _identify(_Timed(data, name, limits.seconds), data[:16])
     except InputError:
         raise
-    except Exception as error:
-        raise InputError(f"{name}: the picture is damaged or cut off ({error})", "unreadable") from error
+    except Image.DecompressionBombError as error:
+        raise too_large(name, "far too many pixels") from error
+    except Exception as error:  # Pillow's parsers raise whatever they trip over
+        raise InputError(f"{name}: {_UNKNOWN} ({_cause(error)})", "unreadable") from error
+    if image is None:
+        raise InputError(f"{name}: {_UNKNOWN}", "unreadable")
+    if image.format == "JPEG":
+        limits.check_scans(data, name)
+    elif image.format == "TIFF":
+        libtiff.silence()
+    return _decode(image, name, limits)
 
 
-def _upright(image: Image.Image) -> Image.Image:
+_UNKNOWN = "not a picture that can be read; JPEG, PNG, WebP, BMP, GIF and TIFF can be"
+
+
+def _identify(file: io.BytesIO, prefix: bytes) -> Image.Image | None:
+    """Open the picture by its first bytes.
+
+    As PIL.Image.open, but for its check of sizes, which warns on standard error of pictures that mien reads.
+    """
+    Image.preinit()
+    for format in FORMATS:
+        if format not in Image.OPEN:
+            Image.init()
+        factory, accept = Image.OPEN[format]
+        accepted = accept is None or accept(prefix)
+        if accepted and not isinstance(accepted, str):  # a text says why this Pillow lacks the format
+            file.seek(0)
+            try:
+                return factory(file, "")
+            except (SyntaxError, IndexError, TypeError, struct.error):
+                continue  # what they raise for a file of another format
+    return None
+
+
+def _decode(image: Image.Image, name: str, limits: Limits) -> NDArray[np.uint8]:
+    limits.check_size(*image.size, name, image.format)
     try:
-        return ImageOps.exif_transpose(image)
+        image.load()
+        # The size of some formats is only known for sure by now.
+        limits.check_size(*image.size, name, image.format)
+        return _upright(image, _conversion(image, name))
+    except InputError:
+        raise
+    except MemoryError as error:
+        raise too_large(name, "{} x {} pixels do not fit into memory".format(*image.size)) from error
+    except Exception as error:
+        raise InputError(f"{name}: the picture is damaged or cut off ({_cause(error)})", "unreadable") from error
+
+
+def _cause(error: Exception) -> str:
+    return str(error) or type(error).__name__
+
+
+def _upright(image: Image.Image, convert: Callable[[Image.Image], NDArray[np.uint8]]) -> NDArray[np.uint8]:
+    """The pixels as (H, W, 3), turned as EXIF says, by strips: no second picture is held beside the result."""
+    width, height = image.size
+    stored = _STORED[_orientation(image)]
+    upright = np.empty((*stored(np.empty((height, width, 0), np.uint8)).shape[:2], 3), np.uint8)
+    target, rows = stored(upright), max(1, _STRIP // width)
+    for top in range(0, height, rows):
+        bottom = min(top + rows, height)
+        whole = bottom - top == height
+        target[top:bottom] = convert(image if whole else image.crop((0, top, width, bottom)))
+    return upright
+
+
+def _orientation(image: Image.Image) -> int:
+    try:
+        orientation = image.getexif().get(_ORIENTATION)
+        return orientation if orientation in _STORED else 1
     except Exception:  # broken EXIF data say nothing of the pixels: keep the picture as it is stored
-        return image
+        return 1
 
 
-def _to_rgb(image: Image.Image, name: str) -> Image.Image:
+def _conversion(image: Image.Image, name: str) -> Callable[[Image.Image], NDArray[np.uint8]]:
+    """What turns a strip of the picture into (h, w, 3) uint8, or (h, w, 1) where it is gray."""
     if image.mode.startswith("I"):
-        # 16-bit gray arrives as I;16 or as 32-bit I, depending on the format.
-        return Image.fromarray((np.clip(np.asarray(image), 0, 65535) / 257).round().astype(np.uint8)).convert("RGB")
+        return _from_deep
     if image.mode == "F":
         raise InputError(
             f"{name}: a picture of floating-point numbers has no agreed white; save it with 8 or 16 bits", "unreadable"
         )
-    if image.mode == "La":
-        image = image.convert("LA")
-    if image.has_transparency_data:
-        image = image.convert("RGBA")
-        white = Image.new("RGBA", image.size, "white")
-        return Image.alpha_composite(white, image).convert("RGB")
-    return image.convert("RGB")
+    if image.mode == "La" or image.has_transparency_data:
+        return _on_white
+    if image.mode in ("L", "1"):
+        return lambda strip: np.asarray(strip.convert("L"))[:, :, None]
+    return lambda strip: np.asarray(strip if strip.mode == "RGB" else strip.convert("RGB"))
 
 
-def _check_size(width: int, height: int, name: str) -> None:
-    if 0 in (width, height):
-        raise InputError(f"{name}: {width} x {height} pixels; a picture has at least one", "unreadable")
-    if width * height > MAX_PIXELS:
-        raise _too_large(name, f"{width} x {height} pixels")
+def _from_deep(strip: Image.Image) -> NDArray[np.uint8]:
+    """16-bit gray, which arrives as I;16 or as 32-bit I, depending on the format."""
+    gray: NDArray[np.uint8] = (np.clip(np.asarray(strip), 0, 65535) / 257).round().astype(np.uint8)
+    return gray[:, :, None]
 
 
-def _too_large(name: str, size: str) -> InputError:
-    limit = MAX_PIXELS // 1_000_000
-    return InputError(f"{name}: {size}; at most {limit} megapixels are read, so reduce it first", "too_large")
+def _on_white(strip: Image.Image) -> NDArray[np.uint8]:
+    if strip.mode == "La":
+        strip = strip.convert("LA")
+    white = Image.new("RGBA", strip.size, _WHITE)
+    return np.asarray(Image.alpha_composite(white, strip.convert("RGBA")).convert("RGB"))
