@@ -158,7 +158,7 @@ def test_files_of_two_exports_do_not_go_together(tmp_path):
 
 def test_a_folder_that_lacks_a_file_is_an_error_that_names_it(tmp_path):
     (write_model(tmp_path) / "language.onnx").unlink()
-    with pytest.raises(ModelError, match=r"language\.onnx: cannot be read"):
+    with pytest.raises(ModelError, match=r"language\.onnx: there is no such file"):
         Explainer(tmp_path)
 
 

@@ -17,8 +17,10 @@ from numpy.typing import NDArray
 
 from mien.core.align import align
 from mien.core.contract import Contract, softmax
+from mien.core.files import read_regular
 from mien.core.session import InferenceSession, open_session
-from mien.core.zoo import MODELS, load
+from mien.core.trial import attempt
+from mien.core.zoo import LARGEST, MODELS, load
 from mien.errors import InputError, ModelError
 from mien.facs.units import ActionUnits
 from mien.facs.vocabulary import Expression
@@ -303,12 +305,12 @@ def _files(folder: str | Path | None) -> dict[str, bytes]:
             )
         return {file: load(name) for file, name in SHIPPED.items()}
     try:
-        return {file: (Path(folder) / file).read_bytes() for file in SHIPPED}
-    except OSError as error:
-        raise ModelError(
-            f"{error.filename}: cannot be read ({error.strerror}); `mien export expllm` writes a folder with "
-            f"{', '.join(SHIPPED)}"
-        ) from error
+        files = {file: read_regular(Path(folder) / file, LARGEST) for file in SHIPPED}
+    except InputError as error:
+        raise ModelError(f"{error}; `mien export expllm` writes a folder with {', '.join(SHIPPED)}") from error
+    for file in (ENCODER, LANGUAGE):
+        attempt(files[file], str(Path(folder) / file))
+    return files
 
 
 def _check_words(language: InferenceSession, words: bytes) -> None:
