@@ -69,11 +69,10 @@ def _run_once(model: bytes) -> None:
     from mien.core.session import open_session
 
     session = open_session(model)
-    inputs = session.get_inputs()
-    if "size" in session.get_modelmeta().custom_metadata_map and len(inputs) == 1:
-        if any(output.name == "logits" for output in session.get_outputs()):
-            Classifier(model)
-            return
+    inputs, outputs = session.get_inputs(), [output.name for output in session.get_outputs()]
+    if "size" in session.get_modelmeta().custom_metadata_map and len(inputs) == 1 and "logits" in outputs:
+        Classifier(model)
+        return
     # A model with inputs of its own kind: zeros may not suit it, so only the deadline and the memory count.
     with contextlib.suppress(Exception):
         session.run(None, {given.name: _zeros(given.shape, given.type) for given in inputs})
