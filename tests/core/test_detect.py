@@ -156,7 +156,7 @@ def test_a_side_too_short_for_the_network_is_refused():
 
 
 def test_a_session_without_threads_is_refused():
-    with pytest.raises(InputError, match="threads must lie between 1 and 256, but got 0"):
+    with pytest.raises(InputError, match="threads must be 1 or more, and at most 256, but got 0"):
         YuNet(threads=0)
 
 

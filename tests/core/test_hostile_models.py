@@ -244,5 +244,5 @@ def test_what_mien_ships_is_not_tried(monkeypatch):
 
 @pytest.mark.parametrize("threads", [0, -1, MOST_THREADS + 1, 10_000, 10**6])
 def test_a_number_of_threads_that_cannot_be_is_refused(threads):
-    with pytest.raises(InputError, match=f"threads must lie between 1 and {MOST_THREADS}, but got {threads}"):
+    with pytest.raises(InputError, match=f"threads must be 1 or more, and at most {MOST_THREADS}, but got {threads}"):
         open_session(model(contract().to_meta()), threads)

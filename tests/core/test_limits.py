@@ -200,5 +200,5 @@ def test_a_matrix_is_an_array():
 
 
 def test_a_million_threads_are_refused():
-    with pytest.raises(InputError, match="threads must lie between 1 and 256, but got 1000000"):
+    with pytest.raises(InputError, match="threads must be 1 or more, and at most 256, but got 1000000"):
         Pipeline(threads=10**6)

@@ -100,12 +100,13 @@ class Classifier:
     """A model file as a function: gray crops to logits over the eight expressions, and whatever else it answers.
 
     heads: what else that is, of the fields of Answers.
-    The model is run once on being opened, and ModelError raised where its answers are not of the shape and type that
-    the contract says, or do not come in time.
+    trial: run the model once on opening it, and raise ModelError where its answers are not of the shape and type that
+    the contract says, or do not come in time. What mien.core.zoo.load returns needs none.
     """
 
-    def __init__(self, model: bytes, threads: int = 1) -> None:
+    def __init__(self, model: bytes, threads: int = 1, *, trial: bool = True) -> None:
         self._session = open_session(model, threads)
+        self._options: RunOptions | None = None
         self.contract = Contract.read(self._session)
         self._input, self._single = _input(self._session, self.contract.size)
         outputs = {output.name: output for output in self._session.get_outputs()}
@@ -120,20 +121,21 @@ class Classifier:
             # One whose rank nobody declared has none, like a number: the trial shows which of the two it is.
             if (given := outputs[name].shape) and not _fits(given[1:], wanted):
                 raise _misshapen(name, given[1:], wanted)
-        self._try()
+        if trial:
+            self._try()
 
     def _try(self) -> None:
-        options = RunOptions()
+        self._options = options = RunOptions()
         timer = Timer(DEADLINE, setattr, (options, "terminate", True))
         timer.start()
         try:
-            blank = np.zeros((1, self.contract.size, self.contract.size), np.uint8)
-            self._answers(blank, self._others, options)
+            self.answers(np.zeros((1, self.contract.size, self.contract.size), np.uint8))
         except ModelError as error:
             late = f" (ended after {DEADLINE:g} seconds for one face)" if options.terminate else ""
             raise ModelError(f"{error}{late}") from error
         finally:
             timer.cancel()
+            self._options = None
 
     def logits(self, crops: NDArray[np.uint8]) -> NDArray[np.float32]:
         """(N, S, S) uint8 gray crops -> (N, 8) float32 logits in Expression order; -inf for a class the model lacks."""
@@ -143,7 +145,7 @@ class Classifier:
         """All that the model says of (N, S, S) uint8 gray crops, in one pass."""
         return self._answers(crops, self._others)
 
-    def _answers(self, crops: NDArray[np.uint8], others: list[str], options: RunOptions | None = None) -> Answers:
+    def _answers(self, crops: NDArray[np.uint8], others: list[str]) -> Answers:
         contract = self.contract
         if crops.dtype != np.uint8 or crops.shape[1:] != (contract.size, contract.size):
             raise InputError(
@@ -153,21 +155,17 @@ class Classifier:
         scaled = (crops[:, None].astype(np.float32) / 255 - contract.mean) / contract.std
         logits = np.full((len(crops), len(Expression)), -np.inf, np.float32)
         step = 1 if self._single else max(1, len(crops))
-        parts = [
-            self._run(scaled[i : i + step].astype(np.float32), others, options) for i in range(0, len(crops), step)
-        ]
+        parts = [self._run(scaled[i : i + step].astype(np.float32), others) for i in range(0, len(crops), step)]
         if not parts:
             return Answers(logits)
         whole = [np.concatenate(outputs) for outputs in zip(*parts, strict=True)]
         logits[:, [int(e) for e in contract.labels]] = whole[0]
         return Answers(logits, **dict(zip(others, whole[1:], strict=True)))
 
-    def _run(
-        self, faces: NDArray[np.float32], others: list[str], options: RunOptions | None
-    ) -> list[NDArray[np.float32]]:
+    def _run(self, faces: NDArray[np.float32], others: list[str]) -> list[NDArray[np.float32]]:
         names = ["logits", *others]
         try:
-            answers = self._session.run(names, {self._input: faces}, options)
+            answers = self._session.run(names, {self._input: faces}, self._options)
         except Exception as error:  # ONNX Runtime has a class of its own for each way to fail
             raise ModelError(f"the model cannot be run: {error}") from error
         for name, values in zip(names, answers, strict=True):

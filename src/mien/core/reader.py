@@ -29,9 +29,9 @@ class Reader:
     """
 
     def __init__(self, model: str | Path | Classifier = DEFAULT, threads: int = 1) -> None:
-        opened = Classifier(load(model, reads=True), threads) if isinstance(model, str | Path) else model
+        opened = Classifier(load(model, reads=True), threads, trial=False) if isinstance(model, str | Path) else model
         self._classify = opened
-        self._rest = None if _REST & self._classify.heads else Classifier(load(DEFAULT), threads)
+        self._rest = None if _REST & self._classify.heads else Classifier(load(DEFAULT), threads, trial=False)
         self.name = str(model) if isinstance(model, str | Path) else opened.contract.name
         self.size = self._classify.contract.size
 

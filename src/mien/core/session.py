@@ -26,7 +26,7 @@ def open_session(model: bytes, threads: int = 1) -> InferenceSession:
     opened, or names other files: a model file is one file.
     """
     if not 1 <= threads <= MOST_THREADS:
-        raise InputError(f"threads must lie between 1 and {MOST_THREADS}, but got {threads}")
+        raise InputError(f"threads must be 1 or more, and at most {MOST_THREADS}, but got {threads}")
     onnx_file.check(model)
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads

@@ -112,7 +112,7 @@ def test_two_runs_over_the_same_folder_give_byte_identical_parquet(folder, tmp_p
         (["-o", "nowhere/faces.csv"], "does not exist"),
         (["second.jpg", "-o", "faces.png"], "use .html"),
         (["--model", "no-such-model"], "reader"),
-        (["--model", "gone.onnx"], "cannot be read"),
+        (["--model", "gone.onnx"], "there is no such file"),
         (["--threshold", "3"], "between 0 and 1"),
         (["--threads", "0"], "1 or more"),
         (["--bogus"], "No such option"),
