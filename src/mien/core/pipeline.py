@@ -17,7 +17,7 @@ from mien.core.visibility import detector, hidden
 from mien.core.zoo import DEFAULT, MODELS
 from mien.errors import InputError
 from mien.facs.observation import Pose
-from mien.results.face import Face, FaceReport, ImageReport, Reading
+from mien.results.face import Face, FaceReport, Hidden, ImageReport, Reading
 
 # How faces are looked for unless an option says otherwise; see YuNet.
 THRESHOLD, MAX_SIDE = 0.7, 640
@@ -81,10 +81,23 @@ class Pipeline:
         """A path, bytes, array or Pillow image (see mien.read_image) to a report; InputError when it is not usable."""
         image = read_image(source)
         faces = self.detect(image)
-        return ImageReport(image.shape[:2], tuple(self._reports(image, faces)), self.model)
+        return ImageReport(image.shape[:2], tuple(self.read_faces(image, faces)), self.model)
 
-    def _reports(self, image: NDArray[np.uint8], faces: Sequence[Face]) -> Iterator[FaceReport]:
-        frames = [to_crop_frame(face) for face in faces]
+    def read_faces(
+        self,
+        image: NDArray[np.uint8],
+        faces: Sequence[Face],
+        starts: Sequence[Floats | None] = (),
+        hidden: Sequence[tuple[Hidden, ...] | None] = (),
+    ) -> Iterator[FaceReport]:
+        """Reports of faces in an (H, W, 3) RGB image.
+
+        starts: the frame in which each face is read first, where that is better known than by the detector's points.
+        hidden: the halves of each face that cannot be seen, where they are known; else they are looked for.
+        """
+        known = hidden or [None] * len(faces)
+        pairs = zip(faces, starts or [None] * len(faces), strict=True)
+        frames = [to_crop_frame(face) if start is None else start for face, start in pairs]
         crops = align(image, frames, self.size)
         readings = list(self.read(crops))
         wanted = [realigned(f, r.landmarks) for f, r in zip(frames, readings, strict=True)]
@@ -94,12 +107,20 @@ class Pipeline:
             better = align(image, [*again.values()], self.size)
             for i, crop, reading in zip(again, better, self.read(better), strict=True):
                 frames[i], crops[i], readings[i] = again[i], crop, reading
-        for face, frame, crop, reading, found in zip(faces, frames, crops, readings, wanted, strict=True):
+        for face, frame, crop, reading, found, halves in zip(
+            faces, frames, crops, readings, wanted, known, strict=True
+        ):
             trusted = reading if found is not None else replace(reading, landmarks=None)
-            yield self._report(image, face, frame, crop, trusted)
+            yield self._report(image, face, frame, crop, trusted, halves)
 
     def _report(
-        self, image: NDArray[np.uint8], face: Face, frame: Floats, crop: NDArray[np.uint8], reading: Reading
+        self,
+        image: NDArray[np.uint8],
+        face: Face,
+        frame: Floats,
+        crop: NDArray[np.uint8],
+        reading: Reading,
+        halves: tuple[Hidden, ...] | None,
     ) -> FaceReport:
         """A reading in its crop to a report in the image."""
         report = FaceReport(
@@ -115,10 +136,9 @@ class Pipeline:
             return report
         back = inverse(frame)
         landmarks = (reading.landmarks @ back[:, :2].T + back[:, 2]).astype(np.float32)
-        halves = (
-            () if reading.pose is None else hidden(crop, landmarks, reading.pose, image.shape[:2], self._find_halves)
-        )
-        return replace(report, landmark_source="reader", landmarks=landmarks, hidden=tuple(halves))
+        if halves is None and reading.pose is not None:
+            halves = tuple(hidden(crop, landmarks, reading.pose, image.shape[:2], self._find_halves))
+        return replace(report, landmark_source="reader", landmarks=landmarks, hidden=halves or ())
 
     @cached_property
     def _find_halves(self) -> Detector:

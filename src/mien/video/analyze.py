@@ -1,0 +1,174 @@
+"""A clip to a report a frame: the faces found, followed and read.
+
+A face that is followed needs no detector over the whole frame: it is read in the crop that its landmarks of the frame
+before ask for, and every second frame YuNet looks at a small window where the face is expected. The whole frame is
+searched every few frames, at once when a face is not where it should be, when nobody is in sight, and after a cut.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mien.core.align import LANDMARK_TEMPLATE, Floats, five_points, similarity
+from mien.core.detect import YuNet
+from mien.core.pipeline import Pipeline
+from mien.errors import InputError
+from mien.results.face import Face, Hidden, ImageReport
+from mien.results.frame import FrameReport
+from mien.video.cuts import CUT, colors, distance
+from mien.video.frames import Clip, Frame, frames
+from mien.video.smooth import smoothed
+from mien.video.tracks import NEW, Tracker
+from mien.video.windows import Windows
+
+# The whole frame is searched every so many frames.
+DETECT_EVERY = 10
+# In between, a face is looked for in its window every so many frames; in the others it is taken to be where it moves to.
+WINDOW_EVERY = 2
+# Frames further apart than this, in seconds, are searched each: too much has moved.
+FOLLOWED = 0.15
+# A face that scores this much less than is asked of a new one may still continue a track.
+FAINTER = 0.3
+
+
+@dataclass(frozen=True, eq=False)
+class _Last:
+    """What the last frame showed of a track, rounded as in a table, which may be where it comes from."""
+
+    landmarks: NDArray[np.float64] | None
+    hidden: tuple[Hidden, ...]
+    score: float
+
+
+class Follower:
+    """Reads the frames of one clip, in order.
+
+    detect_every: how many frames go by between two searches of the whole frame; 1 searches each, and reads each face
+    as in a photograph.   threshold, detect and the rest: of Pipeline.
+    """
+
+    def __init__(self, detect_every: int = DETECT_EVERY, **options: Any) -> None:
+        if detect_every < 1:
+            raise InputError(f"detect_every must be 1 or more, but got {detect_every}")
+        threshold = float(options.get("threshold", 0.7))
+        own = options.get("detect") is not None or options.get("assume_crop", False)
+        faint = max(threshold - FAINTER, threshold / 2)
+        self._windows: Windows | None = None
+        if not own:
+            asked = {name: options[name] for name in ("max_side", "rotations", "threads") if name in options}
+            options["detect"] = YuNet(faint, **asked)
+            if detect_every > 1:
+                self._windows = Windows(faint, asked.get("rotations", False), asked.get("threads", 1))
+        self._pipeline = Pipeline(**options)
+        self._every = detect_every
+        self._tracker = Tracker(0.0 if own else threshold)
+        self._last: dict[int, _Last] = {}
+        self._colors: NDArray[np.float32] | None = None
+        self._count, self._time = 0, -np.inf
+
+    def __call__(self, frame: Frame) -> FrameReport:
+        """The faces of a frame, in the order of their tracks."""
+        self._cut(frame)
+        faces, ids, searched = self._faces(frame)
+        image = frame.image
+        starts = [self._start(id) for id in ids]
+        known = [None if searched or id not in self._last else self._last[id].hidden for id in ids]
+        reports = list(self._pipeline.read_faces(image, faces, starts, known))
+        ids = self._tracker.see(frame.time, [face.box for face in faces], ids)
+        order = sorted(range(len(ids)), key=lambda i: ids[i])
+        report = ImageReport(image.shape[:2], tuple(reports[i] for i in order), self._pipeline.model)
+        answer = FrameReport(frame.number, frame.time, report, tuple(ids[i] for i in order))
+        self._remember(answer)
+        return answer
+
+    def recall(self, frame: Frame, seen: FrameReport) -> None:
+        """Take a frame as it was read before, so that the next ones go on from it."""
+        self._cut(frame)
+        self._tracker.see(frame.time, [face.box for face in seen.report.faces], seen.tracks)
+        self._remember(seen)
+
+    def _cut(self, frame: Frame) -> None:
+        before, self._colors = self._colors, colors(frame.image)
+        if before is not None and distance(before, self._colors) > CUT:
+            self._tracker.end_all()
+
+    def _remember(self, seen: FrameReport) -> None:
+        self._last = {
+            id: _Last(
+                None if face.landmarks is None else np.round(face.landmarks.astype(np.float64), 2),
+                face.hidden,
+                round(face.face.score, 4),
+            )
+            for id, face in zip(seen.tracks, seen.report.faces, strict=True)
+        }
+        for id, last in self._last.items():
+            if last.landmarks is not None:
+                self._tracker.remember(id, five_points(last.landmarks))
+        self._count, self._time = self._count + 1, seen.time
+
+    def _start(self, id: int) -> Floats | None:
+        """The frame in which a followed face is read: where its landmarks of the frame before lay."""
+        last = self._last.get(id)
+        if self._every == 1 or last is None or last.landmarks is None:
+            return None
+        return similarity(five_points(last.landmarks), LANDMARK_TEMPLATE)
+
+    def _faces(self, frame: Frame) -> tuple[list[Face], list[int], bool]:
+        """The faces of a frame that have a track, what `assign` says of each, and whether the whole frame was searched."""
+        followed = self._followed(frame)
+        if followed is not None:
+            return *followed, False
+        return *self._assigned(frame, self._pipeline.detect(frame.image)), True
+
+    def _followed(self, frame: Frame) -> tuple[list[Face], list[int]] | None:
+        """The faces of the frame before where they are now, and their tracks; None to search the whole frame."""
+        tracks = self._tracker.in_sight()
+        if self._windows is None or self._count % self._every == 0 or frame.time - self._time > FOLLOWED or not tracks:
+            return None
+        expected = [track.at(frame.time) for track in tracks]
+        lasts = [self._last[track.id] for track in tracks]
+        if self._count % WINDOW_EVERY and all(last.landmarks is not None for last in lasts):
+            faces = [
+                Face(box.astype(np.float32), None, last.score) for box, last in zip(expected, lasts, strict=True)
+            ]
+            return faces, [track.id for track in tracks]
+        if not self._windows.worth(len(tracks), frame.image.shape):
+            return None
+        faces, ids = self._assigned(frame, self._windows(frame.image, expected))
+        return (faces, ids) if {track.id for track in tracks} <= set(ids) else None
+
+    def _assigned(self, frame: Frame, faces: Sequence[Face]) -> tuple[list[Face], list[int]]:
+        ids = self._tracker.assign(frame.time, faces)
+        kept = [(face, id) for face, id in zip(faces, ids, strict=True) if id is not None]
+        return [face for face, _ in kept], [id for _, id in kept]
+
+
+def analyze_video(
+    source: Clip,
+    *,
+    fps: float | None = None,
+    every: int | None = None,
+    start: float | None = None,
+    end: float | None = None,
+    smooth: float = 0.0,
+    detect_every: int = DETECT_EVERY,
+    **options: Any,
+) -> Iterator[FrameReport]:
+    """Read the faces in a clip, frame by frame; memory does not grow with its length.
+
+    source: a file's path, or the number of a camera.
+    fps, every, start, end: which frames: at most so many a second, each such frame, from and to so many seconds.
+    smooth: seconds; 0 gives what was read. A clip's probabilities, action units and pose are then averaged over time by
+    a Gaussian that reaches so far to both sides, a camera's by a One-Euro filter, which does not wait.
+    detect_every: how many frames go by between two searches of the whole frame for faces; 1 searches each.
+    options: those of Pipeline.
+    Raises InputError at once when there is no clip, and after the last frame when the clip is broken off.
+    """
+    if smooth < 0:
+        raise InputError(f"smooth must be 0 or more seconds, but got {smooth}")
+    follow = Follower(detect_every, **options)
+    chosen = frames(source, fps=fps, every=every, start=start, end=end)
+    return smoothed(map(follow, chosen), smooth, live=isinstance(source, int))
