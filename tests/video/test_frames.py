@@ -92,7 +92,7 @@ def test_a_broken_tail_gives_the_frames_before_it_and_then_says_so(clip):
     clip.write_bytes(data[: len(data) // 2])
     reader = frames(clip)
     read = []
-    with pytest.raises(InputError, match="broken after 1.* of the 75") as caught:
+    with pytest.raises(InputError, match=r"broken after 1.* of the 75") as caught:
         read.extend(iter(lambda: next(reader), None))
     assert 20 <= len(read) <= 40
     assert caught.value.status == "broken"

@@ -29,6 +29,7 @@ COMMANDS = {
     "pseudo-label": ("mien.cli.read.pseudo_label", "Label faces with a teacher: landmarks, action units, head pose."),
     "scan": ("mien.cli.read.scan", "Ask a model about the faces in pictures."),
     "serve": ("mien.cli.serve", "Read pictures over HTTP, with a web page."),
+    "timeline": ("mien.cli.read.timeline", "Derive baseline, events and a summary from tables of clips."),
     "train": ("mien.cli.make.train", "Train a method."),
     "weights": ("mien.cli.weights", "List the models that are installed and check them."),
 }

@@ -16,8 +16,8 @@ from mien.core.reader import Reader
 from mien.core.visibility import detector, hidden
 from mien.core.zoo import DEFAULT, MODELS
 from mien.errors import InputError
-from mien.facs.observation import Pose
-from mien.results.face import Face, FaceReport, Hidden, ImageReport, Reading
+from mien.facs.observation import Hidden, Pose
+from mien.results.face import Face, FaceReport, ImageReport, Reading
 
 # How faces are looked for unless an option says otherwise; see YuNet.
 THRESHOLD, MAX_SIDE = 0.7, 640

@@ -72,8 +72,12 @@ STYLES = (
 )  # fmt: skip
 
 
-def draw(image: NDArray[np.uint8], report: ImageReport) -> NDArray[np.uint8]:
-    """A copy of an (H, W, 3) RGB image, with the faces of its report marked, numbered from 1 and labelled."""
+def draw(image: NDArray[np.uint8], report: ImageReport, numbers: Sequence[int] = ()) -> NDArray[np.uint8]:
+    """A copy of an (H, W, 3) RGB image, with the faces of its report marked, numbered and labelled.
+
+    numbers: of the faces, such as their tracks; left out, they count from 1.
+    """
+    numbers = numbers or range(1, len(report.faces) + 1)
     canvas = Image.fromarray(image).copy()
     unit = max(float(np.sqrt(canvas.width * canvas.height)) * TYPE, LEGIBLE)
     if not report.faces:
@@ -83,7 +87,7 @@ def draw(image: NDArray[np.uint8], report: ImageReport) -> NDArray[np.uint8]:
         _box(canvas, face, unit)
         _dots(canvas, face)
     style, corners = arrange(report, unit)
-    for number, (face, corner) in enumerate(zip(report.faces, corners, strict=True), start=1):
+    for number, face, corner in zip(numbers, report.faces, corners, strict=True):
         _paste(canvas, _lines(face, number, style.form), _type(unit, style), (int(corner[0]), int(corner[1])))
     return np.array(canvas)
 

@@ -21,7 +21,7 @@ from PIL import Image
 import mien
 from mien.facs.vocabulary import Expression
 from mien.report.draw import COLORS
-from mien.report.html import VIRIDIS
+from mien.report.heat import VIRIDIS
 from mien.video.events import Event, Thresholds
 from mien.video.series import EXPRESSIONS, MEASURES, Floats, Recording, Series
 from mien.video.thumbnails import Thumbnail
@@ -77,7 +77,7 @@ def _rules(thresholds: Thresholds) -> str:
     (enter_e, leave_e), (enter_u, leave_u) = thresholds.expression, thresholds.unit
     return (
         f"An expression’s event begins at a probability of {enter_e:g} and ends below {leave_e:g}; an action unit’s at "
-        f"an intensity of {enter_u:g} and below {leave_u:g}. Events of less than {thresholds.shortest:g} s are left out, "
+        f"an intensity of {enter_u:g} and below {leave_u:g}. Events under {thresholds.shortest:g} s are left out, "
         f"gaps of less than {thresholds.bridge:g} s bridged. Eyes closed for less than half a second are a blink, AU45."
     )
 
@@ -96,7 +96,8 @@ def _recording(recording: Recording, number: int, events: Sequence[Event], named
 def _track(series: Series, clip: int, track: int, events: Sequence[Event], recording: Recording) -> str:
     seconds = series.ends - series.times
     shares = [(float(seconds[series.top == e].sum() / seconds.sum()), e) for e in Expression]
-    words = ", ".join(f"{e.label} {100 * share:.0f} %" for share, e in sorted(shares, key=_first)[:3] if share >= 0.005)
+    most = sorted(shares, key=_first)[:3]
+    words = ", ".join(f"{e.label} {100 * share:.0f} %" for share, e in most if share >= 0.005)
     rows = "".join(
         f'<tr class="{name}"><th scope="row">{name}</th><td><div class="bar"><i></i></div></td><td></td></tr>'
         for name in EXPRESSIONS

@@ -5,7 +5,7 @@ before ask for, and every second frame YuNet looks at a small window where the f
 searched every few frames, at once when a face is not where it should be, when nobody is in sight, and after a cut.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,17 +16,18 @@ from mien.core.align import LANDMARK_TEMPLATE, Floats, five_points, similarity
 from mien.core.detect import YuNet
 from mien.core.pipeline import Pipeline
 from mien.errors import InputError
-from mien.results.face import Face, Hidden, ImageReport
+from mien.facs.observation import Hidden
+from mien.results.face import Face, ImageReport
 from mien.results.frame import FrameReport
 from mien.video.cuts import CUT, colors, distance
 from mien.video.frames import Clip, Frame, frames
 from mien.video.smooth import smoothed
-from mien.video.tracks import NEW, Tracker
+from mien.video.tracks import Tracker
 from mien.video.windows import Windows
 
 # The whole frame is searched every so many frames.
 DETECT_EVERY = 10
-# In between, a face is looked for in its window every so many frames; in the others it is taken to be where it moves to.
+# In between, a face is looked for in its window every so many frames; in the others it is where it was moving to.
 WINDOW_EVERY = 2
 # Frames further apart than this, in seconds, are searched each: too much has moved.
 FOLLOWED = 0.15
@@ -58,10 +59,12 @@ class Follower:
         faint = max(threshold - FAINTER, threshold / 2)
         self._windows: Windows | None = None
         if not own:
-            asked = {name: options[name] for name in ("max_side", "rotations", "threads") if name in options}
-            options["detect"] = YuNet(faint, **asked)
+            looking = {name: options.pop(name) for name in ("max_side", "rotations") if name in options}
+            options.pop("threshold", None)
+            threads = options.get("threads", 1)
+            options["detect"] = YuNet(faint, threads=threads, **looking)
             if detect_every > 1:
-                self._windows = Windows(faint, asked.get("rotations", False), asked.get("threads", 1))
+                self._windows = Windows(faint, looking.get("rotations", False), threads)
         self._pipeline = Pipeline(**options)
         self._every = detect_every
         self._tracker = Tracker(0.0 if own else threshold)
@@ -98,7 +101,7 @@ class Follower:
     def _remember(self, seen: FrameReport) -> None:
         self._last = {
             id: _Last(
-                None if face.landmarks is None else np.round(face.landmarks.astype(np.float64), 2),
+                None if face.landmarks is None else _rounded(face.landmarks),
                 face.hidden,
                 round(face.face.score, 4),
             )
@@ -117,7 +120,7 @@ class Follower:
         return similarity(five_points(last.landmarks), LANDMARK_TEMPLATE)
 
     def _faces(self, frame: Frame) -> tuple[list[Face], list[int], bool]:
-        """The faces of a frame that have a track, what `assign` says of each, and whether the whole frame was searched."""
+        """The faces of a frame that have a track, what `assign` says of each, and whether all of it was searched."""
         followed = self._followed(frame)
         if followed is not None:
             return *followed, False
@@ -131,9 +134,7 @@ class Follower:
         expected = [track.at(frame.time) for track in tracks]
         lasts = [self._last[track.id] for track in tracks]
         if self._count % WINDOW_EVERY and all(last.landmarks is not None for last in lasts):
-            faces = [
-                Face(box.astype(np.float32), None, last.score) for box, last in zip(expected, lasts, strict=True)
-            ]
+            faces = [Face(box.astype(np.float32), None, last.score) for box, last in zip(expected, lasts, strict=True)]
             return faces, [track.id for track in tracks]
         if not self._windows.worth(len(tracks), frame.image.shape):
             return None
@@ -144,6 +145,10 @@ class Follower:
         ids = self._tracker.assign(frame.time, faces)
         kept = [(face, id) for face, id in zip(faces, ids, strict=True) if id is not None]
         return [face for face, _ in kept], [id for _, id in kept]
+
+
+def _rounded(points: NDArray[np.floating]) -> NDArray[np.float64]:
+    return np.asarray(np.round(points.astype(np.float64), 2), np.float64)
 
 
 def analyze_video(
@@ -167,8 +172,44 @@ def analyze_video(
     options: those of Pipeline.
     Raises InputError at once when there is no clip, and after the last frame when the clip is broken off.
     """
+    follow = _follower(smooth, detect_every, options)
+    chosen = frames(source, fps=fps, every=every, start=start, end=end)
+    return smoothed(_reports(follow, chosen, ()), smooth, live=isinstance(source, int))
+
+
+def read_frames(
+    chosen: Iterable[Frame],
+    *,
+    smooth: float = 0.0,
+    detect_every: int = DETECT_EVERY,
+    after: Iterable[FrameReport] = (),
+    **options: Any,
+) -> Iterator[FrameReport]:
+    """Read frames of one's own, in the order of their times; the rest as in analyze_video.
+
+    after: what was read of the first frames before, by the same options, as `recalled` gives it. They are not read
+    again, and what is read of the others is what an unbroken run would have read.
+    """
+    return smoothed(_reports(_follower(smooth, detect_every, options), chosen, after), smooth)
+
+
+def _follower(smooth: float, detect_every: int, options: dict[str, Any]) -> Follower:
     if smooth < 0:
         raise InputError(f"smooth must be 0 or more seconds, but got {smooth}")
-    follow = Follower(detect_every, **options)
-    chosen = frames(source, fps=fps, every=every, start=start, end=end)
-    return smoothed(map(follow, chosen), smooth, live=isinstance(source, int))
+    return Follower(detect_every, **options)
+
+
+def _reports(follow: Follower, chosen: Iterable[Frame], after: Iterable[FrameReport]) -> Iterator[FrameReport]:
+    known = iter(after)
+    seen = next(known, None)
+    for frame in chosen:
+        if seen is None:
+            yield follow(frame)
+        elif seen.number == frame.number:
+            follow.recall(frame, seen)
+            seen = next(known, None)
+        else:
+            raise InputError(
+                f"what was read before has frame {seen.number} next, the clip {frame.number}: it was another clip, or "
+                "read with other options"
+            )

@@ -16,7 +16,7 @@ from mien.video.series import EXPRESSIONS, MEASURES, Recording, Series
 
 
 def write_bids(folder: Path, stem: str, recording: Recording, rate: float | None = None) -> list[Path]:
-    """Write two files for each track into a folder, STEM_recording-faceN_physio.tsv.gz and .json; return the first of each.
+    """Write STEM_recording-faceN_physio.tsv.gz and .json for each track into a folder; return the first of each.
 
     rate: samples a second; left out, that of the frames.
     """
@@ -42,8 +42,8 @@ def _write(path: Path, series: Series, rate: float, longest_gap: float) -> None:
         "SamplingFrequency": round(rate, 6),
         "StartTime": round(start, 4),
         "Columns": list(MEASURES),
-        "Description": "Facial expression read by mien from a video; one track, which is one face. Values are those of the "
-        "frames, interpolated linearly to an even rate; n/a where the face was not seen.",
+        "Description": "Facial expression read by mien from a video; one track, which is one face. Values are those of "
+        "the frames, interpolated linearly to an even rate; n/a where the face was not seen.",
         "SoftwareName": "mien",
         "SoftwareVersions": mien.__version__,
         "TimeZero": "the first frame of the clip",

@@ -1,11 +1,12 @@
 """Stretches of time in which a face shows an expression or an action unit: onset, apex, offset.
 
-An event begins when a value reaches one threshold and ends when it falls below a lower one (hysteresis), so that a value
-that hovers about a threshold is one event. Closed eyes (AU43) for less than half a second are a blink (AU45).
+An event begins when a value reaches one threshold and ends when it falls below a lower one (hysteresis), so that a
+value that hovers about a threshold is one event. Closed eyes (AU43) for less than half a second are a blink (AU45).
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import Any
 
 import numpy as np
 
@@ -64,6 +65,28 @@ class Event:
     def duration(self) -> float:
         """Seconds."""
         return self.offset - self.onset
+
+    def to_dict(self) -> dict[str, Any]:
+        """The row of a table, with EVENT_COLUMNS."""
+        row = asdict(self) | {"duration": self.duration}
+        return {name: round(row[name], 4) if kind is float else row[name] for name, kind in EVENT_COLUMNS.items()}
+
+
+EVENT_COLUMNS: dict[str, type] = {
+    "input": str,
+    "track": int,
+    "name": str,
+    "onset": float,
+    "apex": float,
+    "offset": float,
+    "duration": float,
+    "value": float,
+    "onset_frame": int,
+    "apex_frame": int,
+    "offset_frame": int,
+    "enter": float,
+    "leave": float,
+}
 
 
 def segments(

@@ -102,7 +102,7 @@ def frames(
 
 
 def length(source: Clip) -> tuple[int, float]:
-    """How many frames a clip has and how many seconds it lasts, as its header says: an estimate, 0 where it is silent."""
+    """How many frames and seconds a clip has, as its header says: an estimate, 0 where it is silent."""
     capture = _open(source)
     try:
         return _header(capture)
@@ -112,7 +112,7 @@ def length(source: Clip) -> tuple[int, float]:
 
 def is_clip(path: str | PathLike[str]) -> bool:
     """Whether a file's name ends as those of clips do."""
-    return os.path.splitext(path)[1].lower() in ENDINGS
+    return Path(path).suffix.lower() in ENDINGS
 
 
 def _header(capture: cv2.VideoCapture) -> tuple[int, float]:

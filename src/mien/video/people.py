@@ -33,8 +33,8 @@ def person_of(row: Mapping[str, Any], who: str) -> str:
 class People:
     """The level of each person at rest, from all rows about them.
 
-    named: only pictures with this word in their name show rest, "neutral" for s07_neutral.jpg; a person without one, and
-    everybody when it is left out, is at rest in the calmest quarter of their pictures.
+    named: only pictures with this word in their name show rest, "neutral" for s07_neutral.jpg; a person without one,
+    and everybody when it is left out, is at rest in the calmest quarter of their pictures.
     """
 
     def __init__(self, rows: Iterable[Mapping[str, Any]], who: str, named: str | None = None) -> None:

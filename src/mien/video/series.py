@@ -27,8 +27,8 @@ CLEAR = 0.5
 class Series:
     """One track of a clip.
 
-    frames: (N,) numbers, ascending.   times, ends: (N,) seconds, where each frame begins, and where the next of the clip
-    does.   boxes: (N, 4) x, y, width and height.
+    frames: (N,) numbers, ascending.   times, ends: (N,) seconds, where each frame begins, and where the next of the
+    clip does.   boxes: (N, 4) x, y, width and height.
     values: (N, 29) of MEASURES, NaN where not measured.
     unclear: (N,) whether no expression stands out or half of the face is hidden.
     """
@@ -162,5 +162,3 @@ def _numbers(row: Row, names: Iterable[str]) -> Iterator[float]:
 def vector(row: Row) -> Floats:
     """(29,) the values of MEASURES in a row, NaN where not measured."""
     return np.fromiter(_numbers(row, MEASURES), np.float64, len(MEASURES))
-
-

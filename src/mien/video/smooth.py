@@ -11,8 +11,11 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
+from mien.facs.observation import Pose
+from mien.facs.units import ActionUnits
 from mien.facs.vocabulary import Expression
-from mien.results.face import ActionUnits, ExpressionScores, FaceReport, Pose
+from mien.results.expression import ExpressionScores
+from mien.results.face import FaceReport
 from mien.results.frame import FrameReport
 
 Floats = NDArray[np.float64]
@@ -65,7 +68,9 @@ def _mean(vectors: Sequence[Floats], weights: Sequence[float]) -> Floats:
     """The weighted mean of what is not missing."""
     values, weight = np.stack(vectors), np.asarray(weights)[:, None]
     there = np.isfinite(values)
-    return np.asarray((np.where(there, values, 0) * weight).sum(axis=0) / np.maximum((there * weight).sum(axis=0), 1e-12))
+    return np.asarray(
+        (np.where(there, values, 0) * weight).sum(axis=0) / np.maximum((there * weight).sum(axis=0), 1e-12)
+    )
 
 
 def _one_euro(reports: Iterable[FrameReport], seconds: float) -> Iterator[FrameReport]:

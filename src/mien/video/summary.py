@@ -57,5 +57,3 @@ def _row(series: Series, found: Sequence[Event]) -> dict[str, Any]:
 
 def _rounded(value: float | None) -> float | None:
     return None if value is None else round(value, 4)
-
-

@@ -49,9 +49,7 @@ def cut(image: NDArray[np.uint8], box: NDArray[np.float64]) -> NDArray[np.uint8]
     """(SIDE, SIDE, 3) the surroundings of a box of x, y, width and height, of an (H, W, 3) image."""
     x, y, width, height = box
     scale = SIDE / (REACH * max(width, height, 1.0))
-    matrix = np.array(
-        [[scale, 0, SIDE / 2 - scale * (x + width / 2)], [0, scale, SIDE / 2 - scale * (y + height / 2)]]
-    )
+    matrix = np.array([[scale, 0, SIDE / 2 - scale * (x + width / 2)], [0, scale, SIDE / 2 - scale * (y + height / 2)]])
     way = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
     return np.asarray(cv2.warpAffine(image, matrix, (SIDE, SIDE), flags=way, borderMode=cv2.BORDER_REPLICATE))
 

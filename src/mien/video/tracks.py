@@ -1,8 +1,8 @@
 """Who is who from frame to frame: faces to tracks.
 
-As in ByteTrack (Zhang et al., ECCV 2022): a face moves on at its velocity; sure detections are assigned to tracks first,
-then faint ones to what is left, which may continue a track but never begin one. A track that is out of sight survives
-for a second. Positions are rounded as tables round them, so that a table's rows are all a tracker needs to go on.
+As in ByteTrack (Zhang et al., ECCV 2022): a face moves on at its velocity; sure detections are assigned to tracks
+first, then faint ones to what is left, which may continue a track but never begin one. A track that is out of sight
+survives for a second. Positions are rounded as tables round them, so that rows are all a tracker needs to go on.
 """
 
 from collections.abc import Sequence
@@ -34,7 +34,7 @@ _RESHAPED, _RESHAPING = 0.45, 0.3
 class Track:
     """A face that is followed.
 
-    box: (4,) x1 y1 x2 y2 where it was last.   velocity: (2,) of its centre, pixels a second.   time: last seen, seconds.
+    box: (4,) x1 y1 x2 y2 where it was last.   time: of that, seconds.   velocity: (2,) of its centre, pixels a second.
     points: (5, 2) as they lay then, or None.   frames: in which it was seen.
     """
 
@@ -94,11 +94,11 @@ class Tracker:
         known = {track.id: track for track in self._tracks if time - track.time <= PATIENCE}
         given = []
         for box, id in zip(boxes, ids, strict=True):
-            box = np.round(np.asarray(box, np.float64), 2)
+            place: Floats = np.asarray(np.round(np.asarray(box, np.float64), 2), np.float64)
             number = self._next if id == NEW else id
             self._next = max(self._next, number + 1)
             track = known.get(number)
-            known[number] = Track(number, box, time, np.zeros(2)) if track is None else track.moved(box, time)
+            known[number] = Track(number, place, time, np.zeros(2)) if track is None else track.moved(place, time)
             given.append(number)
         self._tracks, self._last = list(known.values()), time
         return given
@@ -119,9 +119,7 @@ def giou(a: Floats, b: Floats) -> Floats:
     return np.asarray(shared / np.maximum(union, 1e-9) - (around - union) / np.maximum(around, 1e-9))
 
 
-def _matches(
-    time: float, tracks: Sequence[Track], faces: Sequence[Face], farthest: float
-) -> list[tuple[int, int]]:
+def _matches(time: float, tracks: Sequence[Track], faces: Sequence[Face], farthest: float) -> list[tuple[int, int]]:
     """Pairs of a track and a face that together cost least; those that cannot be one face stay alone."""
     if not tracks or not faces:
         return []

@@ -1,8 +1,9 @@
 """Look for faces only where they are expected: a small window around each, a twentieth of a frame's work."""
 
+from collections.abc import Sequence
+
 import cv2
 import numpy as np
-from collections.abc import Sequence
 from numpy.typing import NDArray
 
 from mien.core.detect import NMS_IOU, YuNet

@@ -9,8 +9,10 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from mien.cli.read.clips import run
+from mien.cli.shared.clip_options import ClipOptions, Reading, clip_options
 from mien.cli.shared.options import finding, to_files
-from mien.cli.shared.outcomes import gather, given, save, to_pipe, wrong
+from mien.cli.shared.outcomes import gather, given, has_clips, save, to_pipe, wrong
 from mien.cli.shared.terminal import shortened, table, usage_errors
 from mien.core.batch import read_many
 from mien.core.pipeline import Pipeline
@@ -39,6 +41,7 @@ NAME, NAME_BESIDE_WHY = 30, 22
 @click.option("--model", default=DEFAULT, metavar="NAME|FILE.onnx", show_default=True, help="Who reads the faces.")
 @finding
 @click.option("--jobs", type=click.IntRange(min=1), default=1, show_default=True, help="Pictures read at a time.")
+@clip_options
 @click.option("--threads", default=1, show_default=True, help="Threads for each model.")
 @click.pass_context
 def analyze(
@@ -53,13 +56,22 @@ def analyze(
     assume_crop: bool,
     jobs: int,
     threads: int,
+    clip: ClipOptions,
 ) -> None:
-    """Read the faces in pictures: files, folders (with all below them) or patterns such as 'study/*.jpg'.
+    """Read the faces in pictures and clips: files, folders (with all below them) or patterns such as 'study/*.jpg'.
 
     Without -o: a table on a terminal, JSON lines into a pipe. A picture that fails is reported and the rest goes on;
-    then the exit code is 1.
+    then the exit code is 1. Of a clip, faces are tracked, and every frame has its rows; -o may also be a page of its
+    timeline (.html) or the clip with its faces marked (.mp4, extra video).
     """
-    pictures = given(inputs, outputs)
+    pictures = given(inputs, outputs, clips=True)
+    if has_clips(pictures):
+        looking = {"threshold": threshold, "max_side": max_side, "rotations": rotations}
+        options = {"model": model, "threads": threads} | ({"assume_crop": True} if assume_crop else looking)
+        if not run(pictures, outputs, Reading(columns=columns, options=options, **clip.reading), resume=clip.resume):
+            context.exit(1)
+        return
+    clip.refuse()
     try:
         check_columns(columns, outputs)
     except InputError as error:

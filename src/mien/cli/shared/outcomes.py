@@ -12,22 +12,35 @@ from rich.console import Console
 from rich.progress import track
 
 from mien.core.batch import Picture, find_pictures
+from mien.core.images import ENDINGS
 from mien.errors import InputError
 from mien.report.embed import reduced
+from mien.report.clips import OUTPUTS as CLIP_OUTPUTS
+from mien.report.outputs import ENDINGS as OUTPUTS
 from mien.report.outputs import check_outputs, shows_pictures, write_output
 from mien.report.tables import ColumnNames
 from mien.report.writers import free_part, json_line
 from mien.results.outcome import Outcome
+from mien.video.frames import ENDINGS as CLIP_ENDINGS
+from mien.video.frames import is_clip
 
 
-def given(inputs: Sequence[str], outputs: Sequence[Path]) -> list[Picture]:
-    """The pictures that the arguments name; a usage error for files that could not be written."""
-    pictures = list(find_pictures(inputs))
+def given(inputs: Sequence[str], outputs: Sequence[Path], clips: bool = False) -> list[Picture]:
+    """The pictures that the arguments name; a usage error for files that could not be written.
+
+    clips: those too, for which other files can be written.
+    """
+    pictures = list(find_pictures(inputs, ENDINGS | CLIP_ENDINGS if clips else ENDINGS))
     try:
-        check_outputs(outputs, pictures)
+        check_outputs(outputs, pictures, CLIP_OUTPUTS if clips and has_clips(pictures) else OUTPUTS)
     except InputError as error:
         raise wrong(str(error)) from error
     return pictures
+
+
+def has_clips(pictures: Iterable[Picture]) -> bool:
+    """Whether any of them is a clip."""
+    return any(isinstance(picture, str) and is_clip(picture) for picture in pictures)
 
 
 def wrong(message: str, option: str = "-o") -> click.BadParameter:

@@ -1,0 +1,139 @@
+"""Clips, and photographs beside them, to tables, a page and an annotated clip, all written as they are read."""
+
+import json
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import takewhile
+from pathlib import Path
+
+import click
+import numpy as np
+from numpy.typing import NDArray
+
+from mien.cli.read.clip_files import Sinks, check
+from mien.cli.shared.clip_options import Reading
+from mien.cli.shared.tally import ClipProgress, Tally
+from mien.core.images import read_image
+from mien.core.pipeline import Pipeline
+from mien.errors import MienError
+from mien.report.clips import frame_record
+from mien.results.frame import FrameReport
+from mien.results.outcome import Outcome
+from mien.video.analyze import read_frames
+from mien.video.frames import Frame, frames, is_clip
+from mien.video.recall import recalled
+from mien.video.series import number
+
+
+def run(inputs: Sequence[str | Outcome], outputs: Sequence[Path], reading: Reading, *, resume: bool = False) -> bool:
+    """Read clips and photographs in order and write the outputs. False when an input failed or not all was reached.
+
+    Without outputs, JSON lines go into a pipe, and a summary to a terminal.
+    """
+    check(inputs, outputs, reading, resume)
+    tally = Tally()
+    piping = not outputs and not sys.stdout.isatty()
+    try:
+        with Sinks(outputs, reading, resume) as sinks, ClipProgress(len(inputs)) as progress:
+            done = _Done(sinks, tally) if resume else None
+            for name in inputs:
+                for item in _read(name, reading, done, sinks.annotated is not None, progress):
+                    _put(item, sinks, tally, piping)
+            sinks.finish()
+    except KeyboardInterrupt:
+        click.echo("mien: stopped; --resume goes on behind the last frame that was written", err=True)
+        return False
+    except OSError as error:
+        click.echo(f"mien: cannot write on ({error.strerror or error}); what was finished is in the part", err=True)
+        return False
+    for output in outputs:
+        click.echo(f"wrote {output}", err=True)
+    if not piping:
+        tally.show(to_stderr=bool(outputs) and not sys.stdout.isatty())
+    return not tally.failed
+
+
+# What is read of an input: a photograph or a failure, or a frame with the name of its clip.
+Item = Outcome | tuple[str, FrameReport, NDArray[np.uint8] | None]
+
+
+def _put(item: Item, sinks: Sinks, tally: "Tally", piping: bool) -> None:
+    if isinstance(item, Outcome):
+        sinks.outcome(item)
+        tally.outcome(item)
+        record = item.to_dict()
+    else:
+        name, frame, image = item
+        sinks.frame(name, frame, image)
+        tally.frame(name, frame.tracks, [face.expression.top.label for face in frame.report.faces])
+        record = frame_record(name, frame) if piping else {}
+    if piping:
+        click.echo(json.dumps(record))
+
+
+def _read(
+    name: str | Outcome, reading: Reading, done: "_Done | None", keep_images: bool, progress: "ClipProgress"
+) -> Iterator[Item]:
+    """What is read of one input; a failure is its last item."""
+    if isinstance(name, Outcome):
+        yield name
+        return
+    shown = Outcome(name).name
+    if done is not None and shown in done.finished:
+        return
+    try:
+        if not is_clip(name):
+            yield Outcome(name, Pipeline(**reading.options)(read_image(name)))
+            return
+        images: dict[int, NDArray[np.uint8]] = {}
+        after = done.reports(shown, reading.smooth) if done is not None else ()
+        last = done.last(shown) if done is not None else -1
+        chosen = progress.clip(name, frames(name, **reading.span), reading.span)
+        options = {"smooth": reading.smooth, "detect_every": reading.detect_every, **reading.options}
+        for frame in read_frames(_keeping(chosen, images) if keep_images else chosen, after=after, **options):
+            if frame.number > last:
+                yield shown, frame, images.pop(frame.number, None)
+    except MienError as error:
+        yield Outcome(name, error=error)
+
+
+def _keeping(chosen: Iterable[Frame], images: dict[int, NDArray[np.uint8]]) -> Iterator[Frame]:
+    """The same frames, whose pictures are kept until they are shown."""
+    for frame in chosen:
+        images[frame.number] = frame.image
+        yield frame
+
+
+class _Done:
+    """What an earlier run has written: inputs that are finished, and how far it came with the last."""
+
+    def __init__(self, sinks: Sinks, tally: "Tally") -> None:
+        self._sinks = sinks
+        self.finished: set[str] = set()
+        self._name, self._frame, self._time = "", -1, -np.inf
+        for row in sinks.before():
+            sinks.again(row)
+            name, frame = str(row["input"]), number(row.get("frame"))
+            if name != self._name:
+                self.finished.add(self._name)
+                self._name, self._frame = name, -1
+            if frame is None:
+                self.finished.add(name)
+                if row["status"] not in ("ok", "no_face"):
+                    tally.failed.append(name)
+                continue
+            self._frame, self._time = int(frame), number(row["timestamp"]) or 0.0
+            track = number(row.get("track"))
+            tally.frame(name, () if track is None else (int(track),), [str(row.get("expression"))])
+
+    def last(self, name: str) -> int:
+        """The number of the last frame of a clip that is written."""
+        return self._frame if name == self._name else -1
+
+    def reports(self, name: str, smooth: float) -> Iterator[FrameReport]:
+        """What was read of a clip; without its end, when that must be read again because it was written smoothed."""
+        if name != self._name:
+            return iter(())
+        until = self._time - 2 * smooth if smooth else np.inf
+        rows = (row for row in self._sinks.before() if row["input"] == name)
+        return takewhile(lambda frame: frame.time <= until, recalled(rows))

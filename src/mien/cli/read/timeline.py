@@ -1,0 +1,268 @@
+"""mien timeline: tables of clips to baseline, events, a summary, a page, ELAN and BIDS."""
+
+import json
+import shlex
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+import numpy as np
+from rich.console import Console
+
+from mien.cli.shared.outcomes import wrong
+from mien.errors import InputError
+from mien.files import replacing
+from mien.report.clips import CLIP_COLUMNS
+from mien.report.timeline import page
+from mien.report.writers import CsvFile, ParquetFile
+from mien.video import summary
+from mien.video.baseline import CHANGES, Rest, level
+from mien.video.bids import write_bids
+from mien.video.elan import write_elan
+from mien.video.events import EVENT_COLUMNS, Event, Thresholds, events
+from mien.video.people import People
+from mien.video.rows import read_rows
+from mien.video.series import EXPRESSIONS, Collector, Floats, Recording, number, vector
+from mien.video.thumbnails import thumbnails
+
+TABLE = click.Path(path_type=Path, dir_okay=False)
+FOLDER = click.Path(path_type=Path, file_okay=False)
+_TABLES = (".csv", ".parquet")
+
+
+@click.command()
+@click.argument("tables", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="TABLE...")
+@click.option("-o", "--output", type=TABLE, metavar="FILE.html", help="Page with the timeline of every track.")
+@click.option("--events", "events_file", type=TABLE, metavar="FILE", help="Table of events (.csv, .parquet).")
+@click.option("--summary", "summary_file", type=TABLE, metavar="FILE", help="Table with a row a track.")
+@click.option(
+    "--changes",
+    "changes_file",
+    type=TABLE,
+    metavar="FILE",
+    help="The same rows with columns AU12_change, happiness_change ...: each value less that at rest.",
+)
+@click.option("--elan", type=FOLDER, metavar="FOLDER", help="Write the events of each clip as FOLDER/CLIP.eaf.")
+@click.option(
+    "--bids", type=FOLDER, metavar="FOLDER", help="Write each track as CLIP_recording-faceN_physio.tsv.gz and .json."
+)
+@click.option("--rate", type=click.FloatRange(min=0, min_open=True), help="Samples a second for --bids.")
+@click.option(
+    "--baseline",
+    metavar="auto|neutral|FROM-TO",
+    help="When a face is at rest: in the calmest quarter of its frames (auto), from FROM to TO seconds, or in pictures "
+    "with neutral in their name. Events of action units are then those of the change.",
+)
+@click.option(
+    "--person",
+    metavar="COLUMN|PATTERN",
+    help="Whose rows belong together, for photographs: a column of the table, or a pattern of the file's name such as "
+    "'s[0-9]+'. Left out, each track is a person.",
+)
+@click.option(
+    "--expression-thresholds", type=(float, float), default=Thresholds().expression, show_default=True,
+    metavar="ENTER LEAVE", help="Probability at which an expression's event begins and below which it ends.",
+)  # fmt: skip
+@click.option(
+    "--unit-thresholds", type=(float, float), default=Thresholds().unit, show_default=True, metavar="ENTER LEAVE",
+    help="Intensity at which an action unit's event begins and below which it ends.",
+)  # fmt: skip
+@click.pass_context
+def timeline(
+    context: click.Context,
+    tables: tuple[Path, ...],
+    output: Path | None,
+    events_file: Path | None,
+    summary_file: Path | None,
+    changes_file: Path | None,
+    elan: Path | None,
+    bids: Path | None,
+    rate: float | None,
+    baseline: str | None,
+    person: str | None,
+    expression_thresholds: tuple[float, float],
+    unit_thresholds: tuple[float, float],
+) -> None:
+    """Derive baseline, events and a summary from tables that mien analyze wrote of clips.
+
+    TABLE is .csv, .parquet, .jsonl or .json, made now or long ago. Without options: the summary on a terminal, as JSON
+    lines into a pipe. With --person, photographs count as well: every person is compared with themselves at rest.
+    """
+    _check([f for f in (events_file, summary_file, changes_file) if f is not None], output)
+    thresholds = _thresholds(expression_thresholds, unit_thresholds)
+    clips = _collected(tables)
+    if not clips and person is None:
+        raise InputError("no rows of a clip: they have frame and timestamp; for photographs say --person")
+    rests = _Rests(tables, clips, baseline or ("auto" if changes_file else None), person)
+    found = {clip.input: events(clip, thresholds, rests.of(clip)) for clip in clips}
+    summaries = [row for clip in clips for row in summary.summaries(clip, found[clip.input])]
+    if changes_file:
+        _write(changes_file, _changes(tables, rests), None)
+    if events_file:
+        rows = [event.to_dict() for clip in clips for event in found[clip.input]]
+        _write(events_file, rows, EVENT_COLUMNS)
+    if summary_file:
+        _write(summary_file, summaries, summary.COLUMNS)
+    names = _stems(clips)
+    for clip in clips:
+        if elan:
+            elan.mkdir(parents=True, exist_ok=True)
+            write_elan(elan / f"{names[clip.input]}.eaf", clip.input, found[clip.input])
+            _wrote(elan / f"{names[clip.input]}.eaf")
+        if bids:
+            bids.mkdir(parents=True, exist_ok=True)
+            for written in write_bids(bids, names[clip.input], clip, rate):
+                _wrote(written)
+    if output:
+        pictures = {clip.input: thumbnails(clip, found[clip.input], clip.input) for clip in clips}
+        with replacing(output) as beside:
+            beside.write_text(
+                page(clips, found, pictures, thresholds, f"mien {shlex.join(sys.argv[1:])}"), encoding="utf-8"
+            )
+        _wrote(output)
+    if not any((output, events_file, summary_file, changes_file, elan, bids)):
+        _show(clips, summaries, found)
+    for line in rests.remarks:
+        click.echo(f"mien: {line}", err=True)
+
+
+class _Rests:
+    """The level at rest of each track, or of each person.
+
+    remarks: what should be said of those who have none.
+    """
+
+    def __init__(
+        self, tables: Sequence[Path], clips: Sequence[Recording], baseline: str | None, person: str | None
+    ) -> None:
+        self.remarks: list[str] = []
+        self._people: People | None = None
+        self._levels: dict[tuple[str, int], Floats] = {}
+        if person is not None:
+            named = "neutral" if baseline == "neutral" else None
+            if baseline not in (None, "auto", "neutral"):
+                raise wrong("a person is at rest in pictures named neutral or in the calmest (auto)", "--baseline")
+            self._people = People(_all(tables), person, named)
+            if self._people.unnamed:
+                few = ", ".join(self._people.unnamed[:5])
+                self.remarks.append(f"{len(self._people.unnamed)} without a picture named neutral, such as {few}: "
+                                    "their calmest pictures count as rest")  # fmt: skip
+        elif baseline is not None:
+            if baseline == "neutral":
+                raise wrong("neutral is for photographs and needs --person", "--baseline")
+            rest = Rest.parse(baseline)
+            for clip in clips:
+                for series in clip.tracks:
+                    at = level(series.values, rest.mask(series.values, series.times))
+                    self._levels[clip.input, series.track] = at
+                    if np.isnan(at).all():
+                        self.remarks.append(f"{clip.input}: track {series.track} is not seen at rest: no changes")
+
+    def of(self, clip: Recording) -> dict[int, Floats]:
+        """Track to its level at rest, as events need it."""
+        levels = {s.track: self._levels.get((clip.input, s.track)) for s in clip.tracks}
+        return {track: at for track, at in levels.items() if at is not None and not np.isnan(at).all()}
+
+    def changes(self, row: dict[str, Any]) -> Floats:
+        """(29,) how a row differs from its track or person at rest."""
+        if self._people is not None:
+            return self._people.changes(row)
+        track = number(row.get("track"))
+        at = None if track is None else self._levels.get((str(row["input"]), int(track)))
+        return np.full(len(CHANGES), np.nan) if at is None else vector(row) - at
+
+
+def _check(tables: Sequence[Path], page_: Path | None) -> None:
+    """Reject outputs that cannot be written before anything is read."""
+    for path in tables:
+        if path.suffix.lower() not in _TABLES:
+            raise wrong(f"{path}: the ending must be one of {' '.join(_TABLES)}", "table")
+    if page_ is not None and page_.suffix.lower() != ".html":
+        raise wrong(f"{page_}: the ending must be .html")
+    for path in (*tables, *([page_] if page_ else [])):
+        if not path.parent.is_dir():
+            raise wrong(f"{path}: the folder {path.parent} does not exist", "file")
+
+
+def _thresholds(expression: tuple[float, float], unit: tuple[float, float]) -> Thresholds:
+    for (enter, leave), option in ((expression, "--expression-thresholds"), (unit, "--unit-thresholds")):
+        if not 0 <= leave <= enter <= 1:
+            raise wrong(f"expected 1 >= ENTER >= LEAVE >= 0, but got {enter:g} {leave:g}", option)
+    return Thresholds(expression, unit)
+
+
+def _all(tables: Sequence[Path]) -> Iterator[dict[str, Any]]:
+    return (row for table in tables for row in read_rows(table))
+
+
+def _collected(tables: Sequence[Path]) -> list[Recording]:
+    collector = Collector()
+    for row in _all(tables):
+        collector.add(row)
+    return collector.recordings()
+
+
+def _changes(tables: Sequence[Path], rests: _Rests) -> Iterator[dict[str, Any]]:
+    for row in _all(tables):
+        values = rests.changes(row)
+        yield row | {name: None if np.isnan(v) else round(float(v), 4) for name, v in zip(CHANGES, values, strict=True)}
+
+
+def _write(path: Path, rows: Iterable[dict[str, Any]], columns: dict[str, type] | None) -> None:
+    """Write a table as the rows come.   columns: left out, those of the first row."""
+    rows = iter(rows)
+    if columns is None:
+        first = next(rows, {})
+        known = CLIP_COLUMNS | dict.fromkeys(CHANGES, float)
+        columns = {name: known.get(name, str) for name in first}
+        rows = (_typed(row, columns) for group in ([first], rows) for row in group)
+    make = CsvFile if path.suffix.lower() == ".csv" else ParquetFile
+    with make(path, columns) as file:
+        for row in rows:
+            file.append([row])
+    _wrote(path)
+
+
+def _typed(row: dict[str, Any], columns: dict[str, type]) -> dict[str, Any]:
+    """A row of a CSV has text alone."""
+    return {
+        name: None if row.get(name) is None else int(float(row[name])) if kind is int else kind(row[name])
+        for name, kind in columns.items()
+    }
+
+
+def _stems(clips: Sequence[Recording]) -> dict[str, str]:
+    """A name for the files of each clip: its own, with its folder where two have the same."""
+    stems = [Path(clip.input).stem for clip in clips]
+    return {
+        clip.input: stem if stems.count(stem) == 1 else f"{Path(clip.input).parent.name}-{stem}-{i}"
+        for i, (clip, stem) in enumerate(zip(clips, stems, strict=True))
+    }
+
+
+def _wrote(path: Path) -> None:
+    click.echo(f"wrote {path}", err=True)
+
+
+def _show(clips: Sequence[Recording], summaries: Sequence[dict[str, Any]], found: dict[str, list[Event]]) -> None:
+    if not sys.stdout.isatty():
+        for row in summaries:
+            click.echo(json.dumps(row))
+        return
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for name in ("clip", "track", "seconds", "shows", "events", "blinks/min"):
+        table.add_column(name, justify="left" if name in ("clip", "shows") else "right", overflow="fold")
+    for row in summaries:
+        shares = sorted(((row[f"{e}_share"] or 0, e) for e in EXPRESSIONS), reverse=True)[:3]
+        shows = ", ".join(f"{e} {100 * share:.0f} %" for share, e in shares if share >= 0.005)
+        count = sum(event.track == row["track"] for event in found[row["input"]])
+        cells = (Path(row["input"]).name[-26:], row["track"], f"{row['seconds']:.1f}", shows, count)
+        table.add_row(*map(str, cells), f"{row['AU45_per_minute'] or 0:.1f}")
+    Console().print(table)
+    empty = [clip.input for clip in clips if not clip.tracks]
+    for name in empty:
+        click.echo(f"{name}: no face found")
