@@ -17,7 +17,10 @@ if TYPE_CHECKING:
     from mien.report.writers import open_writer, write_table
     from mien.results.expression import ExpressionScores
     from mien.results.face import Face, FaceReport, ImageReport, Reading
+    from mien.results.frame import FrameReport
     from mien.results.outcome import Outcome
+    from mien.video.analyze import analyze_video
+    from mien.video.frames import frames
 
 __version__ = "0.1.0"
 
@@ -31,6 +34,7 @@ __all__ = [
     "ExpressionScores",
     "Face",
     "FaceReport",
+    "FrameReport",
     "Hidden",
     "ImageReport",
     "InputError",
@@ -44,6 +48,8 @@ __all__ = [
     "Reading",
     "analyze",
     "analyze_many",
+    "analyze_video",
+    "frames",
     "open_writer",
     "read_image",
     "write_table",
@@ -56,11 +62,14 @@ _HOME = {
     "mien.facs.observation": ("Hidden", "Pose"),
     "mien.results.expression": ("ExpressionScores",),
     "mien.results.face": ("Face", "FaceReport", "ImageReport", "Reading"),
+    "mien.results.frame": ("FrameReport",),
     "mien.results.outcome": ("Outcome",),
     "mien.core.images": ("read_image",),
     "mien.core.limits": ("Limits",),
     "mien.core.pipeline": ("Pipeline", "analyze"),
     "mien.core.batch": ("analyze_many",),
+    "mien.video.frames": ("frames",),
+    "mien.video.analyze": ("analyze_video",),
     "mien.report.writers": ("open_writer", "write_table"),
 }
 _MODULE = {name: module for module, names in _HOME.items() for name in names}

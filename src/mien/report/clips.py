@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from mien.report.tables import COLUMNS, OPENFACE_COLUMNS, Row, openface_rows, rows
+from mien.report.tables import COLUMNS, OPENFACE_COLUMNS, ColumnNames, Row, openface_rows, rows
 from mien.results.frame import FrameReport
 from mien.results.outcome import Outcome
 
@@ -14,19 +14,22 @@ CLIP_COLUMNS: dict[str, type] = dict(
     [*list(COLUMNS.items())[:_PLACE], *FRAME_COLUMNS.items(), *list(COLUMNS.items())[_PLACE:]]
 )
 DECIMALS = 4
+# The endings of files that hold clips.
+TABLES = (".csv", ".parquet", ".jsonl", ".json")
+OUTPUTS = (*TABLES, ".html", ".mp4")
 
 
-def clip_columns(columns: str) -> dict[str, type]:
+def clip_columns(columns: ColumnNames) -> dict[str, type]:
     """The columns of a table that holds clips, "mien" or "openface", with their types."""
     return CLIP_COLUMNS if columns == "mien" else OPENFACE_COLUMNS
 
 
-def picture_rows(outcome: Outcome, columns: str = "mien") -> list[Row]:
+def picture_rows(outcome: Outcome, columns: ColumnNames = "mien") -> list[Row]:
     """The rows of a photograph, or of an input that failed, in such a table."""
     return openface_rows(outcome) if columns == "openface" else [dict.fromkeys(CLIP_COLUMNS) | r for r in rows(outcome)]
 
 
-def frame_rows(name: str, frame: FrameReport, columns: str = "mien") -> list[Row]:
+def frame_rows(name: str, frame: FrameReport, columns: ColumnNames = "mien") -> list[Row]:
     """The rows of one frame of the clip of that name: one a face, or one that says that there is none."""
     outcome = Outcome(name, frame.report)
     if columns == "openface":

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from mien.core.align import LANDMARK_TEMPLATE, Floats, five_points, similarity
 from mien.core.detect import YuNet
-from mien.core.pipeline import Pipeline
+from mien.core.pipeline import THRESHOLD, Pipeline, PipelineOptions
 from mien.errors import InputError
 from mien.facs.observation import Hidden
 from mien.results.face import Face, ImageReport
@@ -54,7 +54,7 @@ class Follower:
     def __init__(self, detect_every: int = DETECT_EVERY, **options: Any) -> None:
         if detect_every < 1:
             raise InputError(f"detect_every must be 1 or more, but got {detect_every}")
-        threshold = float(options.get("threshold", 0.7))
+        threshold = float(options.get("threshold", THRESHOLD))
         own = options.get("detect") is not None or options.get("assume_crop", False)
         faint = max(threshold - FAINTER, threshold / 2)
         self._windows: Windows | None = None

@@ -15,8 +15,8 @@ from mien.facs.vocabulary import ActionUnit, Expression
 from mien.video.series import EXPRESSIONS, MEASURES, Floats, Recording, Series
 
 BLINK = "AU45"
-# A face that is not seen for more seconds than this shows nothing in between.
-_UNSEEN = 1e-3
+# Times are exact to a thousandth of a second: a face that is not seen for longer shows nothing in between.
+_EXACT = 1e-3
 # Eyes that are closed for less than this many seconds blink.
 BLINK_SECONDS = 0.5
 
@@ -98,19 +98,18 @@ def segments(
     """
     bridged: list[tuple[int, int]] = []
     for a, b in _above(times, ends, np.nan_to_num(values, nan=-np.inf), enter, leave):
-        if bridged and times[a] - ends[bridged[-1][1]] < bridge:
+        if bridged and times[a] - ends[bridged[-1][1]] < bridge - _EXACT:
             bridged[-1] = (bridged[-1][0], b)
         else:
             bridged.append((a, b))
-    # A thousandth, for times that are no whole multiples of anything.
-    return [(a, b) for a, b in bridged if ends[b] - times[a] >= shortest - 1e-3]
+    return [(a, b) for a, b in bridged if ends[b] - times[a] >= shortest - _EXACT]
 
 
 def _above(times: Floats, ends: Floats, values: Floats, enter: float, leave: float) -> Iterator[tuple[int, int]]:
     """First and last index of each stretch from reaching `enter` to the last before falling below `leave`."""
     first = None
     for i, value in enumerate(values):
-        if first is not None and (value < leave or times[i] - ends[i - 1] > _UNSEEN):
+        if first is not None and (value < leave or times[i] - ends[i - 1] > _EXACT):
             yield first, i - 1
             first = None
         if first is None and value >= enter:

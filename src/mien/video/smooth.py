@@ -38,6 +38,7 @@ def smoothed(reports: Iterable[FrameReport], seconds: float, *, live: bool = Fal
 
 def _gaussian(reports: Iterable[FrameReport], half: float) -> Iterator[FrameReport]:
     """A report leaves when all that lies within the half-width after it has come."""
+    half += 1e-6  # times are no whole multiples of anything
     near: deque[FrameReport] = deque()
     waiting: deque[FrameReport] = deque()
     for report in reports:

@@ -5,15 +5,16 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Self
 
-import click
 import numpy as np
 from numpy.typing import NDArray
 
 import mien
 from mien.cli.shared.clip_options import Reading
+from mien.cli.shared.outcomes import wrong
+from mien.core.batch import Picture
 from mien.files import replacing
 from mien.report.annotated import AnnotatedClip
-from mien.report.clips import clip_columns, frame_record, frame_rows, picture_rows
+from mien.report.clips import TABLES, clip_columns, frame_record, frame_rows, picture_rows
 from mien.report.timeline import page
 from mien.report.writers import CsvFile, JsonFile, JsonLinesFile, ParquetFile, RecordFile
 from mien.results.frame import FrameReport
@@ -23,8 +24,6 @@ from mien.video.rows import record_rows
 from mien.video.series import Collector
 from mien.video.thumbnails import thumbnails
 
-TABLES = (".csv", ".parquet", ".jsonl", ".json")
-ENDINGS = (*TABLES, ".html", ".mp4")
 
 
 class Sinks:
@@ -105,21 +104,15 @@ def _opened(path: Path, reading: Reading, resume: bool) -> RecordFile:
     return ParquetFile(path, clip_columns(reading.columns), reading.about, resume=resume)
 
 
-def check(inputs: Sequence[str | Outcome], outputs: Sequence[Path], reading: Reading, resume: bool) -> None:
+def check(inputs: Sequence[Picture], outputs: Sequence[Path], reading: Reading, resume: bool) -> None:
     """Reject what cannot be written before anything is read."""
     endings = [output.suffix.lower() for output in outputs]
     for output, ending in zip(outputs, endings, strict=True):
-        if ending not in ENDINGS:
-            raise _wrong(f"{output}: clips are written as {' '.join(ENDINGS)}", "-o")
         if reading.columns != "mien" and ending in (".json", ".jsonl"):
-            raise _wrong(f"{reading.columns} columns are for .csv and .parquet, not {ending}", "--columns")
+            raise wrong(f"{reading.columns} columns are for .csv and .parquet, not {ending}", "--columns")
     if endings.count(".html") > 1 or endings.count(".mp4") > 1:
-        raise _wrong("one page and one annotated clip at a time", "-o")
+        raise wrong("one page and one annotated clip at a time", "-o")
     if ".mp4" in endings and len(inputs) > 1:
-        raise _wrong(f"an annotated clip shows one clip, but there are {len(inputs)} inputs", "-o")
+        raise wrong(f"an annotated clip shows one clip, but there are {len(inputs)} inputs", "-o")
     if resume and (".mp4" in endings or sum(ending in TABLES for ending in endings) != 1 or reading.columns != "mien"):
-        raise _wrong("goes on with one table in mien's own columns, and a page beside it", "--resume")
-
-
-def _wrong(message: str, option: str) -> click.BadParameter:
-    return click.BadParameter(message, param_hint=option)
+        raise wrong("goes on with one table in mien's own columns, and a page beside it", "--resume")

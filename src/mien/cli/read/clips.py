@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from mien.cli.read.clip_files import Sinks, check
 from mien.cli.shared.clip_options import Reading
 from mien.cli.shared.tally import ClipProgress, Tally
-from mien.core.images import read_image
+from mien.core.batch import Picture, read_outcome
 from mien.core.pipeline import Pipeline
 from mien.errors import MienError
 from mien.report.clips import frame_record
@@ -25,7 +25,7 @@ from mien.video.recall import recalled
 from mien.video.series import number
 
 
-def run(inputs: Sequence[str | Outcome], outputs: Sequence[Path], reading: Reading, *, resume: bool = False) -> bool:
+def run(inputs: Sequence[Picture], outputs: Sequence[Path], reading: Reading, *, resume: bool = False) -> bool:
     """Read clips and photographs in order and write the outputs. False when an input failed or not all was reached.
 
     Without outputs, JSON lines go into a pipe, and a summary to a terminal.
@@ -36,8 +36,8 @@ def run(inputs: Sequence[str | Outcome], outputs: Sequence[Path], reading: Readi
     try:
         with Sinks(outputs, reading, resume) as sinks, ClipProgress(len(inputs)) as progress:
             done = _Done(sinks, tally) if resume else None
-            for name in inputs:
-                for item in _read(name, reading, done, sinks.annotated is not None, progress):
+            for source in inputs:
+                for item in _read(source, reading, done, sinks.annotated is not None, progress):
                     _put(item, sinks, tally, piping)
             sinks.finish()
     except KeyboardInterrupt:
@@ -72,18 +72,19 @@ def _put(item: Item, sinks: Sinks, tally: "Tally", piping: bool) -> None:
 
 
 def _read(
-    name: str | Outcome, reading: Reading, done: "_Done | None", keep_images: bool, progress: "ClipProgress"
+    source: Picture, reading: Reading, done: "_Done | None", keep_images: bool, progress: "ClipProgress"
 ) -> Iterator[Item]:
     """What is read of one input; a failure is its last item."""
-    if isinstance(name, Outcome):
-        yield name
+    if isinstance(source, Outcome):
+        yield source
         return
+    name = str(source)
     shown = Outcome(name).name
     if done is not None and shown in done.finished:
         return
     try:
         if not is_clip(name):
-            yield Outcome(name, Pipeline(**reading.options)(read_image(name)))
+            yield read_outcome(name, Pipeline(**reading.options), keep=False)
             return
         images: dict[int, NDArray[np.uint8]] = {}
         after = done.reports(shown, reading.smooth) if done is not None else ()

@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from mien.errors import InputError
+from mien.report.tables import ColumnNames
 from mien.video.analyze import DETECT_EVERY
 from mien.video.frames import Span
 
@@ -25,7 +26,7 @@ class Reading:
     smooth: float
     detect_every: int
     options: dict[str, Any]
-    columns: str = "mien"
+    columns: ColumnNames = "mien"
     command: str = field(default_factory=lambda: f"mien {shlex.join(sys.argv[1:])}")
 
     @property
