@@ -109,7 +109,8 @@ def _track(series: Series, clip: int, track: int, events: Sequence[Event], recor
         f'</header><div class="watch"><div class="now"><img alt="" width="144" height="144"><p class="at"></p>'
         f'<p class="seen"></p><table><caption>Probabilities at the cursor</caption><tbody>{rows}</tbody></table>'
         f'<p class="units"></p></div><div><div class="chart" data-clip="{clip}" data-track="{track}" tabindex="0" '
-        f'role="slider" aria-label="Time in track {series.track}" aria-valuemin="{start:.3f}" aria-valuemax="{end:.3f}">'
+        f'role="slider" aria-label="Time in track {series.track}" aria-valuemin="{start:.3f}" '
+        f'aria-valuemax="{end:.3f}">'
         f'<canvas></canvas><div class="cursor"></div></div><ul class="legend">{legend}</ul></div></div>'
         f"{_events(events)}</section>"
     )

@@ -7,14 +7,14 @@ searched every few frames, at once when a face is not where it should be, when n
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Unpack
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mien.core.align import LANDMARK_TEMPLATE, Floats, five_points, similarity
 from mien.core.detect import YuNet
-from mien.core.pipeline import THRESHOLD, Pipeline, PipelineOptions
+from mien.core.pipeline import MAX_SIDE, THRESHOLD, Pipeline, PipelineOptions
 from mien.errors import InputError
 from mien.facs.observation import Hidden
 from mien.results.face import Face, ImageReport
@@ -51,20 +51,20 @@ class Follower:
     as in a photograph.   threshold, detect and the rest: of Pipeline.
     """
 
-    def __init__(self, detect_every: int = DETECT_EVERY, **options: Any) -> None:
+    def __init__(self, detect_every: int = DETECT_EVERY, **options: Unpack[PipelineOptions]) -> None:
         if detect_every < 1:
             raise InputError(f"detect_every must be 1 or more, but got {detect_every}")
         threshold = float(options.get("threshold", THRESHOLD))
         own = options.get("detect") is not None or options.get("assume_crop", False)
-        faint = max(threshold - FAINTER, threshold / 2)
         self._windows: Windows | None = None
         if not own:
-            looking = {name: options.pop(name) for name in ("max_side", "rotations") if name in options}
-            options.pop("threshold", None)
+            faint = max(threshold - FAINTER, threshold / 2)
+            max_side, rotations = options.pop("max_side", MAX_SIDE), options.pop("rotations", False)
             threads = options.get("threads", 1)
-            options["detect"] = YuNet(faint, threads=threads, **looking)
+            options.pop("threshold", None)
+            options["detect"] = YuNet(faint, max_side, rotations, threads)
             if detect_every > 1:
-                self._windows = Windows(faint, looking.get("rotations", False), threads)
+                self._windows = Windows(faint, rotations, threads)
         self._pipeline = Pipeline(**options)
         self._every = detect_every
         self._tracker = Tracker(0.0 if own else threshold)
@@ -160,7 +160,7 @@ def analyze_video(
     end: float | None = None,
     smooth: float = 0.0,
     detect_every: int = DETECT_EVERY,
-    **options: Any,
+    **options: Unpack[PipelineOptions],
 ) -> Iterator[FrameReport]:
     """Read the faces in a clip, frame by frame; memory does not grow with its length.
 
@@ -183,7 +183,7 @@ def read_frames(
     smooth: float = 0.0,
     detect_every: int = DETECT_EVERY,
     after: Iterable[FrameReport] = (),
-    **options: Any,
+    **options: Unpack[PipelineOptions],
 ) -> Iterator[FrameReport]:
     """Read frames of one's own, in the order of their times; the rest as in analyze_video.
 
@@ -193,7 +193,7 @@ def read_frames(
     return smoothed(_reports(_follower(smooth, detect_every, options), chosen, after), smooth)
 
 
-def _follower(smooth: float, detect_every: int, options: dict[str, Any]) -> Follower:
+def _follower(smooth: float, detect_every: int, options: PipelineOptions) -> Follower:
     if smooth < 0:
         raise InputError(f"smooth must be 0 or more seconds, but got {smooth}")
     return Follower(detect_every, **options)

@@ -49,4 +49,4 @@ def _face(row: Mapping[str, Any]) -> FaceReport:
 def _hidden(text: str) -> Iterator[Hidden]:
     for half in text.split("; "):
         side, _, reason = half.partition(": ")
-        yield Hidden(side, reason)
+        yield Hidden(side, reason)  # type: ignore[arg-type]  # what a table of mien's says is one of these

@@ -25,7 +25,6 @@ from mien.video.series import Collector
 from mien.video.thumbnails import thumbnails
 
 
-
 class Sinks:
     """The files of a run, all open; a context manager. Records leave for each table as they come."""
 
@@ -107,7 +106,7 @@ def _opened(path: Path, reading: Reading, resume: bool) -> RecordFile:
 def check(inputs: Sequence[Picture], outputs: Sequence[Path], reading: Reading, resume: bool) -> None:
     """Reject what cannot be written before anything is read."""
     endings = [output.suffix.lower() for output in outputs]
-    for output, ending in zip(outputs, endings, strict=True):
+    for ending in endings:
         if reading.columns != "mien" and ending in (".json", ".jsonl"):
             raise wrong(f"{reading.columns} columns are for .csv and .parquet, not {ending}", "--columns")
     if endings.count(".html") > 1 or endings.count(".mp4") > 1:

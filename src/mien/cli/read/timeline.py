@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import click
-import numpy as np
 from rich.console import Console
 
 from mien.cli.shared.outcomes import wrong
@@ -18,13 +17,13 @@ from mien.report.clips import CLIP_COLUMNS
 from mien.report.timeline import page
 from mien.report.writers import CsvFile, ParquetFile
 from mien.video import summary
-from mien.video.baseline import CHANGES, Rest, level
+from mien.video.baseline import CHANGES
 from mien.video.bids import write_bids
 from mien.video.elan import write_elan
 from mien.video.events import EVENT_COLUMNS, Event, Thresholds, events
-from mien.video.people import People
+from mien.video.rests import Rests
 from mien.video.rows import read_rows
-from mien.video.series import EXPRESSIONS, Collector, Floats, Recording, number, vector
+from mien.video.series import EXPRESSIONS, Collector, Recording
 from mien.video.thumbnails import thumbnails
 
 TABLE = click.Path(path_type=Path, dir_okay=False)
@@ -95,11 +94,11 @@ def timeline(
     clips = _collected(tables)
     if not clips and person is None:
         raise InputError("no rows of a clip: they have frame and timestamp; for photographs say --person")
-    rests = _Rests(tables, clips, baseline or ("auto" if changes_file else None), person)
+    rests = Rests(_all(tables), clips, baseline or ("auto" if changes_file else None), person)
     found = {clip.input: events(clip, thresholds, rests.of(clip)) for clip in clips}
     summaries = [row for clip in clips for row in summary.summaries(clip, found[clip.input])]
     if changes_file:
-        _write(changes_file, _changes(tables, rests), None)
+        _write(changes_file, rests.changed(_all(tables)), None)
     if events_file:
         rows = [event.to_dict() for clip in clips for event in found[clip.input]]
         _write(events_file, rows, EVENT_COLUMNS)
@@ -126,52 +125,6 @@ def timeline(
         _show(clips, summaries, found)
     for line in rests.remarks:
         click.echo(f"mien: {line}", err=True)
-
-
-class _Rests:
-    """The level at rest of each track, or of each person.
-
-    remarks: what should be said of those who have none.
-    """
-
-    def __init__(
-        self, tables: Sequence[Path], clips: Sequence[Recording], baseline: str | None, person: str | None
-    ) -> None:
-        self.remarks: list[str] = []
-        self._people: People | None = None
-        self._levels: dict[tuple[str, int], Floats] = {}
-        if person is not None:
-            named = "neutral" if baseline == "neutral" else None
-            if baseline not in (None, "auto", "neutral"):
-                raise wrong("a person is at rest in pictures named neutral or in the calmest (auto)", "--baseline")
-            self._people = People(_all(tables), person, named)
-            if self._people.unnamed:
-                few = ", ".join(self._people.unnamed[:5])
-                self.remarks.append(f"{len(self._people.unnamed)} without a picture named neutral, such as {few}: "
-                                    "their calmest pictures count as rest")  # fmt: skip
-        elif baseline is not None:
-            if baseline == "neutral":
-                raise wrong("neutral is for photographs and needs --person", "--baseline")
-            rest = Rest.parse(baseline)
-            for clip in clips:
-                for series in clip.tracks:
-                    at = level(series.values, rest.mask(series.values, series.times))
-                    self._levels[clip.input, series.track] = at
-                    if np.isnan(at).all():
-                        self.remarks.append(f"{clip.input}: track {series.track} is not seen at rest: no changes")
-
-    def of(self, clip: Recording) -> dict[int, Floats]:
-        """Track to its level at rest, as events need it."""
-        levels = {s.track: self._levels.get((clip.input, s.track)) for s in clip.tracks}
-        return {track: at for track, at in levels.items() if at is not None and not np.isnan(at).all()}
-
-    def changes(self, row: dict[str, Any]) -> Floats:
-        """(29,) how a row differs from its track or person at rest."""
-        if self._people is not None:
-            return self._people.changes(row)
-        track = number(row.get("track"))
-        at = None if track is None else self._levels.get((str(row["input"]), int(track)))
-        return np.full(len(CHANGES), np.nan) if at is None else vector(row) - at
 
 
 def _check(tables: Sequence[Path], page_: Path | None) -> None:
@@ -202,12 +155,6 @@ def _collected(tables: Sequence[Path]) -> list[Recording]:
     for row in _all(tables):
         collector.add(row)
     return collector.recordings()
-
-
-def _changes(tables: Sequence[Path], rests: _Rests) -> Iterator[dict[str, Any]]:
-    for row in _all(tables):
-        values = rests.changes(row)
-        yield row | {name: None if np.isnan(v) else round(float(v), 4) for name, v in zip(CHANGES, values, strict=True)}
 
 
 def _write(path: Path, rows: Iterable[dict[str, Any]], columns: dict[str, type] | None) -> None:

@@ -14,8 +14,8 @@ from rich.progress import track
 from mien.core.batch import Picture, find_pictures
 from mien.core.images import ENDINGS
 from mien.errors import InputError
-from mien.report.embed import reduced
 from mien.report.clips import OUTPUTS as CLIP_OUTPUTS
+from mien.report.embed import reduced
 from mien.report.outputs import ENDINGS as OUTPUTS
 from mien.report.outputs import check_outputs, shows_pictures, write_output
 from mien.report.tables import ColumnNames
