@@ -29,7 +29,7 @@ NAME, NAME_BESIDE_WHY = 30, 22
 
 @click.command()
 @click.argument("inputs", nargs=-1, required=True, metavar="INPUT...")
-@to_files(ENDINGS)
+@to_files(ENDINGS, "Of clips: a table, a page (.html) or the clip with its faces marked (.mp4).")
 @click.option(
     "--columns",
     type=click.Choice(list(LAYOUTS)),
