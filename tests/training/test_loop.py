@@ -8,8 +8,7 @@ from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
 from mien.errors import InputError
-from mien.training import loop
-from mien.training.loop import Schedule, decay, faster_precision, fit
+from mien.training.loop import Schedule, decay, descend, faster_precision, fit
 
 SCHEDULE = Schedule(epochs=4, learning_rate=0.02, average=0.8, precision="32-true")
 
@@ -122,18 +121,12 @@ def test_a_run_killed_before_its_first_checkpoint_starts_again(uninterrupted, tm
     assert_equal(run(tmp_path), uninterrupted[0])
 
 
-def test_a_kill_between_the_log_and_the_checkpoint_leaves_no_second_line(uninterrupted, tmp_path, monkeypatch):
-    save, calls = loop._save, []
-
-    def stopped_at_the_second(*arguments):
-        calls.append(arguments)
-        if len(calls) == 2:
-            raise Stopped
-        save(*arguments)
-
-    monkeypatch.setattr(loop, "_save", stopped_at_the_second)
+def test_a_kill_between_the_log_and_the_checkpoint_leaves_no_second_line(uninterrupted, tmp_path):
     with pytest.raises(Stopped):
-        run(tmp_path)
+        run(tmp_path, loss_of=stopping_at(8))
+    # The second epoch had come to its log, but not to its checkpoint.
+    with (tmp_path / "log.jsonl").open("a") as file:
+        file.write(json.dumps({"epoch": 1, "loss": 0.5, "precision": "32-true"}) + "\n")
     assert_equal(run(tmp_path, resume=True), uninterrupted[0])
     assert [line["epoch"] for line in lines(tmp_path)] == [0, 1, 2, 3]
 
@@ -204,12 +197,19 @@ def test_training_returns_the_moving_average_of_weights_and_running_statistics(t
         assert not torch.allclose(trained[name], model.state_dict()[name], atol=1e-6), name
 
 
-def test_the_untrained_network_is_soon_no_part_of_the_average():
-    update = loop._moving(0.999)
-    average = [torch.tensor([1.0])]
-    for n in range(1, 100):
-        update(average, [torch.tensor([0.002])], torch.tensor(n))
-    assert average[0].item() == pytest.approx(0.002, rel=0.01)
+def test_the_untrained_network_is_soon_no_part_of_the_average(tmp_path):
+    model = nn.Linear(6, 2, bias=False)
+
+    def jump(loss_of, fabric, model, optimizer, clip):
+        with torch.no_grad():
+            model.weight.fill_(0.002)
+        optimizer.step()
+        return loss_of().detach()
+
+    model.weight.data.fill_(1.0)
+    slow = dataclasses.replace(SCHEDULE, epochs=90, average=0.999, learning_rate=0.0)
+    trained = run(tmp_path, slow, model=model, step=jump)
+    assert trained.weight.detach().numpy() == pytest.approx(0.002, rel=0.01)
 
 
 def test_an_average_spans_no_more_than_a_fifth_of_the_steps():
@@ -218,27 +218,39 @@ def test_an_average_spans_no_more_than_a_fifth_of_the_steps():
     assert decay(Schedule(epochs=1), 1) == 0
 
 
-def test_the_learning_rate_warms_up_and_then_falls_to_nothing():
-    schedule = dataclasses.replace(SCHEDULE, epochs=5, warmup=1.0, learning_rate=1.0)
-    optimizer = torch.optim.SGD([nn.Parameter(torch.zeros(1))], lr=schedule.learning_rate)
-    scheduler = loop._schedule(optimizer, schedule, 10)
-    rates = []
-    for _ in range(50):
-        rates.append(optimizer.param_groups[0]["lr"])
-        optimizer.step()
-        scheduler.step()
+def test_the_learning_rate_warms_up_and_then_falls_to_nothing(tmp_path):
+    rates = watched(tmp_path, dataclasses.replace(SCHEDULE, epochs=5, warmup=1.0, learning_rate=1.0))[0]
+    assert len(rates) == 30
     assert rates[0] == pytest.approx(0.01)
-    assert rates[:11] == sorted(rates[:11])
+    assert rates[:7] == sorted(rates[:7])
     assert max(rates) == pytest.approx(1.0)
-    assert rates[10:] == sorted(rates[10:], reverse=True)
-    assert optimizer.param_groups[0]["lr"] == pytest.approx(0, abs=1e-6)
+    assert rates[6:] == sorted(rates[6:], reverse=True)
+    assert rates[-1] < 0.01
 
 
-def test_weights_decay_but_biases_and_normalization_do_not():
-    decayed, others = loop._decayed(network(), 0.05)
+def test_a_warm_up_may_be_a_fraction_of_an_epoch(tmp_path):
+    rates = watched(tmp_path, dataclasses.replace(SCHEDULE, epochs=2, warmup=0.5, learning_rate=1.0))[0]
+    assert rates.index(max(rates)) == 3, "of six steps an epoch"
+
+
+def test_weights_decay_but_biases_and_normalization_do_not(tmp_path):
+    decayed, others = watched(tmp_path, dataclasses.replace(SCHEDULE, epochs=1, weight_decay=0.05))[1]
     assert (decayed["weight_decay"], others["weight_decay"]) == (0.05, 0)
     assert [tuple(p.shape) for p in decayed["params"]] == [(16, 6), (2, 16)]
     assert len(others["params"]) == 4
+
+
+def watched(folder, schedule):
+    """The learning rate of every step, and the groups of parameters."""
+    rates, groups = [], []
+
+    def step(loss_of, fabric, model, optimizer, clip):
+        rates.append(optimizer.param_groups[0]["lr"])
+        groups[:] = optimizer.param_groups
+        return descend(loss_of, fabric, model, optimizer, clip)
+
+    run(folder, schedule, step=step)
+    return rates, groups
 
 
 def test_timing_the_precisions_leaves_the_network_as_it_was():

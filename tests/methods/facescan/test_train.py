@@ -196,8 +196,8 @@ def test_the_loss_on_other_faces_is_in_the_log(few, tmp_path):
 @pytest.mark.parametrize(
     ("wrong", "words"),
     [
-        ({"model": ""}, "name a PaliGemma checkpoint"),
-        ({"model": "/nowhere"}, "cannot be opened as PaliGemma"),
+        ({"checkpoint": ""}, "name a PaliGemma checkpoint"),
+        ({"checkpoint": "/nowhere"}, "cannot be opened as PaliGemma"),
         ({"adapter": "dora"}, "there are none, lora, qlora"),
         ({"precision": "8"}, "there are 32-true, bf16-true"),
         ({"tasks": "age"}, "no label for age"),
@@ -222,7 +222,7 @@ def test_the_command_tunes_and_the_benchmark_asks_what_it_wrote(base, tmp_path):
         folder.mkdir(parents=True, exist_ok=True)
         Image.fromarray(drawn_face(i % 2 == 0, i)).save(folder / f"{i}.png")
     data, run = f"folder:{tmp_path / 'faces'}", tmp_path / "run"
-    words = ["train", "facescan", "--data", data, "-o", str(run), "--model", str(base), "--steps", "1"]
+    words = ["train", "facescan", "--data", data, "-o", str(run), "--checkpoint", str(base), "--steps", "1"]
     done = CliRunner().invoke(commands, [*words, "--adapter", "none", "--precision", "32-true"])
     assert done.exit_code == 0, done.output + repr(done.exception)
     words = ["bench", "faces", "--data", data, "--provider", "transformers", "--model", str(run / "model")]
