@@ -19,6 +19,7 @@ from tests.methods.expllm import tiny
 pytest.importorskip("transformers", reason="the model is made of classes of transformers: pip install 'mien[llm]'")
 
 from mien.methods.expllm.small import train as training
+from mien.methods.expllm.small.model import FaceEncoder
 from mien.methods.expllm.small.train import (
     STAGES,
     TOKENIZER,
@@ -131,7 +132,7 @@ def test_the_encoder_starts_from_the_backbone_of_a_reader(tmp_path, chains):
     kept = {"backbone": "mien", "widths": [8, 16], "blocks": [1, 1], "strides": [2, 3], "stochastic_depth": 0.0}
     (reader / "settings.json").write_text(json.dumps(kept))
     (reader / "model.safetensors").touch()
-    stages = training.FaceEncoder(encoder_config(tiny.settings(start=str(reader)))).stages
+    stages = FaceEncoder(encoder_config(tiny.settings(start=str(reader)))).stages
     weights = {f"backbone.{name}": value for name, value in stages.state_dict().items()}
     save_file(weights | {"head.weight": torch.zeros(8, 16)}, reader / "model.safetensors")
     still = {f"{stage}learning_rate": 0.0 for stage in ("", "last_", "vision_", "text_", "align_")}
