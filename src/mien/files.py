@@ -1,24 +1,39 @@
 """Files that take their place whole: nobody sees half a file, and a run that fails costs none that was there."""
 
+import os
+import secrets
+import stat
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 
 @contextmanager
 def replacing(file: Path) -> Iterator[Path]:
-    """Yield a place beside a file to write to, which takes the file's place once all is written.
+    """Yield a place beside a file to write to, which takes the file's place once all is written; see put_in_place.
 
-    So neither a full disk nor a stop costs the file that was there.
+    So neither a full disk nor a stop costs the file that was there. The place has a name of its own in every run.
     """
-    beside = file.with_name(f".{file.stem}.part{file.suffix}")
+    beside = resolved(file).with_name(f".mien-{secrets.token_hex(6)}{file.suffix}")
     try:
         yield beside
-        beside.replace(file)
+        put_in_place(beside, file)
     finally:
         beside.unlink(missing_ok=True)
 
 
 def put_in_place(part: Path, file: Path) -> Path:
-    """Let a finished file take the place of another, whether or not that is there; return the place."""
-    return part.replace(file)
+    """Let a finished file take the place of another, whether or not that is there; return the place.
+
+    The permissions of a file that was there are kept, and where it is a symbolic link, what it points to is replaced.
+    """
+    target = resolved(file)
+    with suppress(OSError):  # it may not be there, or belong to somebody else
+        part.chmod(stat.S_IMODE(target.stat().st_mode))
+    part.replace(target)
+    return file
+
+
+def resolved(file: Path) -> Path:
+    """Where a file really lies, if it is a symbolic link; otherwise the same path."""
+    return Path(os.path.realpath(file)) if file.is_symlink() else file

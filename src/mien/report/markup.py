@@ -2,7 +2,6 @@
 
 import base64
 import json
-import re
 from functools import cache
 from hashlib import sha256
 from html import escape
@@ -10,6 +9,7 @@ from importlib.resources import files
 from string import Template
 
 from mien.report import draw
+from mien.text import printable
 
 
 def percent(probability: float) -> str:
@@ -24,9 +24,8 @@ def json_data(value: object) -> str:
 
 
 def text(value: str) -> str:
-    """Any text, a file name above all, as HTML; bytes that are no text and control characters become U+FFFD."""
-    readable = value.encode("utf-8", "replace").decode("utf-8")
-    return escape(re.sub(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]", "\ufffd", readable))
+    """Any text, a file name above all, as HTML; what would be not seen but do something becomes U+FFFD."""
+    return escape(printable(value))
 
 
 def source_hash(source: str) -> str:

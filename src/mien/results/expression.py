@@ -8,6 +8,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from mien.arrays import fixed
 from mien.facs.vocabulary import Expression
+from mien.text import did_you_mean
 
 # The words of the eight expressions, as in table columns.
 ExpressionLabel: TypeAlias = Literal[
@@ -48,5 +49,6 @@ class ExpressionScores:
         try:
             number = _BY_LABEL[expression] if isinstance(expression, str) else Expression(expression)
         except (KeyError, ValueError):
-            raise KeyError(f"{expression!r} is no expression; there are {', '.join(_BY_LABEL)}") from None
+            close = did_you_mean(str(expression), _BY_LABEL)
+            raise KeyError(f"{expression!r} is no expression; there are {', '.join(_BY_LABEL)}{close}") from None
         return float(self.probabilities[number])

@@ -13,6 +13,7 @@ from mien.facs.vocabulary import ASYMMETRIES, ActionUnit, Expression
 from mien.results.explanation import Explanation
 from mien.results.expression import ExpressionScores
 from mien.results.scan import AnswerStatus, Attributes
+from mien.text import readable
 
 # What a crop was aligned on.
 LandmarkSource: TypeAlias = Literal["reader", "detector", "box"]
@@ -160,6 +161,10 @@ class ImageReport:
     model: str = ""
     target: str | None = None
     unmatched: tuple[Attributes, ...] = ()
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "model", readable(self.model))
+        object.__setattr__(self, "target", None if self.target is None else readable(self.target))
 
     @property
     def status(self) -> ReportStatus:

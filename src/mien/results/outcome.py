@@ -1,6 +1,5 @@
 """What became of one input of a batch."""
 
-import re
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,13 +8,14 @@ from numpy.typing import NDArray
 
 from mien.errors import MienError
 from mien.results.face import ImageReport
+from mien.text import readable
 
 
 @dataclass(frozen=True, eq=False)
 class Outcome:
-    """What became of one input of a batch: a report, or the error that says why there is none.
+    r"""What became of one input of a batch: a report, or the error that says why there is none.
 
-    name: the input as it was given; bytes of a file name that are no text become U+FFFD.
+    name: the input as it was given; bytes of a file name that are not UTF-8 are written as \xff.
     image: (h, w, 3) uint8 RGB, upright, for showing; it may be smaller than report.size. None: not kept.
     """
 
@@ -25,12 +25,12 @@ class Outcome:
     image: NDArray[np.uint8] | None = None
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "name", _readable(self.name))
+        object.__setattr__(self, "name", readable(self.name))
 
     @property
     def reason(self) -> str | None:
         """Why there is no report, in words; None when there is one."""
-        return None if self.error is None else _readable(str(self.error))
+        return None if self.error is None else readable(str(self.error))
 
     @property
     def status(self) -> str:
@@ -43,8 +43,3 @@ class Outcome:
         """The JSON form: the input, then its report; a failed one has an error and no faces."""
         start = {"input": self.name, "status": self.status, "error": self.reason}
         return start | ({"faces": []} if self.report is None else self.report.to_dict())
-
-
-def _readable(text: str) -> str:
-    # A file name may hold bytes that are no UTF-8; Python keeps them as surrogates, which no table or JSON can hold.
-    return re.sub("[\ud800-\udfff]", "\ufffd", text)

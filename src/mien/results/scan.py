@@ -7,6 +7,7 @@ from typing import Any
 
 from mien.arrays import rounded
 from mien.facs.vocabulary import Attribute
+from mien.text import readable
 
 
 class AnswerStatus(StrEnum):
@@ -70,6 +71,14 @@ class Attributes:
     latency_ms: float = 0.0
     rationale: str | None = None
     problem: str | None = None
+
+    def __post_init__(self) -> None:
+        # A model may answer with half of a surrogate pair, which no file can hold.
+        object.__setattr__(self, "model", readable(self.model))
+        object.__setattr__(self, "raw", tuple(map(readable, self.raw)))
+        for name in ("rationale", "problem"):
+            value = getattr(self, name)
+            object.__setattr__(self, name, None if value is None else readable(value))
 
     @property
     def status(self) -> AnswerStatus:
