@@ -51,6 +51,20 @@ def test_what_cannot_be_read_is_an_outcome_with_an_error_and_the_rest_goes_on(st
     assert [outcome.status for outcome in outcomes] == ["unreadable", "missing", "missing", "no_face", "no_face"]
 
 
+@pytest.mark.parametrize("problem", [MemoryError("full"), ValueError("a user's mistake"), RuntimeError("of a library")])
+def test_whatever_is_raised_is_one_failed_outcome_with_its_cause(study, problem):
+    def read(image):
+        if image[0, 0, 0] == 7:
+            raise problem
+        return nobody(image)
+
+    (study / "b.png").write_bytes(encoded(np.full((8, 8, 3), 7, np.uint8)))
+    first, failed, last = analyze_many(study, pipeline=read)
+    assert [first.status, failed.status, last.status] == ["no_face", "failed", "no_face"]
+    assert f"b.png: {type(problem).__name__}: {problem}" in failed.reason
+    assert failed.error.__cause__ is problem
+
+
 def test_pictures_are_kept_only_on_request(study):
     (bare,) = analyze_many(study / "a.png", pipeline=nobody)
     (kept,) = analyze_many(study / "a.png", pipeline=nobody, images=True)

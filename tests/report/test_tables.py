@@ -148,7 +148,7 @@ def test_openface_columns_are_those_that_mien_measures_in_openfaces_order():
     assert [n for n in names if n.endswith("_r")] == [
         f"AU{n:02d}_r" for n in (1, 2, 4, 5, 6, 7, 9, 10, 12, 14, 15, 17, 20, 25, 26)
     ]
-    assert names[-1] == "AU28_c"
+    assert names[-3:] == ["AU28_c", "status", "error"]
     assert {tuple(row) for outcome in ALL for row in tables.openface_rows(outcome)} == {tuple(names)}
 
 
@@ -170,6 +170,8 @@ def test_openface_rows_count_faces_and_mark_those_without():
     (nobody,), (failed,) = tables.openface_rows(NOBODY), tables.openface_rows(FAILED)
     assert (nobody["success"], nobody["frame"], nobody["confidence"]) == (0, 1, None)
     assert (failed["success"], failed["frame"], failed["input"]) == (0, None, FAILED.name)
+    assert (nobody["status"], nobody["error"]) == ("no_face", None)
+    assert (failed["status"], failed["error"]) == ("unreadable", "odd: the file is empty")
 
 
 @pytest.mark.parametrize(

@@ -198,3 +198,29 @@ def test_a_file_that_cannot_hold_what_is_asked_is_refused(tmp_path, name, column
     with pytest.raises(InputError, match=problem):
         open_writer(tmp_path / name, columns)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_text_that_a_spreadsheet_would_run_is_made_harmless_on_request(tmp_path):
+    names = ["=1+1", "+x", "-x", "@x", "\t=x", "plain", "'quoted"]
+    rows = [{"input": name, "face": -1, "score": -0.5} for name in names]
+    with CsvFile(tmp_path / "t.csv", COLUMNS, safe=True) as file:
+        file.append(rows)
+        assert list(file.records()) == rows
+    assert [row["input"] for row in read(tmp_path / "t.csv")] == [f"'{name}" for name in names[:5]] + names[5:]
+    assert [row["score"] for row in read(tmp_path / "t.csv")] == [-0.5] * 7
+    with open_writer(tmp_path / "o.csv", safe_csv=True) as writer:
+        writer.write(Outcome("=cmd.jpg", error=InputError("no")))
+    assert "'=cmd.jpg" in (tmp_path / "o.csv").read_text()
+
+
+@pytest.mark.parametrize("ending", ENDINGS)
+def test_a_link_is_written_to_where_it_points_and_its_part_lies_there(tmp_path, ending):
+    (tmp_path / "real").mkdir()
+    link, real = tmp_path / f"t{ending}", tmp_path / "real" / f"r{ending}"
+    real.write_text("earlier")
+    link.symlink_to(real)
+    with opened(link) as file:
+        file.append([ROWS[0]])
+        assert file.part.parent == real.parent
+    assert link.is_symlink()
+    assert read(real) == [ROWS[0]]

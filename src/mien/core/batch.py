@@ -123,8 +123,21 @@ def read_outcome(source: Picture, read: ReadPicture, *, name: str = "", keep: bo
     try:
         image = read_image(source)
         return Outcome(name, read(image), image=image if keep else None)
-    except MienError as error:
-        return Outcome(name, error=error)
+    except Exception as error:
+        return Outcome(name, error=named(error, name))
+
+
+def named(error: Exception, name: str) -> MienError:
+    """Return the error that says why an input failed: itself if mien raised it on purpose, else one of status "failed".
+
+    Whatever a decoder, ONNX Runtime, a full memory or a function of the user's raises is one input's failure, and not
+    the end of a batch; it is the `__cause__` of the error that is returned.
+    """
+    if isinstance(error, MienError):
+        return error
+    failure = MienError(f"{name}: {type(error).__name__}: {error}")
+    failure.__cause__ = error
+    return failure
 
 
 def in_threads(work: Callable[[Item], Result], items: Iterable[Item], jobs: int) -> Iterator[Result]:

@@ -1,14 +1,16 @@
 """Outcomes to the files that a command is asked for: tables, JSON, a page, or an annotated picture."""
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
+from typing import Protocol
 
 from PIL import Image
 
 from mien.core.batch import Picture
 from mien.errors import InputError
 from mien.extras import optional
+from mien.facs.vocabulary import Attribute
 from mien.files import replacing
 from mien.report import writers
 from mien.report.draw import draw
@@ -61,23 +63,82 @@ def shows_pictures(outputs: Iterable[Path]) -> bool:
     return any(output.suffix.lower() not in writers.ENDINGS for output in outputs)
 
 
-def write_output(outcomes: Sequence[Outcome], output: Path, columns: ColumnNames = "mien", command: str = "") -> bool:
-    """Write all outcomes to one file; its ending says how. False when there is no picture to draw on.
+class Output(Protocol):
+    """A file that takes outcomes as they come; mien.report.writers.Writer is one."""
+
+    def write(self, outcome: Outcome) -> None:
+        """Take one outcome."""
+
+    def close(self) -> Path | None:
+        """Put the finished file in its place and return that; None when there is nothing to show."""
+
+    def abandon(self) -> Path | None:
+        """Leave an earlier file as it was, and return the one beside it that holds what there is, if anything does."""
+
+
+def open_output(
+    path: Path,
+    columns: ColumnNames = "mien",
+    *,
+    asked: Collection[Attribute] = (),
+    safe_csv: bool = False,
+    command: str = "",
+) -> Output:
+    """Open a file for outcomes; its ending says how: as mien.open_writer, or a page (.html) or an annotated picture.
 
     command: what made a page, in words.
     """
-    image, report = outcomes[0].image, outcomes[0].report
-    ending = output.suffix.lower()
-    if ending in writers.ENDINGS:
-        writers.write_table(outcomes, output, columns)
-        return True
-    if ending in PICTURE_ENDINGS and (image is None or report is None):
-        return False
-    with replacing(output) as beside:
-        if ending == ".html":
-            beside.write_text(page(outcomes, command), encoding="utf-8")
-        else:
-            assert image is not None
-            assert report is not None
-            Image.fromarray(draw(image, report)).save(beside, quality=92)
-    return True
+    ending = path.suffix.lower()
+    if ending == ".html":
+        return _Page(path, command)
+    if ending in PICTURE_ENDINGS:
+        return _Picture(path)
+    return writers.open_writer(path, columns, asked=asked, safe_csv=safe_csv)
+
+
+class _Page:
+    """A page of all outcomes. They are also kept as JSON lines beside until it is written, lest a kill cost them."""
+
+    def __init__(self, path: Path, command: str) -> None:
+        self._path, self._command = path, command
+        self._outcomes: list[Outcome] = []
+        self._beside = writers.JsonLinesFile(path.with_name(f"{path.name}.jsonl"))
+
+    def write(self, outcome: Outcome) -> None:
+        self._outcomes.append(outcome)
+        self._beside.append([outcome.to_dict()])
+
+    def close(self) -> Path | None:
+        return self._written(self._path)
+
+    def abandon(self) -> Path | None:
+        if not self._outcomes:
+            return self._beside.abandon()
+        return self._written(writers.free_part(self._path))
+
+    def _written(self, place: Path) -> Path:
+        with replacing(place) as beside:
+            beside.write_text(page(self._outcomes, self._command), encoding="utf-8")
+        self._beside.discard()
+        return place
+
+
+class _Picture:
+    """One picture with its faces marked; nothing when it could not be read."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._outcome: Outcome | None = None
+
+    def write(self, outcome: Outcome) -> None:
+        self._outcome = outcome
+
+    def close(self) -> Path | None:
+        if self._outcome is None or self._outcome.image is None or self._outcome.report is None:
+            return None
+        with replacing(self._path) as beside:
+            Image.fromarray(draw(self._outcome.image, self._outcome.report)).save(beside, quality=92)
+        return self._path
+
+    def abandon(self) -> Path | None:
+        return None

@@ -64,6 +64,9 @@ OPENFACE_COLUMNS: dict[str, type] = {
     **dict.fromkeys(LANDMARKS, float),
     **{f"{unit.column}_r": float for unit in OPENFACE_INTENSITIES},
     **{f"{unit.column}_c": int for unit in OPENFACE_PRESENCES},
+    # Not OpenFace's: why a picture has no face, so that no row is without a reason.
+    "status": str,
+    "error": str,
 }
 
 
@@ -148,11 +151,11 @@ def openface_rows(outcome: Outcome) -> list[Row]:
     A picture is frame 1 at 0 seconds. confidence: the face detector's.   success: 0 where there is no face.
     pose_R*: radians with OpenFace's signs: Rx down, Ry to the image's left, Rz clockwise in the image.
     AU*_r: intensity, 0 to 5.   AU*_c: 1 when it is PRESENT. Both come from mien's reader: the range is OpenFace's, but
-    they were not learned from its data.
+    they were not learned from its data. status and error, at the end, are mien's own.
     """
-    about: Row = dict.fromkeys(OPENFACE_COLUMNS) | {"input": outcome.name, "success": 0}
+    about: Row = dict.fromkeys(OPENFACE_COLUMNS) | {"input": outcome.name, "success": 0, "status": outcome.status}
     if outcome.report is None:
-        return [about]
+        return [about | {"error": outcome.reason}]
     about |= {"frame": 1, "timestamp": 0.0}
     faces = outcome.report.faces
     return [about | {"face_id": i, "success": 1} | _openface(face) for i, face in enumerate(faces)] or [about]

@@ -28,7 +28,7 @@ import mien
 from mien.errors import InputError
 from mien.extras import optional
 from mien.facs.vocabulary import Attribute
-from mien.files import put_in_place, replacing
+from mien.files import put_in_place, replacing, resolved
 from mien.report.tables import LAYOUTS, ColumnNames, attributes_of
 from mien.results.outcome import Outcome
 
@@ -38,6 +38,8 @@ Columns: TypeAlias = Mapping[str, type]
 # Rows of a Parquet file that are in memory together.
 ROWS = 10_000
 _BLOCK = 1 << 16
+# What a formula begins with in a spreadsheet; a tab or a line before it is skipped there.
+_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
 
 
 class RecordFile(ABC):
@@ -92,6 +94,11 @@ class RecordFile(ABC):
             self.part.unlink(missing_ok=True)
         return None if self.empty else self.part
 
+    def discard(self) -> None:
+        """Stop, and remove the part."""
+        self._stream.close()
+        self.part.unlink(missing_ok=True)
+
     def __enter__(self) -> Self:
         return self
 
@@ -110,10 +117,11 @@ class RecordFile(ABC):
         return b""
 
     def _part_name(self, number: str) -> str:
-        return f"{self.path.stem}.part{number}{self.path.suffix}"
+        place = resolved(self.path)
+        return f"{place.stem}.part{number}{place.suffix}"
 
     def _place(self, number: int) -> Path:
-        return self.path.with_name(self._part_name("" if number == 1 else f"-{number}"))
+        return resolved(self.path).with_name(self._part_name("" if number == 1 else f"-{number}"))
 
     def _parts(self) -> list[Path]:
         """The parts of this file that are there, in the order of their numbers."""
@@ -162,14 +170,18 @@ class CsvFile(RecordFile):
     """Rows as CSV: a header, and a line a row; a missing value is an empty field.
 
     A column that a row lacks is a missing value; InputError for a row with a column that the file lacks.
+    safe: put an apostrophe before text that begins with = + - @, which a spreadsheet would run as a formula.
     """
 
-    def __init__(self, path: str | os.PathLike[str], columns: Columns, *, resume: bool = False) -> None:
-        self._columns = columns
+    def __init__(
+        self, path: str | os.PathLike[str], columns: Columns, *, safe: bool = False, resume: bool = False
+    ) -> None:
+        self._columns, self._safe = columns, safe
         super().__init__(path, self._lines([dict(zip(columns, columns, strict=True))]), resume=resume)
 
     def _encode(self, records: Iterable[Record]) -> bytes:
-        return self._lines(_checked(records, self._columns))
+        rows = _checked(records, self._columns)
+        return self._lines(map(_harmless, rows) if self._safe else rows)
 
     def _lines(self, rows: Iterable[Record]) -> bytes:
         text = io.StringIO(newline="")
@@ -180,7 +192,12 @@ class CsvFile(RecordFile):
         """Yield the rows that are in the part so far, each value of its column's type; an empty field is None."""
         with self.part.open(newline="", encoding="utf-8") as file:
             for row in csv.DictReader(file):
-                yield {name: None if row[name] == "" else kind(row[name]) for name, kind in self._columns.items()}
+                yield {name: self._value(row[name], kind) for name, kind in self._columns.items()}
+
+    def _value(self, text: str, kind: type) -> Any:
+        if self._safe and kind is str and text.startswith(tuple(f"'{sign}" for sign in _FORMULA)):
+            text = text[1:]
+        return None if text == "" else kind(text)
 
 
 class JsonLinesFile(RecordFile):
@@ -280,6 +297,11 @@ class ParquetFile(JsonLinesFile):
         return target
 
 
+def _harmless(row: Record) -> Record:
+    """A row whose text no spreadsheet takes for a formula."""
+    return {k: f"'{v}" if isinstance(v, str) and v.startswith(_FORMULA) else v for k, v in row.items()}
+
+
 def free_part(path: Path) -> Path:
     """Return where to leave what there is of a file: faces.part.csv, or the next number where that is taken."""
     places = (path.with_name(f"{path.stem}.part{'' if n == 1 else f'-{n}'}{path.suffix}") for n in count(1))
@@ -327,12 +349,17 @@ ENDINGS = (".csv", ".json", ".jsonl", ".parquet")
 
 
 def open_writer(
-    path: str | os.PathLike[str], columns: ColumnNames = "mien", *, asked: Collection[Attribute] = ()
+    path: str | os.PathLike[str],
+    columns: ColumnNames = "mien",
+    *,
+    asked: Collection[Attribute] = (),
+    safe_csv: bool = False,
 ) -> Writer:
     """Open a file for outcomes; its ending decides: .csv, .parquet (extra `parquet`), .json or .jsonl.
 
     columns: of a table, mien's own (py-feat's names where it has them) or OpenFace's; JSON holds whole reports.
     asked: what a scan asks about, which adds columns for the answers.
+    safe_csv: put an apostrophe before text in .csv that begins with = + - @, which a spreadsheet would run.
     Raise InputError for another ending, or for columns that JSON has not.
     """
     ending = Path(path).suffix.lower()
@@ -344,8 +371,8 @@ def open_writer(
         file = JsonLinesFile(path) if ending == ".jsonl" else JsonFile(path, {"mien": mien.__version__})
         return Writer(file, lambda outcome: [outcome.to_dict()])
     layout = LAYOUTS[columns]
-    make = CsvFile if ending == ".csv" else ParquetFile
-    return Writer(make(path, layout.columns(asked)), layout.rows)
+    table = layout.columns(asked)
+    return Writer(CsvFile(path, table, safe=safe_csv) if ending == ".csv" else ParquetFile(path, table), layout.rows)
 
 
 def write_table(

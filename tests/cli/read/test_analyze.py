@@ -2,6 +2,10 @@ import io
 import json
 import os
 import shutil
+import signal
+import subprocess
+import sys
+import time
 
 import pyarrow.parquet
 import pytest
@@ -151,16 +155,17 @@ def test_a_model_file_of_ones_own_reads_the_faces(tmp_path):
 
 
 @pytest.mark.parametrize("content", [ASTRONAUT.read_bytes(), b"no picture"])
-def test_a_file_name_that_is_no_utf8_does_not_stop_the_batch(folder, tmp_path, content):
-    with open(os.fsencode(folder) + b"/odd\xff.jpg", "wb") as file:  # noqa: PTH123 - a path of bytes
-        file.write(content)
+def test_file_names_that_are_not_utf8_stay_two_and_do_not_stop_the_batch(folder, tmp_path, content):
+    for name in (b"/odd\xfe.jpg", b"/odd\xff.jpg"):
+        with open(os.fsencode(folder) + name, "wb") as file:  # noqa: PTH123 - a path of bytes
+            file.write(content)
     outputs = [tmp_path / f"faces{ending}" for ending in (".json", ".csv", ".parquet", ".html")]
     assert run(folder, *(word for output in outputs for word in ("-o", output))).exit_code == 1
     assert all(output.is_file() for output in outputs)
     names = [image["input"] for image in json.loads(outputs[0].read_text())["images"]]
-    assert any(name.endswith("odd\ufffd.jpg") for name in names)
+    assert [name[-11:] for name in names if "odd" in name] == [r"odd\xfe.jpg", r"odd\xff.jpg"]
     lines = [json.loads(line)["input"] for line in run(folder, tmp_path / "gone\udcff.jpg").stdout.splitlines()]
-    assert lines[-1].endswith("gone\ufffd.jpg")
+    assert lines[-1].endswith(r"gone\xff.jpg")
 
 
 def test_json_lines_are_ascii_so_that_any_pipe_takes_them(tmp_path):
@@ -220,6 +225,68 @@ def test_stopping_a_batch_keeps_what_was_read(folder, tmp_path, monkeypatch):
     assert f"wrote {tmp_path / 'faces.part.json'}" in result.stderr
     assert len(json.loads((tmp_path / "faces.part.json").read_text())["images"]) == 1
     assert (tmp_path / "faces.json").read_text() == "of a whole run"
+
+
+def test_a_run_that_is_killed_leaves_whole_rows_beside(folder, tmp_path, monkeypatch):
+    left = {}
+
+    def look(image):
+        if len(left) < 2:
+            left[len(left)] = {place.name: place.read_text() for place in tmp_path.glob("faces*")}
+        return image
+
+    monkeypatch.setattr("mien.report.embed.reduced", look)
+    monkeypatch.setattr("mien.cli.shared.outcomes.reduced", look)
+    outputs = [tmp_path / f"faces{ending}" for ending in (".csv", ".json", ".jsonl", ".parquet", ".html")]
+    run(folder, *(word for output in outputs for word in ("-o", output)))
+    assert set(left[1]) == {
+        "faces.part.csv", "faces.part.json", "faces.part.jsonl", "faces.parquet.part.jsonl", "faces.html.part.jsonl",
+    }  # fmt: skip
+    assert len(left[1]["faces.part.csv"].splitlines()) == 2
+    assert len(json.loads(left[1]["faces.part.json"])["images"]) == 1
+    for name in ("faces.part.jsonl", "faces.parquet.part.jsonl", "faces.html.part.jsonl"):
+        assert [json.loads(line)["status"] for line in left[1][name].splitlines()] == ["ok"]
+    assert sorted(place.name for place in tmp_path.glob("*faces*")) == sorted(output.name for output in outputs)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="signals of POSIX")
+def test_sigterm_stops_a_run_as_ctrl_c_does(folder, tmp_path):
+    shutil.copy(ASTRONAUT, folder / "day two" / "wait.jpg")
+    code = (
+        "import mien.core.batch as batch, time; read = batch.read_image\n"
+        "batch.read_image = lambda path: time.sleep(600) if str(path).endswith('wait.jpg') else read(path)\n"
+        "from mien.cli import main; main()"
+    )
+    command = [sys.executable, "-c", code, "analyze", str(folder), "-o", str(tmp_path / "faces.csv")]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+        while not (part := tmp_path / "faces.part.csv").is_file() or len(part.read_text().splitlines()) < 4:
+            assert process.poll() is None, process.stderr.read()
+            time.sleep(0.05)
+        process.send_signal(signal.SIGTERM)
+        said = process.stderr.read()
+    assert "stopped after 3 of 4 inputs" in said
+    assert f"wrote {part}" in said
+    assert process.returncode == 1
+    assert len(part.read_text().splitlines()) == 4
+
+
+def test_controls_in_a_name_reach_no_terminal(folder, tmp_path):
+    (folder / "a\x1b[31m\u202egpj.jpg").write_bytes(b"no picture")
+    result = run(folder / "a\x1b[31m\u202egpj.jpg", "-o", tmp_path / "\x1b[2Jfaces.html")
+    assert result.exit_code == 1
+    shown = result.stdout + result.stderr + (tmp_path / "\x1b[2Jfaces.html").read_text()
+    assert not {"\x1b", "\u202e"} & set(shown)
+    wrong = run(ASTRONAUT, "-o", "\x1b[2J.xls")
+    assert "\x1b" not in wrong.stderr
+
+
+def test_beside_files_a_long_table_becomes_a_line(tmp_path, monkeypatch):
+    monkeypatch.setattr("mien.cli.shared.outcomes.SHOWN", 2)
+    for n in range(4):
+        (tmp_path / f"{n}.png").write_bytes(encoded(noise(8, 8, 3)) if n else b"")
+    result = run(tmp_path, "-o", tmp_path / "faces.csv")
+    assert "4 pictures: 3 no_face, 1 unreadable" in result.stderr
+    assert result.stderr.rstrip().endswith(f"wrote {tmp_path / 'faces.csv'}")
 
 
 def test_a_page_of_many_pictures_shows_large_ones_reduced_with_boxes_in_place(tmp_path):

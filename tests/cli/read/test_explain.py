@@ -35,8 +35,9 @@ def run(*arguments):
 
 
 def on_a_terminal(monkeypatch):
+    terminal = SimpleNamespace(isatty=lambda: True, flush=lambda: None)
     for module in (command, outcomes):
-        monkeypatch.setattr(module, "sys", SimpleNamespace(stdout=SimpleNamespace(isatty=lambda: True)))
+        monkeypatch.setattr(module, "sys", SimpleNamespace(stdout=terminal, stderr=terminal, argv=["mien", "explain"]))
 
 
 def test_a_pipe_gets_one_json_line_a_picture_and_nothing_else(model):

@@ -6,14 +6,13 @@ from pathlib import Path
 
 import click
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
 from mien.cli.read.clips import run
 from mien.cli.shared.clip_options import ClipOptions, Reading, clip_options
-from mien.cli.shared.options import finding, to_files
-from mien.cli.shared.outcomes import gather, given, has_clips, save, to_pipe, wrong
-from mien.cli.shared.terminal import shortened, table, usage_errors
+from mien.cli.shared.options import finding, safe, to_files
+from mien.cli.shared.outcomes import Gathered, gather, given, has_clips, to_pipe, wrong
+from mien.cli.shared.terminal import cell, shortened, table, usage_errors
 from mien.core.batch import read_many
 from mien.core.pipeline import Pipeline
 from mien.core.zoo import DEFAULT
@@ -38,6 +37,7 @@ NAME, NAME_BESIDE_WHY = 30, 22
     help="Columns of .csv and .parquet: mien's own, named as in py-feat, or OpenFace's (frame, pose_Rx, x_0, AU12_r, "
     "AU12_c), as far as mien measures them: AU*_r from 0 to 5, pose_R* in radians with OpenFace's signs.",
 )
+@safe
 @click.option("--model", default=DEFAULT, metavar="NAME|FILE.onnx", show_default=True, help="Who reads the faces.")
 @finding
 @click.option("--jobs", type=click.IntRange(min=1), default=1, show_default=True, help="Pictures read at a time.")
@@ -49,6 +49,7 @@ def analyze(
     inputs: tuple[str, ...],
     outputs: tuple[Path, ...],
     columns: ColumnNames,
+    safe_csv: bool,
     model: str,
     threshold: float,
     max_side: int,
@@ -68,7 +69,8 @@ def analyze(
     if has_clips(pictures):
         looking = {"threshold": threshold, "max_side": max_side, "rotations": rotations}
         options = {"model": model, "threads": threads} | ({"assume_crop": True} if assume_crop else looking)
-        if not run(pictures, outputs, Reading(columns=columns, options=options, **clip.reading), resume=clip.resume):
+        reading = Reading(columns=columns, safe_csv=safe_csv, options=options, **clip.reading)
+        if not run(pictures, outputs, reading, resume=clip.resume):
             context.exit(1)
         return
     clip.refuse()
@@ -86,10 +88,12 @@ def analyze(
             threads=threads,
         )
     outcomes = read_many(pictures, pipeline, jobs=jobs, images=shows_pictures(outputs))
-    gathered = gather(outcomes, len(pictures), outputs, "Reading")
-    if not to_pipe(outputs):
-        Console(stderr=bool(outputs) and not sys.stdout.isatty()).print(summary(gathered.outcomes))
-    if not save(gathered, outputs, columns):
+
+    def show(gathered: Gathered) -> None:
+        if not to_pipe(outputs):
+            Console(stderr=bool(outputs) and not sys.stdout.isatty()).print(gathered.shown(summary(gathered.outcomes)))
+
+    if not gather(outcomes, len(pictures), outputs, "Reading", show, columns=columns, safe_csv=safe_csv).good:
         context.exit(1)
 
 
@@ -102,9 +106,9 @@ def summary(outcomes: Sequence[Outcome]) -> Table:
     for name in ("picture", "face", "expression", "", "next", *(["why"] if reasons else [])):
         lines.add_column(name, justify="right" if name in ("face", "") else "left", overflow="fold")
     for outcome in outcomes:
-        name = escape(shortened(outcome.name, longest))
+        name = shortened(outcome.name, longest)
         if outcome.report is None:
-            lines.add_row(name, "-", f"[red]{outcome.status}[/]: {escape(outcome.reason or '')}")
+            lines.add_row(name, "-", f"[red]{outcome.status}[/]: {cell(outcome.reason or '')}")
         elif not outcome.report.faces:
             lines.add_row(name, "-", "no face found")
         for i, face in enumerate(outcome.report.faces if outcome.report else ()):

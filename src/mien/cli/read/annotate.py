@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
-from mien.cli.shared.terminal import table
+from mien.cli.shared.terminal import say, table
 from mien.cli.shared.threads import in_threads, jobs_option
 from mien.core.align import align, to_crop_frame
 from mien.core.detect import Detector, YuNet, whole_picture
@@ -105,7 +105,7 @@ def annotate(
     if not sys.stdout.isatty():
         click.echo(json.dumps(feranno.counts(rows)))
     Console(stderr=not sys.stdout.isatty()).print(summary(rows))
-    click.echo(f"wrote {place}: {len(rows)} labels" + (f", {failed} pictures without" if failed else ""), err=True)
+    say(f"wrote {place}: {len(rows)} labels" + (f", {failed} pictures without" if failed else ""))
     if failed:
         context.exit(1)
 

@@ -99,7 +99,7 @@ def _opened(path: Path, reading: Reading, resume: bool) -> RecordFile:
     if ending == ".json":
         return JsonFile(path, {"mien": mien.__version__}, resume=resume)
     if ending == ".csv":
-        return CsvFile(path, clip_columns(reading.columns), resume=resume)
+        return CsvFile(path, clip_columns(reading.columns), safe=reading.safe_csv, resume=resume)
     return ParquetFile(path, clip_columns(reading.columns), reading.about, resume=resume)
 
 

@@ -12,10 +12,11 @@ from numpy.typing import NDArray
 
 from mien.cli.read.clip_files import Sinks, check
 from mien.cli.shared.clip_options import Reading
+from mien.cli.shared.outcomes import stoppable
 from mien.cli.shared.tally import ClipProgress, Tally
-from mien.core.batch import Picture, read_outcome
+from mien.cli.shared.terminal import say
+from mien.core.batch import Picture, named, read_outcome
 from mien.core.pipeline import Pipeline
-from mien.errors import MienError
 from mien.report.clips import frame_record
 from mien.results.frame import FrameReport
 from mien.results.outcome import Outcome
@@ -34,20 +35,20 @@ def run(inputs: Sequence[Picture], outputs: Sequence[Path], reading: Reading, *,
     tally = Tally()
     piping = not outputs and not sys.stdout.isatty()
     try:
-        with Sinks(outputs, reading, resume) as sinks, ClipProgress(len(inputs)) as progress:
+        with stoppable(), Sinks(outputs, reading, resume) as sinks, ClipProgress(len(inputs)) as progress:
             done = _Done(sinks, tally) if resume else None
             for source in inputs:
                 for item in _read(source, reading, done, sinks.annotated is not None, progress):
                     _put(item, sinks, tally, piping)
             sinks.finish()
     except KeyboardInterrupt:
-        click.echo("mien: stopped; --resume goes on behind the last frame that was written", err=True)
+        say("mien: stopped; --resume goes on behind the last frame that was written")
         return False
     except OSError as error:
-        click.echo(f"mien: cannot write on ({error.strerror or error}); what was finished is in the part", err=True)
+        say(f"mien: cannot write on ({error.strerror or error}); what was finished is in the part")
         return False
     for output in outputs:
-        click.echo(f"wrote {output}", err=True)
+        say(f"wrote {output}")
     if not piping:
         tally.show(to_stderr=bool(outputs) and not sys.stdout.isatty())
     return not tally.failed
@@ -94,8 +95,8 @@ def _read(
         for frame in read_frames(_keeping(chosen, images) if keep_images else chosen, after=after, **options):
             if frame.number > last:
                 yield shown, frame, images.pop(frame.number, None)
-    except MienError as error:
-        yield Outcome(name, error=error)
+    except Exception as error:
+        yield Outcome(name, error=named(error, name))
 
 
 def _keeping(chosen: Iterable[Frame], images: dict[int, NDArray[np.uint8]]) -> Iterator[Frame]:

@@ -14,7 +14,7 @@ from rich.table import Table
 
 from mien.cli.shared.data import DATA_HELP, data_name, open_data
 from mien.cli.shared.result import measured, publish
-from mien.cli.shared.terminal import table
+from mien.cli.shared.terminal import say, table
 from mien.cli.shared.threads import in_threads
 from mien.core.pipeline import Pipeline
 from mien.datasets.base import Sample
@@ -117,7 +117,7 @@ def cot(
     result = measured({**made_by, "data": data, "split": split} | records.count(records.read(output)))
     result["left_out"] = selection.dropped
     publish(result, summary(result), None, width=80)
-    click.echo(f"wrote {output}", err=True)
+    say(f"wrote {output}")
 
 
 def summary(result: dict[str, Any]) -> Table:

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import click
 
-from mien.cli.shared.options import finding, to_files
-from mien.cli.shared.outcomes import gather, given, save, to_pipe
+from mien.cli.shared.options import finding, safe, to_files
+from mien.cli.shared.outcomes import gather, given, to_pipe
 from mien.cli.shared.terminal import usage_errors
-from mien.core.batch import read_many
+from mien.core.batch import named, read_many
 from mien.core.pipeline import Pipeline
 from mien.methods.expllm.small.generate import MODES, Explainer
 from mien.methods.expllm.small.generate import explain as explain_face
@@ -19,6 +19,7 @@ from mien.report.outputs import ENDINGS
 from mien.results.explanation import Explanation, Mode
 from mien.results.face import FaceReport
 from mien.results.outcome import Outcome
+from mien.text import one_line, printable
 
 WIDTH = 80
 
@@ -26,6 +27,7 @@ WIDTH = 80
 @click.command()
 @click.argument("inputs", nargs=-1, required=True, metavar="INPUT...")
 @to_files(ENDINGS, "A page (.html) and JSON hold the explanations.")
+@safe
 @click.option(
     "--mode",
     type=click.Choice(MODES),
@@ -46,6 +48,7 @@ def explain(
     context: click.Context,
     inputs: tuple[str, ...],
     outputs: tuple[Path, ...],
+    safe_csv: bool,
     mode: Mode,
     folder: Path | None,
     threshold: float,
@@ -66,21 +69,29 @@ def explain(
         explainer = Explainer(folder, threads)
     show = _silent if to_pipe(outputs) else _on(sys.stdout.isatty())
     outcomes = (_explained(each, explainer, mode, show) for each in read_many(pictures, pipeline, images=True))
-    gathered = gather(outcomes, len(pictures), outputs)
-    if not save(gathered, outputs):
+    if not gather(outcomes, len(pictures), outputs, safe_csv=safe_csv).good:
         context.exit(1)
 
 
 def _explained(outcome: Outcome, explainer: Explainer, mode: Mode, show: Callable[[str], None]) -> Outcome:
-    """An outcome with explanations, shown while they are written."""
+    """An outcome with explanations, shown while they are written; one with an error when the model fails."""
+    try:
+        return _written(outcome, explainer, mode, show)
+    except Exception as error:
+        failed = Outcome(outcome.name, error=named(error, outcome.name))
+        show(f"\n{one_line(failed.name)}: {one_line(failed.reason or '')}\n")
+        return failed
+
+
+def _written(outcome: Outcome, explainer: Explainer, mode: Mode, show: Callable[[str], None]) -> Outcome:
     if outcome.report is None or outcome.image is None:
-        show(f"{outcome.name}: {outcome.reason}\n")
+        show(f"{one_line(outcome.name)}: {one_line(outcome.reason or '')}\n")
         return outcome
     if not outcome.report.faces:
-        show(f"{outcome.name}: no face found\n")
+        show(f"{one_line(outcome.name)}: no face found\n")
     faces = []
     for number, face in enumerate(outcome.report.faces, start=1):
-        show(f"{outcome.name}, face {number}: {_reading(face)}\n\n")
+        show(f"{one_line(outcome.name)}, face {number}: {_reading(face)}\n\n")
         faces.append(explain_face(explainer, outcome.image, face, mode, Flow(show)))
         said = faces[-1].explanation
         assert said is not None
@@ -128,7 +139,7 @@ class Flow:
 
 def _on(terminal: bool) -> Callable[[str], None]:
     def show(text: str) -> None:
-        click.echo(text, nl=False, err=not terminal)
+        click.echo(printable(text), nl=False, err=not terminal)
 
     return show
 

@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.progress import track
 
 from mien.cli.shared.data import DATA_HELP, open_data
+from mien.cli.shared.terminal import say
 from mien.datasets import pseudo_labels
 from mien.extras import optional
 
@@ -50,4 +51,4 @@ def pseudo_label(
         )
     pseudo_labels.write(labels, output, model)
     click.echo(json.dumps(labels.about))
-    click.echo(f"wrote {output}", err=True)
+    say(f"wrote {output}")

@@ -1,19 +1,18 @@
 """mien scan: ask a model about the faces in pictures."""
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import click
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
 from mien.cli.read.analyze import NAME
-from mien.cli.shared.options import detecting, to_files
-from mien.cli.shared.outcomes import gather, given, save, to_pipe
+from mien.cli.shared.options import detecting, safe, to_files
+from mien.cli.shared.outcomes import Gathered, gather, given, to_pipe
 from mien.cli.shared.provider import Asked, provided
-from mien.cli.shared.terminal import shortened, table, usage_errors
+from mien.cli.shared.terminal import cell, say, shortened, table, usage_errors
 from mien.core.batch import read_many
 from mien.core.pipeline import Pipeline
 from mien.facs.vocabulary import CAVEAT, Attribute, attribute
@@ -30,6 +29,7 @@ _UNANSWERED = (AnswerStatus.TRANSPORT_ERROR, AnswerStatus.TIMEOUT)
 @click.command()
 @click.argument("inputs", nargs=-1, required=True, metavar="INPUT...")
 @to_files(ENDINGS)
+@safe
 @provided
 @click.option(
     "--ask",
@@ -47,6 +47,7 @@ def scan(
     context: click.Context,
     inputs: tuple[str, ...],
     outputs: tuple[Path, ...],
+    safe_csv: bool,
     asked: Asked,
     ask: str,
     target: str | None,
@@ -72,17 +73,28 @@ def scan(
         click.echo(click.wrap_text(CAVEAT, 79), err=True)
     if asked.provider == "openai":
         what = "pictures" if one_prompt or target else "pictures of the faces"
-        click.echo(f"mien: {what} are sent to {asked.base_url}", err=True)
+        say(f"mien: {what} are sent to {asked.base_url}")
     outcomes = read_many(pictures, lambda image: scanner(image, target), images=shows_pictures(outputs))
-    gathered = gather(outcomes, len(pictures), outputs, "Asking")
-    if not to_pipe(outputs):
-        Console(stderr=bool(outputs) and not sys.stdout.isatty()).print(
-            _summary(gathered.outcomes, attributes, asked.provider != "embedded")
-        )
-    answered = [answer for outcome in gathered.outcomes for answer, _ in _answered(outcome)]
-    for problem in dict.fromkeys(answer.problem for answer in answered if answer.problem):
-        click.echo(f"mien: {problem}", err=True)
-    if not save(gathered, outputs) or any(map(_failed, answered)):
+    problems: dict[str, None] = {}
+    unanswered = False
+
+    def noted() -> Iterator[Outcome]:
+        nonlocal unanswered
+        for outcome in outcomes:
+            for answer, _ in _answered(outcome):
+                problems.update({answer.problem: None} if answer.problem else {})
+                unanswered |= _failed(answer)
+            yield outcome
+
+    def show(gathered: Gathered) -> None:
+        if not to_pipe(outputs):
+            answers = _summary(gathered.outcomes, attributes, asked.provider != "embedded")
+            Console(stderr=bool(outputs) and not sys.stdout.isatty()).print(gathered.shown(answers))
+        for problem in problems:
+            say(f"mien: {problem}")
+
+    gathered = gather(noted(), len(pictures), outputs, "Asking", show, asked=attributes, safe_csv=safe_csv)
+    if not gathered.good or unanswered:
         context.exit(1)
 
 
@@ -108,9 +120,9 @@ def _summary(outcomes: Sequence[Outcome], asked: Sequence[Attribute], beside: bo
     for name in names:
         lines.add_column(str(name), justify="right" if name == "face" else "left", overflow="fold")
     for outcome in outcomes:
-        name = escape(shortened(outcome.name, longest))
+        name = shortened(outcome.name, longest)
         if outcome.report is None:
-            lines.add_row(name, "-", f"[red]{outcome.status}[/]: {escape(outcome.reason or '')}")
+            lines.add_row(name, "-", f"[red]{outcome.status}[/]: {cell(outcome.reason or '')}")
             continue
         answered = _answered(outcome)
         if not answered:

@@ -11,11 +11,13 @@ import click
 from rich.console import Console
 
 from mien.cli.shared.outcomes import wrong
+from mien.cli.shared.terminal import say
 from mien.errors import InputError
 from mien.files import replacing
 from mien.report.clips import CLIP_COLUMNS
 from mien.report.timeline import page
 from mien.report.writers import CsvFile, ParquetFile
+from mien.text import one_line
 from mien.video import summary
 from mien.video.baseline import CHANGES
 from mien.video.bids import write_bids
@@ -124,7 +126,7 @@ def timeline(
     if not any((output, events_file, summary_file, changes_file, elan, bids)):
         _show(clips, summaries, found)
     for line in rests.remarks:
-        click.echo(f"mien: {line}", err=True)
+        say(f"mien: {line}")
 
 
 def _check(tables: Sequence[Path], page_: Path | None) -> None:
@@ -190,7 +192,7 @@ def _stems(clips: Sequence[Recording]) -> dict[str, str]:
 
 
 def _wrote(path: Path) -> None:
-    click.echo(f"wrote {path}", err=True)
+    say(f"wrote {path}")
 
 
 def _show(clips: Sequence[Recording], summaries: Sequence[dict[str, Any]], found: dict[str, list[Event]]) -> None:
@@ -212,4 +214,4 @@ def _show(clips: Sequence[Recording], summaries: Sequence[dict[str, Any]], found
     Console().print(table)
     empty = [clip.input for clip in clips if not clip.tracks]
     for name in empty:
-        click.echo(f"{name}: no face found")
+        click.echo(f"{one_line(name)}: no face found")

@@ -27,6 +27,7 @@ class Reading:
     detect_every: int
     options: dict[str, Any]
     columns: ColumnNames = "mien"
+    safe_csv: bool = False
     command: str = field(default_factory=lambda: f"mien {shlex.join(sys.argv[1:])}")
 
     @property

@@ -22,6 +22,15 @@ def to_files(endings: Iterable[str], more: str = "") -> Callable[[Command], Comm
     )
 
 
+def safe(command: Command) -> Command:
+    """--safe-csv, which the command takes as `safe_csv`."""
+    return click.option(
+        "--safe-csv",
+        is_flag=True,
+        help="In .csv, put an apostrophe before text that begins with = + - @: spreadsheets run it as a formula.",
+    )(command)
+
+
 def detecting(command: Command) -> Command:
     """How faces are looked for: threshold and max_side."""
     threshold = click.option(

@@ -1,28 +1,37 @@
 """Pictures in, files out: what the commands that read photographs have in common."""
 
 import shlex
+import signal
 import sys
-from collections.abc import Iterable, Sequence
-from dataclasses import replace
+import threading
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any
 
 import click
-from rich.console import Console
+from rich.console import Console, RenderableType
 from rich.progress import track
 
+from mien.cli.shared.terminal import say
 from mien.core.batch import Picture, find_pictures
 from mien.core.images import ENDINGS
 from mien.errors import InputError
+from mien.facs.vocabulary import Attribute
 from mien.report.clips import OUTPUTS as CLIP_OUTPUTS
 from mien.report.embed import reduced
 from mien.report.outputs import ENDINGS as OUTPUTS
-from mien.report.outputs import check_outputs, shows_pictures, write_output
+from mien.report.outputs import Output, check_outputs, open_output, shows_pictures
 from mien.report.tables import ColumnNames
-from mien.report.writers import free_part, json_line
+from mien.report.writers import json_line
 from mien.results.outcome import Outcome
 from mien.video.frames import ENDINGS as CLIP_ENDINGS
 from mien.video.frames import is_clip
+
+# Beside files, a terminal shows a table of so many pictures at the most; of more it shows how many there are of a kind.
+SHOWN = 30
 
 
 def given(inputs: Sequence[str], outputs: Sequence[Path], clips: bool = False) -> list[Picture]:
@@ -53,52 +62,124 @@ def to_pipe(outputs: Sequence[Path]) -> bool:
     return not outputs and not sys.stdout.isatty()
 
 
-class Gathered(NamedTuple):
+@dataclass
+class Gathered:
     """What became of the inputs, as far as they were reached.
 
-    stopped: by Ctrl-C, before the end.
+    outcomes: without pictures, as many as a terminal shows.   statuses: how many there are of each.
+    good: no input failed, none was left out, and every file was written.
     """
 
-    outcomes: list[Outcome]
-    stopped: bool
+    outcomes: list[Outcome] = field(default_factory=list)
+    statuses: Counter[str] = field(default_factory=Counter)
+    good: bool = True
+
+    def shown(self, table: RenderableType) -> RenderableType:
+        """A table of the outcomes, or in one line how many there are of each status when that would be long."""
+        count = self.statuses.total()
+        if count == len(self.outcomes):
+            return table
+        return f"{count} pictures: {', '.join(f'{n} {status}' for status, n in self.statuses.most_common())}"
 
 
-def gather(outcomes: Iterable[Outcome], count: int, outputs: Sequence[Path], doing: str = "") -> Gathered:
-    """Collect `count` outcomes, each also as a line of JSON into a pipe; keep pictures only for files that show them.
+def gather(
+    outcomes: Iterable[Outcome],
+    count: int,
+    outputs: Sequence[Path],
+    doing: str = "",
+    show: Callable[[Gathered], None] = lambda gathered: None,
+    *,
+    columns: ColumnNames = "mien",
+    asked: Collection[Attribute] = (),
+    safe_csv: bool = False,
+) -> Gathered:
+    """Write `count` outcomes to every file as they come, and as lines of JSON into a pipe; say what was written.
 
-    doing: what a progress bar says; left out, there is none.
+    After Ctrl-C or SIGTERM what there is stays beside, as faces.part.csv for faces.csv: a whole file of an earlier run
+    may be there. A file that cannot be written is given up, and the others go on.
+    doing: what a progress bar says; left out, there is none.   show: prints the answer, before what was written.
+    columns, asked, safe_csv: see mien.open_writer.
     """
-    show = shows_pictures(outputs)
-    kept: list[Outcome] = []
+    gathered = Gathered()
+    options: dict[str, Any] = {"columns": columns, "asked": asked, "safe_csv": safe_csv}
+    files = _Files(outputs, options)
     quiet = not doing or count < 2 or not sys.stderr.isatty()
+    shows = shows_pictures(outputs)
+    stopped = True
     try:
-        for outcome in track(outcomes, doing, total=count, console=Console(stderr=True), disable=quiet, transient=True):
-            if to_pipe(outputs):
-                click.echo(json_line(outcome))
-            image = outcome.image if show else None
-            if image is not None and count > 1:
-                image = reduced(image)  # a folder of large pictures would not fit into memory
-            kept.append(replace(outcome, image=image))
+        with stoppable():
+            for outcome in track(
+                outcomes, doing, total=count, console=Console(stderr=True), disable=quiet, transient=True
+            ):
+                if to_pipe(outputs):
+                    click.echo(json_line(outcome))
+                image = outcome.image if shows else None
+                if image is not None and count > 1:
+                    image = reduced(image)  # a folder of large pictures would not fit into memory
+                files.write(replace(outcome, image=image))
+                gathered.statuses[outcome.status] += 1
+                gathered.good &= outcome.report is not None
+                if not outputs or len(gathered.outcomes) < SHOWN:
+                    gathered.outcomes.append(replace(outcome, image=None))
+        stopped = False
+        show(gathered)
     except KeyboardInterrupt:
-        click.echo(f"mien: stopped after {len(kept)} of {count} inputs", err=True)
-        return Gathered(kept, True)
-    return Gathered(kept, False)
+        say(f"mien: stopped after {gathered.statuses.total()} of {count} inputs")
+        show(gathered)
+    finally:
+        sys.stdout.flush()
+        files.close(whole=not stopped)
+        gathered.good &= files.good and not stopped
+    return gathered
 
 
-def save(gathered: Gathered, outputs: Sequence[Path], columns: ColumnNames = "mien") -> bool:
-    """Write every file, and say so. False when one could not be written, an input failed or not all were reached.
+class _Files:
+    """The files that a command writes."""
 
-    What there is of a run that was stopped goes beside, as faces.part.csv for faces.csv: a whole file of an earlier run
-    may be there.
-    """
-    outcomes, stopped = gathered
-    good = not stopped and all(outcome.report is not None for outcome in outcomes)
-    for output in outputs if outcomes else ():
-        place = free_part(output) if stopped else output
+    def __init__(self, outputs: Sequence[Path], options: dict[str, Any]) -> None:
+        self._open: dict[Path, Output] = {}
+        self.good = True
+        command = f"mien {shlex.join(sys.argv[1:])}"
+        for output in outputs:
+            with self._noted(output):
+                self._open[output] = open_output(output, command=command, **options)
+
+    def write(self, outcome: Outcome) -> None:
+        for place, file in list(self._open.items()):
+            with self._noted(place):
+                file.write(outcome)
+
+    def close(self, whole: bool) -> None:
+        for place, file in list(self._open.items()):
+            with self._noted(place):
+                written = file.close() if whole else file.abandon()
+                if written is not None:
+                    say(f"wrote {written}")
+
+    @contextmanager
+    def _noted(self, place: Path) -> Iterator[None]:
+        """Report a file that cannot be written, and leave what there is of it; the others are still worth writing."""
         try:
-            if write_output(outcomes, place, columns, f"mien {shlex.join(sys.argv[1:])}"):
-                click.echo(f"wrote {place}", err=True)
-        except OSError as error:  # the other files are still worth writing
-            click.echo(f"mien: {place}: cannot be written ({error.strerror or error})", err=True)
-            good = False
-    return good
+            yield
+        except Exception as error:
+            cause = (error.strerror if isinstance(error, OSError) else None) or error
+            say(f"mien: {place}: cannot be written ({cause})")
+            self.good = False
+            self._open.pop(place, None)
+
+
+@contextmanager
+def stoppable() -> Iterator[None]:
+    """Let SIGTERM, which Docker and SLURM send, stop a command as Ctrl-C does: what was read so far is kept."""
+    if threading.current_thread() is not threading.main_thread():  # only there may signals be handled
+        yield
+        return
+
+    def stop(number: int, frame: object) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)

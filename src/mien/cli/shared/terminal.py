@@ -1,13 +1,15 @@
-"""What every command shows on a terminal in one way: its tables, long names, and errors of usage."""
+"""What every command shows on a terminal in one way: its tables, names, messages, and errors of usage."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import click
+from rich.markup import escape
 from rich.table import Table
 
 from mien.errors import InputError, ModelError
+from mien.text import one_line, printable
 
 
 def table(**options: Any) -> Table:
@@ -17,8 +19,22 @@ def table(**options: Any) -> Table:
 
 
 def shortened(name: str, longest: int) -> str:
-    """The end of a name, behind an ellipsis when there is more; the end says which file it is."""
-    return name if len(name) <= longest else "…" + name[1 - longest :]
+    """The end of a name, behind an ellipsis when there is more; the end says which file it is.
+
+    Nothing in it changes the terminal, nor the looks of a Rich table.
+    """
+    name = one_line(name)
+    return escape(name if len(name) <= longest else "…" + name[1 - longest :])
+
+
+def cell(text: str) -> str:
+    """Any text as the cell of a Rich table."""
+    return escape(one_line(text))
+
+
+def say(message: str) -> None:
+    """Print a message to standard error, whatever names and answers of others are in it."""
+    click.echo(printable(message), err=True)
 
 
 @contextmanager
