@@ -1,12 +1,18 @@
 """The mien command; a subcommand is imported when it is called."""
 
+import errno
+import os
 import sys
+from collections.abc import Callable
+from contextlib import suppress
 from importlib import import_module
+from typing import Any
 
 import click
 
 import mien
 from mien.errors import MienError
+from mien.text import did_you_mean, printable
 
 # Each command's module and its line in `mien --help`.
 COMMANDS = {
@@ -48,6 +54,31 @@ class _Commands(click.Group):
         command: click.Command = getattr(import_module(module), cmd_name.replace("-", "_"))
         return command
 
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if args[0] not in COMMANDS and not args[0].startswith("-"):
+            raise click.UsageError(f"No such command {args[0]!r}{did_you_mean(args[0], COMMANDS)}", ctx)
+        return super().resolve_command(ctx, args)
+
+    def main(self, *args: Any, standalone_mode: bool = True, **options: Any) -> Any:
+        """As of any group, but nothing in an error changes the terminal, and it says what a wrong path is."""
+        run: Callable[..., Any] = super().main
+        if not standalone_mode:
+            return run(*args, standalone_mode=False, **options)
+        try:
+            code = run(*args, standalone_mode=False, **options)
+        except click.ClickException as error:
+            message = error.format_message()
+            message = printable(message + _hint(message))
+            wrong = isinstance(error, click.UsageError)
+            (click.UsageError(message, getattr(error, "ctx", None)) if wrong else click.ClickException(message)).show()
+            code = error.exit_code
+        except click.Abort:
+            click.echo("Aborted!", err=True)
+            code = 1
+        sys.exit(code if isinstance(code, int) else 0)
+
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
             formatter.write_dl([(name, line) for name, (_, line) in COMMANDS.items()])
@@ -62,7 +93,29 @@ def commands() -> None:
 def main() -> None:
     """Run the command line: exit code 0 when all went well, 1 when some input failed, 2 for wrong usage."""
     try:
-        commands(prog_name="mien")
+        try:
+            commands(prog_name="mien")
+        finally:
+            sys.stdout.flush()
     except MienError as error:
-        click.echo(f"mien: {error}", err=True)
-        sys.exit(1)
+        _fail(f"{error}{_hint(str(error))}")
+    except OSError as error:
+        if error.errno == errno.EPIPE:  # nobody reads on, as with `mien analyze study/ | head`
+            _fail("")
+        _fail(f"{error.filename or 'standard output'}: {error.strerror or error}")
+
+
+def _fail(message: str) -> None:
+    """End with exit code 1, and no second error from an output that is full or closed."""
+    if message:
+        click.echo(printable(f"mien: {message}"), err=True)
+    with suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    sys.exit(1)
+
+
+def _hint(message: str) -> str:
+    """What the path is that an error is about, where it is a thing for another command."""
+    from mien.cli.shared.kinds import hint
+
+    return hint(message, sys.argv[1] if len(sys.argv) > 1 else "", sys.argv[2:])

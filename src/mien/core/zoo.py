@@ -9,6 +9,7 @@ from pathlib import Path
 from mien.core import trial
 from mien.core.files import read_regular
 from mien.errors import InputError, ModelError
+from mien.text import did_you_mean
 
 
 @dataclass(frozen=True)
@@ -135,6 +136,7 @@ def _from_path(path: Path) -> bytes:
     if path.suffix.lower() != ".onnx":
         raise ModelError(
             f"there is no model {str(path)!r}; the models are {_readers()}, or give the path of an .onnx file"
+            f"{did_you_mean(str(path), MODELS)}"
         )
     try:
         data = read_regular(path, LARGEST)

@@ -3,6 +3,7 @@
 from enum import IntEnum, StrEnum
 
 from mien.errors import InputError
+from mien.text import did_you_mean
 
 
 class Expression(IntEnum):
@@ -40,7 +41,8 @@ def expression(word: str) -> Expression:
     """The expression that a word names: "happiness", "happy", "Joy". InputError for any other word."""
     found = _BY_WORD.get(word.strip().lower().replace(" ", "_"))
     if found is None:
-        raise InputError(f"{word!r} names no expression; the eight are {', '.join(e.label for e in Expression)}")
+        labels = ", ".join(e.label for e in Expression)
+        raise InputError(f"{word!r} names no expression; the eight are {labels}{did_you_mean(word, _BY_WORD)}")
     return found
 
 
@@ -125,4 +127,6 @@ def attribute(word: str) -> Attribute:
     try:
         return Attribute(word.strip().lower())
     except ValueError:
-        raise InputError(f"{word!r} cannot be asked about a face; {', '.join(Attribute)} can") from None
+        raise InputError(
+            f"{word!r} cannot be asked about a face; {', '.join(Attribute)} can{did_you_mean(word, Attribute)}"
+        ) from None

@@ -1,0 +1,90 @@
+"""What a path is, among all that mien reads and writes, and which command takes it: for errors that say so."""
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from mien.core.images import ENDINGS as PICTURES
+
+CLIPS = frozenset((".mp4", ".mov", ".avi", ".mkv", ".webm", ".m4v", ".mpg", ".mpeg", ".wmv"))
+
+
+@dataclass(frozen=True)
+class Kind:
+    """What a path is, as a phrase; the commands that take it; and how, as a sentence's end."""
+
+    what: str
+    commands: tuple[str, ...]
+    use: str
+
+
+_READ = ("analyze", "explain", "scan")
+_RUN = Kind("a training run", ("train", "ablate", "export", "judge", "attention", "downstream", "generate"),
+            "`mien export METHOD RUN -o FILE` makes a model of it")  # fmt: skip
+_PICTURE = Kind("a picture", _READ, "`mien analyze` reads it")
+_CLIP = Kind("a clip", ("analyze", "explain", "timeline"), "`mien analyze` reads it")
+_MODEL = Kind("a model file", ("analyze", "evaluate", "serve", "annotate", "export"), "`mien analyze --model` takes it")
+_WRITER = Kind(
+    "a model that writes", ("explain", "evaluate"), "`mien explain --model` and `mien evaluate` take the folder"
+)
+_CHECKPOINT = Kind(
+    "a checkpoint of transformers", ("scan", "bench", "train"), "`mien scan --provider transformers --model` takes it"
+)
+_RESULT = Kind("a result of `mien evaluate`", ("compare",), "`mien compare` takes it")
+_TABLE = Kind("a table of faces", ("timeline",), "`mien analyze` wrote it; it is no input of this command")
+_WEIGHTS = Kind("a file of weights alone", ("train",), "give the folder of its run to `mien export`")
+
+
+def kind_of(path: Path) -> Kind | None:
+    """What a path is; None when it is not there, or nothing that mien knows."""
+    try:
+        if path.is_dir():
+            return _folder({entry.name for entry in path.iterdir()})
+        return _file(path) if path.is_file() else None
+    except (OSError, ValueError):
+        return None
+
+
+def _folder(names: set[str]) -> Kind | None:
+    if {"encoder.onnx", "language.onnx"} <= names:
+        return _WRITER
+    if "settings.json" in names:
+        return _RUN
+    if "config.json" in names:
+        return _CHECKPOINT
+    return None
+
+
+def _file(path: Path) -> Kind | None:
+    ending = path.suffix.lower()
+    if ending in PICTURES:
+        return _PICTURE
+    if ending in CLIPS:
+        return _CLIP
+    if ending == ".csv":
+        with path.open(encoding="utf-8", errors="replace") as file:
+            return _TABLE if "FaceRectX" in file.readline(10_000) else None
+    if ending == ".json" and path.stat().st_size < 100_000_000:
+        value = json.loads(path.read_text(encoding="utf-8"))
+        return _RESULT if isinstance(value, dict) and {"accuracy", "per_class"} <= value.keys() else None
+    return {".onnx": _MODEL, ".safetensors": _WEIGHTS, ".ckpt": _WEIGHTS}.get(ending)
+
+
+def hint(message: str, command: str, arguments: Sequence[str]) -> str:
+    """Return a sentence about the path that an error is about, if it is a thing for another command; else "".
+
+    arguments: of the command line; a path may stand behind KIND: or NAME=.
+    """
+    for path in _paths(arguments):
+        kind = kind_of(path)
+        if kind is not None and str(path) in message and command not in kind.commands:
+            return f" ({path} is {kind.what}; {kind.use})"
+    return ""
+
+
+def _paths(arguments: Iterable[str]) -> Iterable[Path]:
+    for argument in arguments:
+        for text in (argument, argument.partition(":")[2], argument.partition("=")[2]):
+            if text:
+                yield Path(text)
