@@ -10,7 +10,7 @@ from timm.layers import SEModule
 from torch import nn
 
 from mien.core.contract import Classifier, softmax
-from mien.core.reader import ReaderNetwork as FileReader
+from mien.core.reader import Reader as FileReader
 from mien.core.zoo import load
 from mien.errors import ExportError
 from mien.export import to_onnx as module

@@ -24,9 +24,9 @@ from mien.methods.expllm.small.train import (
     STAGES,
     TOKENIZER,
     Labeller,
+    conversation_losses,
     encoder_config,
     mixed_loss,
-    said,
     slower,
     text_loss,
     train,
@@ -230,5 +230,5 @@ def test_of_a_face_that_was_flipped_the_words_are_flipped_too(lessons):
     matrix[1, 0, 0] = -1
     listener = Listener(words)
     seen = AugmentedBatch(torch.zeros(2, 1, 4, 4), torch.zeros(2, 8), matrix, 0, torch.zeros(0))
-    said(listener, lines, torch.full((2, 8), 1 / 8), words, seen)
+    conversation_losses(listener, lines, torch.full((2, 8), 1 / 8), words, seen)
     assert listener.heard[0][0][:, -1].tolist() == [words["left"], words["right"]]
