@@ -14,6 +14,7 @@ from PIL import Image
 from mien.errors import InputError
 from mien.extras import optional
 from mien.providers.base import Completion, Message, Picture
+from mien.providers.client import BoundedClient
 from mien.results.scan import AnswerStatus
 
 # A picture whose sides are all below the first is enlarged by the second: these models blur small faces away.
@@ -29,8 +30,10 @@ class OpenAICompatible:
     """A server with POST {base_url}/chat/completions: hosted models, vLLM, llama.cpp, `mien serve --openai`.
 
     There is no default address. Pictures are decoded and encoded again, so that no metadata leaves, and reduced.
-    key: sent as bearer token; None sends none that means anything.   timeout: seconds for an attempt.
+    key: sent as bearer token; None sends none that means anything.
+    timeout: seconds for a question, with all attempts and pauses.
     retries: after a broken connection, 408, 409, 429 or 5xx, with growing pauses, or when the server says.
+    Redirects are not followed: pictures go to base_url alone.
     longest: pixels of the longer side of a picture that is sent.   Needs the extra `vlm`.
     """
 
@@ -50,9 +53,7 @@ class OpenAICompatible:
         if not base_url.startswith(("http://", "https://")):
             raise InputError(f"base_url must begin with http:// or https://, but got {base_url!r}")
         self._openai = optional("openai", "vlm")
-        self._client = self._openai.OpenAI(
-            base_url=base_url, api_key=key or "none", timeout=timeout, max_retries=retries
-        )
+        self._client = BoundedClient(self._openai, base_url, key or "none", timeout, retries)
         self.base_url, self.model, self._longest = base_url, model, longest
         self._forms = list(_FORMS)
         self._temperature: dict[str, Any] = {"temperature": 0}
@@ -81,10 +82,11 @@ class OpenAICompatible:
     def _ask(self, chat: list[dict[str, Any]], schema: Mapping[str, Any] | None) -> Completion:
         api = self._openai
         forms, temperature = list(self._forms), dict(self._temperature)
+        deadline = self._client.deadline()
         while True:
             sent = {**temperature, **_response_format(forms[0], schema)}
             try:
-                completion = _read(self._client.chat.completions.create(model=self.model, messages=chat, **sent))
+                completion = _read(self._client.create(deadline, model=self.model, messages=chat, **sent))
                 # What the server did not like is left out for good once it answers without: until then it may be the
                 # picture or the words that it did not like.
                 self._forms, self._temperature = forms, temperature
@@ -95,25 +97,31 @@ class OpenAICompatible:
                 elif "response_format" in sent:
                     forms = forms[1:]
                 else:
-                    problem = f"{self.base_url}: {error}"
                     # From a server that answers other requests: this one it would refuse again.
-                    return Completion(
-                        failure=AnswerStatus.TRANSPORT_ERROR, problem=problem, permanent=bool(self._answered)
-                    )
+                    return self._failed(error, permanent=bool(self._answered))
             except (api.AuthenticationError, api.PermissionDeniedError) as error:
-                raise InputError(f"{self.base_url} does not accept the key: {error}") from error
+                raise InputError(f"{self.base_url} does not accept the key: {_shortened(error)}") from error
             except api.NotFoundError as error:
                 raise InputError(
                     f"{self.base_url} knows no model {self.model!r}, or no chat/completions; many servers want an "
-                    f"address that ends in /v1: {error}"
+                    f"address that ends in /v1: {_shortened(error)}"
                 ) from error
-            except api.APITimeoutError:
-                return Completion(failure=AnswerStatus.TIMEOUT, problem=f"{self.base_url} did not answer in time")
-            except ValueError as error:  # said to be JSON, but is not
-                return Completion(failure=AnswerStatus.TRANSPORT_ERROR, problem=f"{self.base_url}: no JSON: {error}")
-            except api.APIError as error:
-                cause = error.__cause__ or error
-                return Completion(failure=AnswerStatus.TRANSPORT_ERROR, problem=f"{self.base_url}: {cause}")
+            except (TimeoutError, api.APITimeoutError):
+                problem = f"{self.base_url} did not answer in time"
+                return Completion(failure=AnswerStatus.TIMEOUT, problem=problem)
+            except (ValueError, RecursionError) as error:  # said to be JSON, but is not, or nested without end
+                return self._failed(f"no JSON: {error}")
+            except api.APIStatusError as error:
+                place = error.response.headers.get("location")
+                if place and error.status_code in range(300, 400):
+                    return self._failed(f"redirects to {place}; pictures are sent there only if it is the base URL")
+                return self._failed(error)
+            except api.OpenAIError as error:
+                return self._failed(error.__cause__ or error)
+
+    def _failed(self, why: object, permanent: bool = False) -> Completion:
+        problem = f"{self.base_url}: {_shortened(why)}"
+        return Completion(failure=AnswerStatus.TRANSPORT_ERROR, problem=problem, permanent=permanent)
 
 
 def data_url(pixels: NDArray[np.uint8], longest: int) -> str:
@@ -156,6 +164,12 @@ def _response_format(form: str, schema: Mapping[str, Any] | None) -> dict[str, A
 def _encodable(text: str) -> str:
     """Half of a surrogate pair, which JSON can escape, could be written to no file."""
     return text.encode("utf-8", "replace").decode("utf-8")
+
+
+def _shortened(why: object) -> str:
+    """What a server gave as its reason, on one line and no longer than one reads."""
+    text = "".join(c if c.isprintable() else " " for c in _encodable(str(why)))
+    return text if len(text) <= 300 else f"{text[:300]}…"
 
 
 def _read(answer: Any) -> Completion:

@@ -61,7 +61,7 @@ Make = Callable[[Observation, str], dict[str, Any]]
     show_default=True,
     help="llm: environment variable that holds the server's key, if it wants one.",
 )
-@click.option("--timeout", default=120.0, show_default=True, help="llm: seconds to wait for an answer.")
+@click.option("--timeout", default=120.0, show_default=True, help="llm: seconds for a question, with all tries.")
 @click.option(
     "--workers", type=click.IntRange(min=1), default=4, show_default=True, help="llm: faces asked about at once."
 )

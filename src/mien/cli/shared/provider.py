@@ -101,7 +101,7 @@ _OPTIONS = (
     click.option(
         "--prompt", "wording", metavar="ID", help="Wording of the question, of mien.methods.facescan.prompts."
     ),
-    click.option("--timeout", default=60.0, show_default=True, help="Seconds to wait for an answer of a server."),
+    click.option("--timeout", default=60.0, show_default=True, help="Seconds for a question, with all tries."),
     click.option(
         "--send-side", default=512, show_default=True, help="Reduce pictures to this longer side before sending."
     ),

@@ -100,9 +100,20 @@ def _without_thinking(text: str) -> str:
 
 def _loads(text: str) -> Any:
     try:
-        return json.loads(text)
+        return _encodable(json.loads(text))
     except (ValueError, RecursionError):
         return None
+
+
+def _encodable(value: Any) -> Any:
+    """Decoded JSON without halves of surrogate pairs, which it can escape and no file can hold."""
+    if isinstance(value, str):
+        return value.encode("utf-8", "replace").decode("utf-8")
+    if isinstance(value, list):
+        return [_encodable(item) for item in value]
+    if isinstance(value, dict):
+        return {_encodable(key): _encodable(inner) for key, inner in value.items()}
+    return value
 
 
 def _mended(text: str) -> str:
@@ -136,7 +147,7 @@ def _values(text: str) -> Iterator[Any]:
             return
         try:
             value, start = json.JSONDecoder().raw_decode(text, match.start())
-            yield value
+            yield _encodable(value)
         except (ValueError, RecursionError):
             start = match.end()
 
