@@ -195,3 +195,46 @@ def test_the_extra_guesses_age_and_gender_of_a_photo():
     assert age.value in ("20-39", "40-59")
     assert (gender.value, gender.status) == ("female", "ok")
     assert np.isclose(sum(gender.scores.values()), 1)
+
+
+def doubling(levels):
+    """A schema whose alternatives name the next level twice: two to the power of its levels, if each is resolved."""
+    twice = {f"d{i}": {"anyOf": [{"$ref": f"#/$defs/d{i + 1}"}] * 2} for i in range(levels)}
+    defs = {**twice, f"d{levels}": {"type": "number"}}
+    return {"type": "object", "properties": {"confidence": {"$ref": "#/$defs/d0"}}, "$defs": defs}
+
+
+def branching(levels):
+    """A schema whose answer doubles with every level."""
+
+    def both(level):
+        return {k: {"type": "array", "items": {"$ref": f"#/$defs/d{level}"}} for k in "ab"}
+
+    inner = {f"d{i}": {"properties": both(i + 1)} for i in range(levels)}
+    defs = {**inner, f"d{levels}": {"properties": {"confidence": {"type": "number"}}}}
+    return {"type": "object", "properties": defs["d0"]["properties"], "$defs": defs}
+
+
+def nested(levels):
+    schema = {"type": "number"}
+    for _ in range(levels):
+        schema = {"anyOf": [schema]}
+    return {"type": "object", "properties": {"confidence": schema}}
+
+
+def test_alternatives_of_alternatives_are_resolved_once_each():
+    filled = json.loads(embedded(20).complete(ASK, [Picture(IMAGE)], doubling(40)).text)
+    assert filled == {"confidence": 0.75}
+
+
+@pytest.mark.parametrize(
+    ("schema", "said"),
+    [
+        (branching(40), "more than 20000 properties"),
+        (nested(100), "more than 50 levels"),
+        ({"type": "object", "properties": {}, "required": [str(i) for i in range(200_000)]}, "more than 5000 values"),
+    ],
+)
+def test_a_schema_that_asks_for_too_much_is_refused_before_it_is_filled(schema, said):
+    with pytest.raises(InputError, match=said):
+        embedded(20).complete(ASK, [Picture(IMAGE)], schema)

@@ -5,7 +5,7 @@ They look at pictures only. Of the messages nothing is read; what is asked is sa
 
 import json
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from functools import cached_property
 from typing import Any
 
@@ -18,11 +18,11 @@ from mien.facs.evidence import evidence
 from mien.facs.vocabulary import Attribute, Expression
 from mien.providers.base import Completion, Message, Picture
 from mien.providers.keys import attribute_of, role_of
+from mien.providers.schema import Resolver, Schema, kinds
 from mien.providers.words import CANNOT_TELL, label_of
 from mien.report.draw import percent
 from mien.results.face import Face, FaceReport, ImageReport
 
-Schema = Mapping[str, Any]
 ANSWERED = "expression, confidence, box, index, observations, and with the extra `attributes` age and gender"
 
 
@@ -133,7 +133,7 @@ class _Facts:
             raise KeyError(attribute)
         if attribute is Attribute.AGE:
             group, years = self.models.age(self.picture, self.face.face)
-            if set(_kinds(schema)) & {"integer", "number"}:
+            if set(kinds(schema)) & {"integer", "number"}:
                 return years
             scores = {group: 1.0}
         elif attribute is Attribute.GENDER:
@@ -162,24 +162,25 @@ def fill(schema: Schema, people: Sequence[_Facts]) -> Any:
     InputError for a required property that nothing is known of and that may not be null.
     """
     try:
-        return _object(schema, schema, people)
+        return _object(schema, Resolver(schema), people)
     except RecursionError as error:
         raise InputError("the JSON schema contains itself, so no answer would ever be complete") from error
     except (AttributeError, TypeError) as error:
         raise InputError(f"the JSON schema cannot be used, for it is not made as one is: {error}") from error
 
 
-def _object(schema: Schema, root: Schema, people: Sequence[_Facts]) -> dict[str, Any]:
-    schema = _resolved(schema, root)
+def _object(schema: Schema, resolved: Resolver, people: Sequence[_Facts]) -> dict[str, Any]:
+    schema = resolved(schema)
+    properties, required = schema.get("properties", {}), frozenset(schema.get("required", ()))
+    resolved.count(len(properties))
     filled = {}
-    for name, given in schema.get("properties", {}).items():
-        property_schema = _resolved(given, root)
-        items = _resolved(property_schema.get("items", {}), root)
-        if "array" in _kinds(property_schema) and "properties" in items:
-            filled[name] = [_object(items, root, [person]) for person in people]
+    for name, given in properties.items():
+        property_schema = resolved(given)
+        items = resolved(property_schema.get("items", {}))
+        if "array" in kinds(property_schema) and "properties" in items:
+            filled[name] = [_object(items, resolved, [person]) for person in people]
         else:
-            required = name in schema.get("required", ())
-            filled |= _property(name, property_schema, required, people)
+            filled |= _property(name, property_schema, name in required, people)
     return filled
 
 
@@ -190,40 +191,13 @@ def _property(name: str, schema: Schema, required: bool, people: Sequence[_Facts
     except (KeyError, ValueError):  # not known here, or nobody is in the picture
         if CANNOT_TELL in schema.get("enum", ()):
             return {name: CANNOT_TELL}
-        if "null" in _kinds(schema):
+        if "null" in kinds(schema):
             return {name: None}
         if not required:
             return {}
     if not people:
         raise InputError(f"no face was found, and {name!r} may neither be null nor {CANNOT_TELL!r}")
     raise InputError(f"{name!r} cannot be answered with what the schema allows; answered are {ANSWERED}")
-
-
-def _resolved(schema: Any, root: Schema) -> Schema:
-    """A schema without references, and of several allowed ones the first that is not null, made nullable."""
-    if not isinstance(schema, Mapping):
-        return {}
-    if isinstance(reference := schema.get("$ref"), str):
-        return _resolved(_at(root, reference), root)
-    options = schema.get("anyOf") or schema.get("oneOf") or schema.get("allOf")
-    if not isinstance(options, list):
-        return schema
-    resolved = [_resolved(option, root) for option in options]
-    chosen = next((option for option in resolved if _kinds(option) != ["null"]), {})
-    nullable = any(_kinds(option) == ["null"] for option in resolved)
-    return {**chosen, "type": [*_kinds(chosen), "null"]} if nullable else chosen
-
-
-def _at(root: Schema, reference: str) -> Any:
-    node: Any = root
-    for step in reference.removeprefix("#").strip("/").split("/"):
-        node = node.get(step, {}) if isinstance(node, Mapping) and step else node
-    return node
-
-
-def _kinds(schema: Schema) -> list[str]:
-    kinds = schema.get("type", [])
-    return [kinds] if isinstance(kinds, str) else list(kinds)
 
 
 def in_words(report: ImageReport) -> str:
@@ -277,7 +251,7 @@ def _area(face: FaceReport) -> float:
 
 def _number(share: float, schema: Schema) -> float:
     """As a fraction, or where only whole numbers are allowed in percent."""
-    return round(100 * share) if "integer" in _kinds(schema) else round(share, 4)
+    return round(100 * share) if "integer" in kinds(schema) else round(share, 4)
 
 
 def _log(probability: float) -> float:
