@@ -13,17 +13,24 @@ pytest.importorskip("multipart")
 testclient = pytest.importorskip("starlette.testclient")
 
 from mien.serve import app as serving  # noqa: E402 - needs fastapi
+from mien.serve.limits import Limits  # noqa: E402
 
 PICTURE = encoded(noise(100, 200, 3))
 
 
+def served(pipeline=None, **options):
+    """A client of a server that finds two faces in every picture."""
+    app = serving.create_app(pipeline or found(20, 120), **options)
+    return testclient.TestClient(app, base_url="http://127.0.0.1")
+
+
 @pytest.fixture(scope="module")
 def client():
-    return testclient.TestClient(serving.create_app(found(20, 120)))
+    return served()
 
 
 def test_a_picture_sent_as_a_form_or_as_the_body_gets_the_report_of_mien_analyze():
-    client = testclient.TestClient(serving.create_app())
+    client = served(Pipeline())
     wanted = Pipeline()(read_image(ASTRONAUT)).to_dict()
     form = client.post("/analyze", files={"picture": ("me.png", ASTRONAUT.read_bytes())}).json()
     body = client.post("/analyze", content=ASTRONAUT.read_bytes()).json()
@@ -51,13 +58,22 @@ def test_the_report_is_the_same_page_as_of_the_command_line(client):
     assert "Content-Security-Policy" in answer.text
 
 
-def test_a_form_without_a_file_and_a_request_that_is_too_large_are_refused(client, monkeypatch):
+def test_a_form_without_a_file_and_a_request_that_is_too_large_are_refused(client):
     assert client.post("/analyze", data={"a": "b"}, files=None).status_code in (400,)
     assert client.post("/analyze", files={"other": ("", b"")}).status_code == 400
-    monkeypatch.setattr(serving, "LARGEST", 1000)
-    for sent in ({"content": PICTURE}, {"files": {"picture": ("a.png", PICTURE)}}):
-        answer = client.post("/analyze", **sent)
+    small = served(limits=Limits(request_bytes=1000))
+    for sent in ({"content": PICTURE}, {"files": {"picture": ("a.png", PICTURE)}}, {"content": iter([PICTURE])}):
+        answer = small.post("/analyze", **sent)
         assert answer.status_code == 413
+        assert "0.001 MB" in answer.json()["detail"]
+
+
+def test_a_form_with_two_files_is_refused_by_the_routes_for_one(client):
+    files = [("picture", ("a.png", PICTURE)), ("picture", ("b.png", PICTURE))]
+    for route in ("/analyze", "/report"):
+        answer = client.post(route, files=files)
+        assert answer.status_code == 400
+        assert "2 files" in answer.json()["detail"]
 
 
 def test_nothing_is_fetched_from_elsewhere_by_the_page(client):
@@ -83,4 +99,4 @@ def test_the_page_sends_its_form_to_the_report_inside_it(client):
 def test_the_openai_routes_are_there_only_when_asked_for(client):
     assert client.get("/v1/models").status_code == 404
     assert client.get("/docs").status_code == 404
-    assert {"/analyze", "/report"} == set(client.get("/openapi.json").json()["paths"])
+    assert {"/analyze", "/report", "/healthz"} == set(client.get("/openapi.json").json()["paths"])

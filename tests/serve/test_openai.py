@@ -37,7 +37,7 @@ def schema(given):
 
 @pytest.fixture(scope="module")
 def client():
-    return testclient.TestClient(create_app(found(20, 120), openai=True))
+    return testclient.TestClient(create_app(found(20, 120), openai=True), base_url="http://127.0.0.1")
 
 
 def said(client, *urls, **other):
@@ -53,7 +53,7 @@ def test_without_a_form_of_answer_it_speaks_and_with_json_object_it_lists_people
 
 
 def test_the_last_picture_of_a_conversation_counts():
-    client = testclient.TestClient(create_app(openai=True))
+    client = testclient.TestClient(create_app(openai=True), base_url="http://127.0.0.1")
     messages = body(PICTURE)["messages"] + body(url(ASTRONAUT.read_bytes()))["messages"]
     answer = client.post("/v1/chat/completions", json={"model": MODEL, "messages": messages}).json()
     assert "happiness" in answer["choices"][0]["message"]["content"]

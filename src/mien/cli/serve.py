@@ -11,27 +11,66 @@ from mien.extras import optional
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on; 0.0.0.0 is every network.")
 @click.option("--port", type=click.IntRange(0, 65535), default=8000, show_default=True)
 @click.option("--openai", is_flag=True, help="Also answer /v1/chat/completions and /v1/models, as OpenAI's servers do.")
+@click.option(
+    "--allow-host",
+    "hosts",
+    multiple=True,
+    metavar="NAME",
+    help="A name by which clients may call this server, besides this machine's own and that of --host; * is any.",
+)
+@click.option(
+    "--allow-origin",
+    "origins",
+    multiple=True,
+    metavar="ORIGIN",
+    help="Web pages elsewhere that may ask: https://example.com. None may by default.",
+)
+@click.option("--token", envvar="MIEN_TOKEN", metavar="TEXT", help="What clients have to send; better in MIEN_TOKEN.")
 @click.option("--model", default=DEFAULT, metavar="NAME|FILE.onnx", show_default=True, help="Who reads the faces.")
 @click.option("--threshold", default=0.7, show_default=True, help="Lowest detector score that counts as a face.")
 @click.option("--max-side", default=640, show_default=True, help="Reduce longer pictures to this before detection.")
 @click.option("--threads", default=1, show_default=True, help="Threads for each model.")
-def serve(host: str, port: int, openai: bool, model: str, threshold: float, max_side: int, threads: int) -> None:
+def serve(
+    host: str,
+    port: int,
+    openai: bool,
+    hosts: tuple[str, ...],
+    origins: tuple[str, ...],
+    token: str | None,
+    model: str,
+    threshold: float,
+    max_side: int,
+    threads: int,
+) -> None:
     """Read pictures over HTTP: POST /analyze gives JSON, POST /report a page, and / is a page to drop pictures on.
 
-    Pictures are not stored and go nowhere else. There is no password: keep it on this machine, or behind a server that
-    has one.
+    Pictures are not stored and go nowhere else. Without --token anybody who reaches the server may ask: keep it on this
+    machine, or behind a server that encrypts.
     """
     for module in ("fastapi", "multipart", "uvicorn"):
         optional(module, "serve")
-    import uvicorn
-
     from mien.core.pipeline import Pipeline
     from mien.serve.app import create_app
+    from mien.serve.door import LOOPBACK
+    from mien.serve.limits import Limits
+    from mien.serve.server import listen, run
 
+    if token == "":
+        raise click.UsageError("the token is empty; leave it out, or give one")
     try:
         pipeline = Pipeline(model=model, threshold=threshold, max_side=max_side, threads=threads)
     except (InputError, ModelError) as error:
         raise click.UsageError(str(error)) from error
-    address = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
-    click.echo(f"mien: open {address}/" + (f", or use {address}/v1 as base URL" if openai else ""), err=True)
-    uvicorn.run(create_app(pipeline, openai=openai), host=host, port=port, log_level="warning")
+    try:
+        listening = listen(host, port)
+    except OSError as error:
+        raise click.ClickException(f"cannot listen on {host}, port {port}: {error.strerror or error}") from error
+    limits = Limits()
+    with listening:
+        port = listening.getsockname()[1]
+        address = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+        click.echo(f"mien: open {address}/" + (f", or use {address}/v1 as base URL" if openai else ""), err=True)
+        app = create_app(
+            pipeline, openai=openai, limits=limits, hosts=(*LOOPBACK, host, *hosts), origins=origins, token=token
+        )
+        run(app, listening, limits)

@@ -8,30 +8,31 @@ import base64
 import json
 import time
 import uuid
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from functools import partial
 from typing import Any
 
-from fastapi import Request, Response
+from fastapi import HTTPException, Request, Response
 from fastapi.responses import JSONResponse, StreamingResponse
 
-from mien.core.images import read_image
-from mien.core.pipeline import Pipeline
 from mien.errors import InputError, MienError
 from mien.facs.vocabulary import Attribute
 from mien.methods.facescan.prompts import PROMPTS, schema
 from mien.providers.base import Picture
 from mien.providers.embedded import Embedded
+from mien.serve.form import body
+from mien.serve.limits import Limits
+from mien.serve.work import Work
 
 MODEL = "mien"
 PEOPLE = schema(PROMPTS["people-1"], {Attribute.EXPRESSION: Attribute.EXPRESSION.labels})
 
 
 class Chat:
-    """The routes. run: does work in a thread."""
+    """The routes."""
 
-    def __init__(self, pipeline: Pipeline, run: Callable[[Callable[[], Any]], Awaitable[Any]]) -> None:
-        self._embedded, self._run = Embedded(pipeline), run
+    def __init__(self, work: Work, limits: Limits) -> None:
+        self._embedded, self._work, self._limits = Embedded(work.pipeline), work, limits
         self._started = int(time.time())
 
     async def models(self) -> Response:
@@ -42,28 +43,46 @@ class Chat:
     async def completions(self, request: Request) -> Response:
         """POST /v1/chat/completions."""
         try:
-            body = json.loads(await request.body())
+            data = await body(request)
+            return await self._work.run(partial(self._answer, data), request.is_disconnected)
+        except HTTPException as refusal:
+            return _error(refusal.status_code, str(refusal.detail), headers=refusal.headers)
+
+    def _answer(self, data: bytearray) -> Response:
+        try:
+            asked = self._parsed(data)
         except (ValueError, RecursionError):
             return _error(400, "the body is not JSON")
-        if not isinstance(body, Mapping) or not isinstance(body.get("messages"), list):
+        if not isinstance(asked, Mapping) or not isinstance(asked.get("messages"), list):
             return _error(400, "the body should be an object with a list of messages", param="messages")
-        if body.get("model") != MODEL:
-            return _error(404, f"there is no model {body.get('model')!r}; the one here is {MODEL!r}", "model_not_found")
+        if asked.get("model") != MODEL:
+            name = str(asked.get("model"))[:80]
+            return _error(404, f"there is no model {name!r}; the one here is {MODEL!r}", "model_not_found")
         try:
-            text = await self._run(partial(self._answer, body))
+            text = self._text(asked)
         except MienError as error:
             return _error(400, str(error))
         head = {"id": f"chatcmpl-{uuid.uuid4().hex}", "created": int(time.time()), "model": MODEL}
-        if body.get("stream"):
+        if asked.get("stream"):
             return StreamingResponse(_events(head, text), media_type="text/event-stream")
         message = {"role": "assistant", "content": text, "refusal": None}
         choice = {"index": 0, "message": message, "logprobs": None, "finish_reason": "stop"}
         return JSONResponse(head | {"object": "chat.completion", "choices": [choice]})
 
-    def _answer(self, body: Mapping[str, Any]) -> str:
-        urls = list(_urls(body["messages"]))
-        pictures = [Picture(read_image(_decoded(url))) for url in urls[-1:]]
-        return self._embedded.complete((), pictures, _wanted(body.get("response_format"))).text
+    def _parsed(self, data: bytearray) -> Any:
+        # Decoding JSON stops every thread until it is done, and small values take fifty times their length in memory.
+        # Pictures are one long string each, without any of these signs.
+        if sum(map(data.count, (b",", b"[", b"{"))) > self._limits.json_nodes:
+            raise HTTPException(413, f"a request may have {self._limits.json_nodes} values of JSON")
+        return json.loads(data)
+
+    def _text(self, asked: Mapping[str, Any]) -> str:
+        urls = list(_urls(asked["messages"]))
+        wanted = _wanted(asked.get("response_format"))
+        if not urls:
+            return self._embedded.complete((), (), wanted).text
+        with self._work.decoders.open(_decoded(urls[-1])) as pixels:
+            return self._embedded.complete((), [Picture(pixels)], wanted).text
 
 
 def _urls(messages: list[Any]) -> Iterator[str]:
@@ -110,6 +129,13 @@ def _events(head: Mapping[str, Any], text: str) -> Iterator[str]:
     yield "data: [DONE]\n\n"
 
 
-def _error(status: int, message: str, code: str | None = None, param: str | None = None) -> Response:
-    error = {"message": message, "type": "invalid_request_error", "param": param, "code": code}
-    return JSONResponse({"error": error}, status_code=status)
+def _error(
+    status: int,
+    message: str,
+    code: str | None = None,
+    param: str | None = None,
+    headers: Mapping[str, str] | None = None,
+) -> Response:
+    kind = "invalid_request_error" if status < 500 else "server_error"
+    error = {"message": message, "type": kind, "param": param, "code": code}
+    return JSONResponse({"error": error}, status, headers)

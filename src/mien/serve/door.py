@@ -1,0 +1,228 @@
+"""What every request passes before its route: who may ask, how much, and how slowly; and what every answer carries."""
+
+import base64
+import hmac
+import json
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping, Sequence
+from typing import Any
+from urllib.parse import urlsplit
+
+import anyio
+from fastapi import HTTPException
+
+from mien.serve.limits import Budget, Deadlines, Limits, busy
+
+LOOPBACK = ("127.0.0.1", "localhost", "::1")
+# Neither says anything of anybody, and who looks after servers asks by address and without a token.
+_OPEN = ("/healthz",)
+# An answer is nobody's to frame, to guess the type of, or to keep; the page and its script say otherwise themselves.
+HEADERS = {
+    "x-content-type-options": "nosniff",
+    "content-security-policy": "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'self'",
+    "x-frame-options": "SAMEORIGIN",
+    "referrer-policy": "no-referrer",
+    "cross-origin-resource-policy": "same-origin",
+    "cache-control": "no-store",
+}
+_RAW = {name.encode(): value.encode() for name, value in HEADERS.items()}
+_DRAIN_SECONDS = 5
+Scope = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+
+
+class Door:
+    """ASGI middleware.
+
+    hosts: names of this server that requests may use; "*" is any.   origins: web pages elsewhere that may ask.
+    token: what requests have to know; None lets everybody in.
+    """
+
+    def __init__(
+        self,
+        app: Callable[[Scope, Receive, Send], Awaitable[None]],
+        limits: Limits,
+        deadlines: Deadlines,
+        hosts: Sequence[str] = LOOPBACK,
+        origins: Sequence[str] = (),
+        token: str | None = None,
+    ) -> None:
+        self._app, self._limits, self._deadlines = app, limits, deadlines
+        self._hosts = frozenset(host.lower().strip("[]") for host in hosts)
+        self._origins = frozenset(origins)
+        self._token = None if token is None else token.encode()
+        self._bytes, self._requests = Budget(limits.bytes_in_flight), Budget(limits.requests)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request, or refuse it."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
+        passage = _Passage(self, headers, receive, send, head=scope["method"] == "HEAD")
+        refusal = self._refusal(scope, headers)
+        if refusal is None and scope["method"] == "OPTIONS" and "access-control-request-method" in headers:
+            await passage.answer(204, b"", {"access-control-max-age": "600"})
+        elif refusal is not None or (refusal := passage.enter()) is not None:
+            await passage.refuse(refusal)
+        else:
+            try:
+                # HEAD is GET without its body, which the passage leaves out.
+                method = "GET" if passage.head else scope["method"]
+                await self._app({**scope, "method": method}, passage.receive, passage.send)
+            finally:
+                passage.leave()
+
+    def _refusal(self, scope: Scope, headers: Mapping[str, str]) -> HTTPException | None:
+        if scope["path"] in _OPEN:
+            return None
+        host = _name(headers.get("host", ""))
+        if "*" not in self._hosts and host not in self._hosts:
+            return HTTPException(
+                421, f"this server does not go by the name {host!r}; start it with --allow-host {host}"
+            )
+        origin = headers.get("origin")
+        if origin is not None and origin not in self._origins and urlsplit(origin).netloc != headers.get("host"):
+            return HTTPException(403, f"pages of {origin} may not ask; start the server with --allow-origin {origin}")
+        preflight = scope["method"] == "OPTIONS"  # comes without a token, by design
+        if self._token is not None and not preflight and not self._knows(headers.get("authorization", "")):
+            # A browser asks for the password of the second, so that the page can be used as well.
+            schemes = {"www-authenticate": 'Bearer, Basic realm="mien: any user, the token as password"'}
+            return HTTPException(401, "this server wants its token: Authorization: Bearer TOKEN", schemes)
+        return None
+
+    def _knows(self, authorization: str) -> bool:
+        scheme, _, given = authorization.partition(" ")
+        secret = given.strip().encode("latin-1")
+        if scheme.lower() == "basic":
+            try:
+                secret = base64.b64decode(secret, validate=True).partition(b":")[2]
+            except ValueError:
+                return False
+        elif scheme.lower() != "bearer":
+            return False
+        return hmac.compare_digest(secret, self._token or b"")
+
+
+class _Passage:
+    """One request on its way in, and its answer on its way out."""
+
+    def __init__(self, door: Door, headers: Mapping[str, str], receive: Receive, send: Send, head: bool) -> None:
+        self._door, self._headers, self._receive, self._send, self.head = door, headers, receive, send, head
+        self._declared = int(headers.get("content-length", "0"))
+        self._length = self._declared
+        self._has_body = self._declared > 0 or "transfer-encoding" in headers
+        self._ended = not self._has_body
+        self._came = 0
+        self._held: int | None = None
+        self._began = 0.0
+
+    def enter(self) -> HTTPException | None:
+        """Reserve what the request will take; the reason when there is no room for it."""
+        door, limits = self._door, self._door._limits
+        if not self._has_body:
+            return None
+        if self._declared > limits.request_bytes:
+            return _too_large(limits)
+        if not door._requests.take(1):
+            return busy(limits)
+        if not door._bytes.take(self._declared):
+            door._requests.give(1)
+            return busy(limits)
+        self._held, self._began = self._declared, anyio.current_time()
+        return None
+
+    def leave(self) -> None:
+        """Give back what was reserved."""
+        if self._held is not None:
+            self._door._bytes.give(self._held)
+            self._door._requests.give(1)
+            self._held = None
+
+    async def receive(self) -> MutableMapping[str, Any]:
+        """The next part of the body, within its deadline, its size and the budget."""
+        if self._ended:
+            return await self._receive()
+        limits = self._door._limits
+        allowed = limits.body_seconds + self._came / limits.body_rate
+        left = self._began + allowed - anyio.current_time()
+        late = HTTPException(408, "the request came too slowly", _CLOSE)
+        with self._door._deadlines.within(left, late, limits.stop_upload_seconds):
+            message = await self._receive()
+        self._ended = not message.get("more_body")
+        self._count(len(message.get("body", b"")))
+        return message
+
+    def _count(self, size: int) -> None:
+        limits = self._door._limits
+        self._came += size
+        if self._came > limits.request_bytes:
+            raise _too_large(limits)
+        more = self._came - (self._held or 0)
+        if more > 0:  # its length was not declared
+            if not self._door._bytes.take(more):
+                raise busy(limits)
+            self._held = self._came
+
+    async def send(self, message: MutableMapping[str, Any]) -> None:
+        """Send a part of the answer, with the headers that all have."""
+        if message["type"] == "http.response.start":
+            given = list(message.get("headers", ()))
+            names = {name.lower() for name, _ in given}
+            message = {**message, "headers": given + [h for h in self._all().items() if h[0] not in names]}
+        elif self.head:
+            message = {**message, "body": b""}
+        if message["type"] == "http.response.body" and not message.get("more_body") and not self._ended:
+            # A connection that is closed while its client still sends is reset, and the client may lose the answer.
+            await self._send({**message, "more_body": True})
+            self.leave()
+            await self._drain()
+            message = {"type": "http.response.body", "body": b""}
+        await self._send(message)
+
+    def _all(self) -> dict[bytes, bytes]:
+        origin = self._headers.get("origin")
+        if origin not in self._door._origins:
+            return _RAW
+        allowed = {
+            b"access-control-allow-origin": origin.encode("latin-1"),
+            b"access-control-allow-methods": b"GET, HEAD, POST",
+            b"access-control-allow-headers": b"authorization, content-type",
+            b"vary": b"origin",
+            b"cross-origin-resource-policy": b"cross-origin",
+        }
+        return _RAW | allowed
+
+    async def _drain(self) -> None:
+        with anyio.move_on_after(1 if self._door._deadlines.stopping else _DRAIN_SECONDS):
+            while True:
+                message = await self._receive()
+                if message["type"] == "http.disconnect" or not message.get("more_body"):
+                    return
+
+    async def answer(self, status: int, body: bytes, headers: Mapping[str, str]) -> None:
+        """Answer without asking a route."""
+        raw = [(name.encode(), value.encode("latin-1")) for name, value in headers.items()]
+        if body:
+            raw.append((b"content-length", str(len(body)).encode()))
+        await self.send({"type": "http.response.start", "status": status, "headers": raw})
+        await self.send({"type": "http.response.body", "body": body})
+
+    async def refuse(self, refusal: HTTPException) -> None:
+        """Answer with the reason."""
+        body = json.dumps({"detail": refusal.detail}).encode()
+        await self.answer(refusal.status_code, body, {"content-type": "application/json", **(refusal.headers or {})})
+
+
+_CLOSE = {"connection": "close"}
+
+
+def _too_large(limits: Limits) -> HTTPException:
+    size = limits.request_bytes / 1_000_000
+    return HTTPException(413, f"a request may have {size:g} MB; reduce the picture first", _CLOSE)
+
+
+def _name(host: str) -> str:
+    """The name in a Host header, without its port."""
+    name = host.rpartition("]")[0] if host.startswith("[") else host.partition(":")[0]
+    return name.lower().strip("[]")

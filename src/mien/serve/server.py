@@ -1,0 +1,119 @@
+"""uvicorn with an end to everything: connections that send or take nothing, and a stop that comes in time."""
+
+import asyncio
+import os
+import socket
+import threading
+from types import FrameType
+
+import uvicorn
+from fastapi import FastAPI
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+from mien.serve.limits import Deadlines, Limits
+
+# Seconds for what runs to end by itself after the deadline of a stop; then the process ends.
+_LAST_SECONDS = 6
+
+
+def run(app: FastAPI, listening: socket.socket, limits: Limits) -> None:
+    """Answer on a socket until SIGTERM or Ctrl-C; what has come by then is finished, within limits.stop_seconds."""
+    make(app, limits).run(sockets=[listening])
+
+
+def make(app: FastAPI, limits: Limits) -> "Server":
+    """Return a server of an application of mien.serve.app, made with the same limits."""
+    config = uvicorn.Config(
+        app,
+        http=_protocol(limits),
+        ws="none",
+        log_level="warning",
+        access_log=False,
+        server_header=False,
+    )
+    return Server(config, app.state.deadlines, limits)
+
+
+class Server(uvicorn.Server):
+    """A server that tells the waits of its application when it is stopped."""
+
+    def __init__(self, config: uvicorn.Config, deadlines: Deadlines, limits: Limits) -> None:
+        super().__init__(config)
+        self._deadlines, self._limits = deadlines, limits
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Note the event loop that the server runs on."""
+        self._loop = asyncio.get_running_loop()
+        await super().startup(sockets)
+
+    def stop(self) -> None:
+        """Begin to stop; from any thread."""
+        self.should_exit = True
+        if self._loop is not None and self._loop.is_running():
+            asyncio.run_coroutine_threadsafe(self._deadlines.stop(), self._loop)
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Stop on a signal."""
+        super().handle_exit(sig, frame)
+        self.stop()
+        # A thread inside a library cannot be ended otherwise.
+        last = threading.Timer(self._limits.stop_seconds + _LAST_SECONDS, os._exit, [128 + sig])
+        last.daemon = True
+        last.start()
+
+
+def _protocol(limits: Limits) -> type[asyncio.Protocol]:
+    """HTTP/1.1 connections that are cut off when a request's headers, or the taking of an answer, take too long."""
+
+    class Bounded(H11Protocol):
+        _waiting: asyncio.TimerHandle | None = None
+        _writing: asyncio.TimerHandle | None = None
+
+        def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+            super().connection_made(transport)
+            if len(self.connections) > limits.connections:
+                transport.abort()
+            self._watch()
+
+        def connection_lost(self, exc: Exception | None) -> None:
+            super().connection_lost(exc)
+            for timer in (self._waiting, self._writing):
+                if timer is not None:
+                    timer.cancel()
+
+        def data_received(self, data: bytes) -> None:
+            super().data_received(data)
+            self._watch()
+
+        def on_response_complete(self) -> None:
+            super().on_response_complete()
+            self._watch()
+
+        def _watch(self) -> None:
+            """Set the deadline when no request is being answered, once: more bytes do not move it."""
+            answering = self.cycle is not None and not self.cycle.response_complete
+            if answering and self._waiting is not None:
+                self._waiting.cancel()
+                self._waiting = None
+            elif not answering and self._waiting is None:
+                self._waiting = self.loop.call_later(limits.header_seconds, self.transport.abort)
+
+        def pause_writing(self) -> None:
+            super().pause_writing()
+            seconds = limits.body_seconds + self.transport.get_write_buffer_size() / limits.body_rate
+            self._writing = self.loop.call_later(seconds, self.transport.abort)
+
+        def resume_writing(self) -> None:
+            super().resume_writing()
+            if self._writing is not None:
+                self._writing.cancel()
+
+    return Bounded
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """Return a socket that listens; OSError when the address is not to be had."""
+    families = [family for family, *_ in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)]
+    family = socket.AF_INET if socket.AF_INET in families else families[0]
+    return socket.create_server((host, port), family=family, backlog=2048)

@@ -1,0 +1,56 @@
+"""One work item from bytes to answer: as many at a time as there are cores; the others wait for their turn."""
+
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+from anyio import CapacityLimiter
+from anyio.to_thread import run_sync
+from fastapi import HTTPException
+
+from mien.core.pipeline import Pipeline
+from mien.errors import InputError, MienError
+from mien.report.embed import reduced
+from mien.results.outcome import Outcome
+from mien.serve.decoders import Decoders
+from mien.serve.limits import Deadlines, Limits, busy
+
+Answer = TypeVar("Answer")
+
+
+class Work:
+    """Reads pictures in threads, decoding them in processes of their own.
+
+    workers: pictures that are read at a time.   A wait for one's turn ends when the server is stopped.
+    """
+
+    def __init__(self, pipeline: Pipeline, workers: int, limits: Limits, deadlines: Deadlines) -> None:
+        self.pipeline, self._workers, self._limits, self._deadlines = pipeline, workers, limits, deadlines
+        self.decoders = Decoders(limits.decode_seconds, limits.pixels)
+        self._turns: CapacityLimiter | None = None
+        self._threads: CapacityLimiter | None = None
+
+    async def run(self, item: Callable[[], Answer], gone: Callable[[], Awaitable[bool]]) -> Answer:
+        """The item's result, from a thread.
+
+        gone: whether nobody waits for the answer any more, asked when it is the item's turn.
+        """
+        if self._turns is None or self._threads is None:  # they belong to the event loop, which runs by now
+            self._turns, self._threads = CapacityLimiter(self._workers), CapacityLimiter(self._workers)
+        with self._deadlines.within(float("inf"), busy(self._limits), self._limits.stop_seconds):
+            await self._turns.acquire()
+        try:
+            if await gone():
+                raise HTTPException(400, "the client went away")
+            return await run_sync(item, limiter=self._threads)
+        finally:
+            self._turns.release()
+
+    def read(self, name: str, data: bytes | bytearray | memoryview, show: bool = False) -> Outcome:
+        """The outcome of one picture.   show: keep it, as small as a page shows it."""
+        try:
+            with self.decoders.open(data) as image:
+                return Outcome(name, self.pipeline(image), image=reduced(image) if show else None)
+        except InputError as error:  # nobody gave bytes: they gave a picture with a name
+            return Outcome(name, error=InputError(str(error).removeprefix("the bytes given: "), error.status))
+        except MienError as error:
+            return Outcome(name, error=error)
