@@ -12,7 +12,7 @@ ROOT = Path(__file__).parents[1] / "src" / "mien"
 # From low to high. `weights` holds data with its checksums, `mien` itself gathers names, `__main__` starts the command
 # line: these stand outside.
 LAYERS = (
-    "telemetry", "text", "errors", "extras", "arrays", "files", "facs", "results", "core", "video", "report",
+    "telemetry", "text", "errors", "extras", "hub", "arrays", "files", "facs", "results", "core", "video", "report",
     "providers", "datasets", "evaluation", "training", "export", "methods", "serve", "cli",
 )  # fmt: skip
 OUTSIDE = {"__init__", "__main__", "weights"}

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 from mien.errors import InputError
 
-# The most memory that Pillow's decoders were seen to take, in bytes a pixel: pictures of noise, three channels and
-# alpha where the format has it, 16 bits where it has those. `python benchmarks/robustness.py --decoders` measures it.
+# The most memory that Pillow's decoders were seen to take, in bytes a pixel, for pictures of noise: three channels, and
+# alpha where the format has it. Besides the file and the result, and rounded up.
 DECODING = {"JPEG2000": 24.0, "AVIF": 24.0, "WEBP": 18.0, "JPEG": 10.0}
 OTHERS = 8.0
 # In the coded data of a JPEG, FF is followed by 00 or a restart marker.

@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 
 from mien.datasets import Sample
 from mien.errors import InputError
@@ -311,3 +311,12 @@ def test_data_without_faces_are_an_error(hub, chains, tmp_path):
     nothing = [Sample(np.zeros((48, 48, 3), np.uint8), votes=np.array([0] * 9 + [10], np.uint8), source="face 0")]
     with pytest.raises(InputError, match="no face is left"):
         train(nothing, settings(hub), tmp_path / "run", chains=chains)
+
+
+def test_a_checkpoint_of_pickles_is_refused(hub, tmp_path):
+    for file in (hub / "dinov2").iterdir():
+        if file.suffix != ".safetensors":
+            (tmp_path / file.name).write_bytes(file.read_bytes())
+    torch.save(load_file(hub / "dinov2" / "model.safetensors"), tmp_path / "pytorch_model.bin")
+    with pytest.raises(InputError, match=r"cannot be opened as a vision tower.*safetensors"):
+        join(Settings(str(tmp_path), str(hub / "llama")))

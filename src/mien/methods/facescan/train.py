@@ -17,6 +17,7 @@ from PIL import Image
 from mien.datasets.base import Sample
 from mien.errors import InputError
 from mien.extras import optional
+from mien.hub import checkpoint
 from mien.methods.facescan.prompts import PROMPTS, user_text
 from mien.methods.facescan.tasks import Task, labels_of, tasks
 from mien.training.run import Run, Trained
@@ -39,7 +40,7 @@ PRECISIONS = ("32-true", "bf16-true")
 class Settings:
     """Everything that a run depends on, besides the data.
 
-    checkpoint: of PaliGemma, a folder or a hub id.
+    checkpoint: of PaliGemma, a folder or a hub id, with @REVISION behind it if need be.
     tasks: what is asked, by comma, of mien.methods.facescan.tasks: one model for one task, or one for all.
     adapter: how the language model learns: "none", all of its weights; "lora", low-rank changes of its projections;
     "qlora", the same on weights of 4 bits, which needs bitsandbytes.
@@ -204,7 +205,7 @@ def open_checkpoint(settings: Settings, weights: str | None = None, *, quantized
     """
     transformers, torch = optional("transformers", "llm"), optional("torch", "llm")
     dtype = torch.float32 if settings.precision == "32-true" else torch.bfloat16
-    options: dict[str, Any] = {"dtype": dtype, "use_safetensors": True}
+    options: dict[str, Any] = {"dtype": dtype}
     if quantized:
         options["quantization_config"] = transformers.BitsAndBytesConfig(
             load_in_4bit=True,
@@ -215,11 +216,13 @@ def open_checkpoint(settings: Settings, weights: str | None = None, *, quantized
             llm_int8_skip_modules=[*(f"model.{part}" for part in VISION), "lm_head"],
         )
     try:
-        config = transformers.AutoConfig.from_pretrained(settings.checkpoint)
+        named = checkpoint(settings.checkpoint)
+        config = transformers.AutoConfig.from_pretrained(named.name, **named.options)
         if config.model_type != "paligemma":
             raise ValueError(f"it is a {config.model_type}, and only PaliGemma is tuned here")
-        processor = transformers.AutoProcessor.from_pretrained(settings.checkpoint)
-        net = transformers.PaliGemmaForConditionalGeneration.from_pretrained(weights or settings.checkpoint, **options)
+        processor = transformers.AutoProcessor.from_pretrained(named.name, **named.options)
+        source = checkpoint(weights) if weights else named
+        net = transformers.PaliGemmaForConditionalGeneration.from_pretrained(source.name, **options, **source.weights)
     except (OSError, ValueError, KeyError) as error:
         raise InputError(f"{settings.checkpoint} cannot be opened as PaliGemma: {error}") from error
     return processor, net
@@ -312,4 +315,8 @@ def merged(tuned: Any, settings: Settings, folder: Path) -> Any:
         return tuned.merge_and_unload()
     # Added to weights of 4 bits they would be rounded away, so they are added to those of the checkpoint.
     _, whole = open_checkpoint(settings)
-    return optional("peft", "llm").PeftModel.from_pretrained(whole, folder / ADAPTER).merge_and_unload()
+    return (
+        optional("peft", "llm")
+        .PeftModel.from_pretrained(whole, folder / ADAPTER, local_files_only=True)
+        .merge_and_unload()
+    )

@@ -12,6 +12,7 @@ from transformers import AutoConfig, AutoImageProcessor, AutoModel, AutoModelFor
 
 from mien.core.align import crop
 from mien.errors import InputError
+from mien.hub import checkpoint
 from mien.methods.expllm.full.settings import Settings
 from mien.methods.expllm.small.model import ExpLlm, ExpLlmConfig, FaceEncoderConfig
 from mien.training.faces import MEAN, STD
@@ -32,7 +33,8 @@ class Eyes:
         self._own = isinstance(config, FaceEncoderConfig)
         self.size = int(config.size) if self._own else 0
         if not self._own:
-            processor = AutoImageProcessor.from_pretrained(name)
+            named = checkpoint(name)
+            processor = AutoImageProcessor.from_pretrained(named.name, **named.options)
             self.size = _side(processor)
             self._mean, self._std = torch.tensor(processor.image_mean), torch.tensor(processor.image_std)
         self.patches = int(config.side**2 if self._own else (self.size // config.patch_size) ** 2)
@@ -87,16 +89,17 @@ def join(settings: Settings) -> Joined:
 
 
 def _tower(settings: Settings) -> PreTrainedModel:
+    named = checkpoint(settings.tower)
     try:
-        config = AutoConfig.from_pretrained(settings.tower)
+        config = AutoConfig.from_pretrained(named.name, **named.options)
         if isinstance(config, ExpLlmConfig):
-            return ExpLlm.from_pretrained(settings.tower).tower
+            return ExpLlm.from_pretrained(named.name, **named.weights).tower
         # Of CLIP and SigLIP, the half that sees.
         config = getattr(config, "vision_config", config)
         if hasattr(config, "drop_path_rate"):
             config.drop_path_rate = settings.drop_path
         options = {"config": config, "dtype": torch.float32, "output_loading_info": True}
-        tower, found = AutoModel.from_pretrained(settings.tower, **options)
+        tower, found = AutoModel.from_pretrained(named.name, **options, **named.weights)
     except (OSError, ValueError, KeyError) as error:
         raise InputError(f"{settings.tower} cannot be opened as a vision tower: {error}") from error
     # What a checkpoint lacks the library makes up, and only warns.
@@ -106,12 +109,15 @@ def _tower(settings: Settings) -> PreTrainedModel:
 
 
 def _language(name: str) -> tuple[PreTrainedModel, Any]:
-    path, options = Path(name), {}
+    path, gguf = Path(name), {}
     if path.suffix == ".gguf":
-        name, options = str(path.parent), {"gguf_file": path.name}
+        name, gguf = str(path.parent), {"gguf_file": path.name}
+    named = checkpoint(name)
     try:
-        tokenizer = AutoTokenizer.from_pretrained(name, **options)
-        language = AutoModelForCausalLM.from_pretrained(name, dtype=torch.float32, **options)
+        tokenizer = AutoTokenizer.from_pretrained(named.name, **named.options, **gguf)
+        # A .gguf file holds tensors alone, too.
+        weights = named.options | gguf if gguf else named.weights
+        language = AutoModelForCausalLM.from_pretrained(named.name, dtype=torch.float32, **weights)
     except (OSError, ValueError, KeyError, ImportError) as error:
         raise InputError(f"{name} cannot be opened as a language model: {error}") from error
     tokenizer.add_special_tokens({"additional_special_tokens": [SLOT]})

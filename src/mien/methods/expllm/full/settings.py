@@ -7,8 +7,9 @@ from dataclasses import dataclass
 class Settings:
     """Everything that a run of the full size depends on, besides the data.
 
-    tower: a vision tower, as a hub id or a folder: DINOv2, SigLIP, CLIP, or the encoder of an embedded run.
-    language: a causal language model, as a hub id, a folder or a .gguf file.
+    tower: a vision tower, as a hub id, with @REVISION behind it if need be, or a folder: DINOv2, SigLIP, CLIP, or the
+        encoder of an embedded run.
+    language: a causal language model, as such an id, a folder or a .gguf file.
     epochs, align_epochs: each face once as a chain of thought and the more often as a label, the smaller cot_share.
     steps, align_steps: stop after so many, whatever the epochs; 0 for all.
     batch_size: for each device, times accumulate for a step.   warmup: epochs of the second stage, which may be a

@@ -173,5 +173,5 @@ def load(folder: Path) -> Trained[ExpLlm, Settings, Reasoner]:
     run = Run(folder)
     settings = run.settings(Settings, ADAPTER)
     joined = join(settings)
-    tuned = PeftModel.from_pretrained(joined.model, folder / ADAPTER).eval()
+    tuned = PeftModel.from_pretrained(joined.model, folder / ADAPTER, local_files_only=True).eval()
     return Trained(tuned, settings, run, Reasoner(joined._replace(model=tuned)))

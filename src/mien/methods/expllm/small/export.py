@@ -39,7 +39,9 @@ def load(folder: Path) -> Trained[ExpLlm, Settings, Tokenizer]:
     run.need("config.json", TOKENIZER)
     settings = run.settings(Settings)
     words = Tokenizer.read((folder / TOKENIZER).read_bytes())
-    return Trained(ExpLlm.from_pretrained(folder).eval(), settings, run, words)
+    return Trained(
+        ExpLlm.from_pretrained(folder, use_safetensors=True, local_files_only=True).eval(), settings, run, words
+    )
 
 
 def export(folder: Path, output: Path, **options: Unpack[ExportOptions]) -> dict[str, float]:

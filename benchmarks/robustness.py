@@ -1,0 +1,201 @@
+"""Damaged pictures, and cases that are made to cost: outcomes, worst seconds, worst memory, lines on standard error.
+
+python benchmarks/robustness.py [--files 40000] [-o benchmarks/results/robustness.json]
+
+Each damaged file goes through a Pipeline as a photograph would. Every case of cost runs in a process of its own, which
+may take 8 GB and 60 seconds; `--costs` runs these alone, with whatever mien PYTHONPATH names.
+"""
+
+import argparse
+import json
+import os
+import resource
+import socket
+import struct
+import subprocess
+import sys
+import tempfile
+import time
+import zlib
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+import mien
+from mutator import damaged, seeds
+
+# Files a process: its largest resident memory is that of the worst of them.
+CHUNK = 2_000
+MOST_MEMORY, MOST_SECONDS = 8 << 30, 60.0
+
+
+def main() -> None:
+    arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    arguments.add_argument("--files", type=int, default=40_000)
+    arguments.add_argument("--costs", action="store_true")
+    arguments.add_argument("--chunk", type=int, help=argparse.SUPPRESS)
+    arguments.add_argument("--case", help=argparse.SUPPRESS)
+    arguments.add_argument("-o", "--output", type=Path)
+    given = arguments.parse_args()
+    if given.chunk is not None:
+        return print(json.dumps(chunk(given.chunk, min(CHUNK, given.files - given.chunk))))
+    if given.case:
+        return case(*given.case.split(":", 1))
+    result: dict[str, Any] = {
+        "measure": "damaged pictures through a Pipeline, and cases made to cost",
+        "costs": costs(),
+    }
+    if given.costs:
+        return print(json.dumps(result, indent=1))
+    from publish import publish  # here, for --costs also runs with versions of mien that have it elsewhere
+
+    publish(result | {"mutator": mutator(given.files)}, given.output)
+    return None
+
+
+def mutator(files: int) -> dict[str, Any]:
+    """What became of so many damaged files."""
+    parts = []
+    errors = 0
+    for start in range(0, files, CHUNK):
+        command = [sys.executable, __file__, "--chunk", str(start), "--files", str(files)]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        errors += len(done.stderr.splitlines())
+        if done.returncode:
+            sys.exit(f"files {start} and following end with {done.returncode}: {done.stderr[-2000:]}")
+        parts.append(json.loads(done.stdout))
+    outcomes = sum((Counter(part["outcomes"]) for part in parts), Counter())
+    worst = max(parts, key=lambda part: part["worst_seconds"])
+    return {
+        "files": files,
+        "seeds": len(seeds()),
+        **dict(sorted(outcomes.items())),
+        "exceptions": sum(part["exceptions"] for part in parts),
+        "worst_seconds": worst["worst_seconds"],
+        "worst_file": worst["worst_file"],
+        "worst_memory_mb": max(part["peak_mb"] for part in parts),
+        "lines_on_standard_error": errors,
+    }
+
+
+def chunk(start: int, count: int) -> dict[str, Any]:
+    """These damaged files in this process."""
+    pipeline = mien.Pipeline()
+    outcomes: Counter[str] = Counter()
+    worst, exceptions = (0.0, ""), 0
+    for number in range(start, start + count):
+        name, data = damaged(number)
+        begun = time.perf_counter()
+        try:
+            outcomes[pipeline(data).status] += 1
+        except mien.InputError as error:
+            outcomes[error.status] += 1
+        except Exception as error:
+            exceptions += 1
+            print(f"{number}, {name}: {error!r}", file=sys.stderr)
+        worst = max(worst, (time.perf_counter() - begun, f"{number}, {name}"))
+    return {
+        "outcomes": outcomes,
+        "exceptions": exceptions,
+        "worst_seconds": round(worst[0], 2),
+        "worst_file": worst[1],
+        "peak_mb": peak_mb(),
+    }
+
+
+def peak_mb() -> float:
+    """The largest resident memory of this program; getrusage would count that of the one which started it, too."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return round(next(int(line.split()[1]) for line in lines if line.startswith("VmHWM")) / 1e3, 1)
+
+
+def costs() -> list[dict[str, Any]]:
+    """Every case, in a process of its own."""
+    rows = []
+    with tempfile.TemporaryDirectory() as folder:
+        make(Path(folder))
+        for name in CASES:
+            command = [sys.executable, __file__, "--case", f"{name}:{folder}"]
+            begun = time.perf_counter()
+            try:
+                done = subprocess.run(command, capture_output=True, text=True, timeout=MOST_SECONDS, check=False)
+                last = (done.stdout.splitlines() or [""])[-1]
+                row = json.loads(last) if last else {"outcome": f"ends with {done.returncode}"}
+            except subprocess.TimeoutExpired:
+                row = {"outcome": f"does not end within {MOST_SECONDS:g} s"}
+            rows.append({"name": name, "whole_seconds": round(time.perf_counter() - begun, 1), **row})
+    return rows
+
+
+def case(name: str, folder: str) -> None:
+    """One case in this process."""
+    resource.setrlimit(resource.RLIMIT_AS, (MOST_MEMORY, MOST_MEMORY))
+    os.chdir(folder)
+    start, begun = peak_mb(), time.perf_counter()
+    try:
+        outcome = CASES[name]() or "read"
+    except mien.MienError as error:
+        outcome = f"{type(error).__name__}: {error}"
+    except BaseException as error:
+        outcome = f"raises {type(error).__name__}"
+    row = {"seconds": round(time.perf_counter() - begun, 2), "memory_mb": round(peak_mb() - start, 1)}
+    print(json.dumps({"outcome": outcome} | row))
+
+
+CASES = {
+    "PNG of 10,000,000 x 1": lambda: mien.analyze("long.png").status,
+    "array of 100,000,000 x 1": lambda: mien.analyze(np.broadcast_to(np.uint8(0), (10**8, 1))).status,
+    "16-bit gray PNG of 100 megapixels": lambda: read("deep.png"),
+    "RGBA PNG of 100 megapixels": lambda: read("alpha.png"),
+    "JPEG of 100 megapixels": lambda: read("large.jpg"),
+    "JPEG of 5,000 scans": lambda: read("scans.jpg"),
+    "pipe called x.jpg": lambda: read("x.jpg"),
+    "socket called s.jpg": lambda: read("s.jpg"),
+    "sparse file of 6 GB": lambda: read("sparse.jpg"),
+    "np.matrix": lambda: mien.analyze(np.matrix(np.zeros((60, 80), np.uint8))).status,
+    "Pipeline(threads=10**6)": lambda: str(mien.Pipeline(threads=10**6)),
+}
+
+
+def read(name: str) -> str:
+    """The shape of a picture."""
+    return " x ".join(map(str, mien.read_image(name).shape))
+
+
+def make(folder: Path) -> None:
+    """The files of the cases."""
+    (folder / "long.png").write_bytes(png(10_000_000, 1, 8, 2))
+    (folder / "deep.png").write_bytes(png(10_000, 10_000, 16, 0))
+    (folder / "alpha.png").write_bytes(png(10_000, 10_000, 8, 6))
+    Image.new("RGB", (10_000, 10_000), "gray").save(folder / "large.jpg", progressive=True)
+    Image.new("L", (4_000, 4_000), 128).save(folder / "one.jpg", progressive=True)
+    whole = (folder / "one.jpg").read_bytes()
+    last = whole.rindex(b"\xff\xda")
+    (folder / "scans.jpg").write_bytes(whole[:-2] + whole[last:-2] * 5_000 + b"\xff\xd9")
+    os.mkfifo(folder / "x.jpg")
+    with socket.socket(socket.AF_UNIX) as listening:
+        listening.bind(str(folder / "s.jpg"))
+    with (folder / "sparse.jpg").open("wb") as file:
+        file.truncate(6_000_000_000)
+
+
+def png(width: int, height: int, bits: int, color: int) -> bytes:
+    """A black PNG, a thousand times smaller than its pixels."""
+    line = b"\0" + bytes(width * bits * {0: 1, 2: 3, 6: 4}[color] // 8)
+    packer = zlib.compressobj(9)
+    packed = b"".join(packer.compress(line) for _ in range(height)) + packer.flush()
+    chunks = (
+        (b"IHDR", struct.pack(">IIBBBBB", width, height, bits, color, 0, 0, 0)),
+        (b"IDAT", packed),
+        (b"IEND", b""),
+    )
+    return b"\x89PNG\r\n\x1a\n" + b"".join(
+        struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data)) for kind, data in chunks
+    )
+
+
+if __name__ == "__main__":
+    main()
