@@ -19,6 +19,7 @@ ELSEWHERE = {
     "src/mien/weights/CARDS.md": "results/cards.md",
     "CHANGELOG.md": "changelog.md",
     "CONTRIBUTING.md": "contributing.md",
+    "SECURITY.md": "security.md",
     "README.md": "readme.md",
     "NOTICE": "notice.txt",
     "LICENSE": "license.txt",
