@@ -28,6 +28,16 @@ def test_a_degree_may_be_off_by_one_band(measured, against):
     assert objections("A moderate smile.", {12: measured}) == [against]
 
 
+@pytest.mark.parametrize("phrase", ["A lift of the upper lip.", "A raised upper lip.", "The upper lip is lifted."])
+@pytest.mark.parametrize(("measured", "against"), [(0.04, "measured as absent"), (0.07, "measured as trace"), (0.1, "")])
+def test_a_movement_named_without_a_degree_is_there_from_slight_on_however_it_is_put(phrase, measured, against):
+    assert objections(phrase, {10: measured}) == [against]
+
+
+def test_a_trace_that_is_called_one_is_there():
+    assert objections("A hint of a smile.", {12: 0.07}) == [""]
+
+
 @pytest.mark.parametrize(("measured", "against"), [(0.0, ""), (0.09, ""), (0.15, "measured as slight")])
 def test_what_is_denied_may_be_there_in_traces(measured, against):
     assert objections("No smile.", {12: measured}) == [against]

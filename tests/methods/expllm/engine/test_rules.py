@@ -140,7 +140,7 @@ def test_no_mark_is_invented_to_please_the_label():
 
 
 def test_a_refused_description_brings_out_the_marks_and_leaves_out_what_is_weak_and_against():
-    weak = face({15: 0.06, 4: 0.12, 12: 0.2, 2: 0.5}, Expression.SADNESS)
+    weak = face({15: 0.1, 4: 0.12, 12: 0.2, 2: 0.5}, Expression.SADNESS)
     chain = explain(weak)
     first, last = chain.memory[0], chain.sections.observations
     assert any(objection.drop == 12 for objection in first.objections)

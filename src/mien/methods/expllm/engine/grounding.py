@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from mien.facs.evidence import ONE_SIDED
-from mien.facs.units import BANDS, ActionUnits, Band, band
+from mien.facs.units import BANDS, PRESENT, ActionUnits, Band, band
 from mien.facs.vocabulary import ActionUnit
 from mien.methods.expllm.engine.parse import Mention, parse
 
@@ -28,11 +28,11 @@ class Claim:
 
 
 def supported(text: str, units: ActionUnits) -> tuple[Claim, ...]:
-    """Every action unit that a text names, in order, held against the measured ones.
+    """Hold every action unit that a text names, in order, against the measured ones.
 
-    A movement that is named must be there (from the band "trace" on), one that is denied must not be above "trace", a
-    degree may be off by one band, and a side must be the stronger one. For most units the sides are not measured; then
-    a side is not objected to.
+    A movement named without a degree must be PRESENT, from the band "slight" on, and one that is denied must not be. A
+    degree may be off by one band, as long as the movement is not absent. A side must be the stronger one; for most
+    units the sides are not measured, and then a side is not objected to.
     """
     return tuple(_claim(mention, units) for mention in parse(text))
 
@@ -56,10 +56,10 @@ def _against(mention: Mention, measured: float, units: ActionUnits) -> str:
     difference = units.asymmetry(mention.unit)
     uneven = difference is not None and abs(difference) >= ONE_SIDED
     if not mention.present:
-        there = uneven if mention.side != "both" and difference is not None else found > 1
+        there = uneven if mention.side != "both" and difference is not None else measured >= PRESENT
         return f"measured as {BANDS[found].word}" if there else ""
-    if found == 0:
-        return "measured as absent"
+    if found == 0 or (mention.band is None and measured < PRESENT):
+        return f"measured as {BANDS[found].word}"
     if mention.side != "both" and difference is not None:
         stronger = "left" if difference > 0 else "right"
         if not uneven:

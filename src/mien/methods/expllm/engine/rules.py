@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from mien.facs.observation import Observation
-from mien.facs.units import BANDS, PROTOTYPES, Prototype
+from mien.facs.units import BANDS, PRESENT, PROTOTYPES, Prototype
 from mien.facs.vocabulary import ASYMMETRIES, ActionUnit, Expression
 from mien.methods.expllm.engine import compose
 from mien.methods.expllm.engine.chain import Attempt, Chain, Guess, Objection, Sections, think
@@ -100,7 +100,7 @@ def _reflect(face: Observation, description: str, guess: Guess) -> list[Objectio
     told = {mention.unit for mention in parse(description) if mention.present}
     objections = [Objection(f"it reads as {_label(guess)}, not {face.label.label}")]
     for unit in _marks(prototype):
-        if unit not in told and face.units[unit] >= BANDS[1].least:
+        if unit not in told and face.units[unit] >= PRESENT:
             objections.append(Objection(f"it leaves out {unit.column}, a mark of {face.label.label}", promote=unit))
     weak = [unit for unit in told if unit in prototype.against and face.units[unit] < BANDS[_MODERATE].least]
     if weak:
