@@ -5,6 +5,7 @@ import json
 import re
 import subprocess
 import sys
+import weakref
 from dataclasses import replace
 from html.parser import HTMLParser
 
@@ -19,9 +20,9 @@ from mien.core.images import read_image
 from mien.errors import InputError
 from mien.facs.observation import Hidden, Pose
 from mien.facs.vocabulary import CAVEAT, ActionUnit, Attribute, Expression
-from mien.report.card import pose_in_words
+from mien.report.card import divided, pose_in_words
 from mien.report.heat import STRENGTH
-from mien.report.html import page
+from mien.report.html import LARGE, PageWriter, page
 from mien.results.explanation import Explanation, Part, Phrase
 from mien.results.face import Face, FaceReport, ImageReport
 from mien.results.outcome import Outcome
@@ -45,6 +46,10 @@ EXPLAINED = Explanation(
     scores(HAPPY), Expression.HAPPINESS, "reason-first", "expllm",
 )  # fmt: skip
 BREAKING_OUT = "</script><script>alert(1)</script>\"'><img src=x onerror=alert(2)><!--&amp;.jpg"
+
+
+# What a page tells of it as of any path: its last name.
+NAME = BREAKING_OUT.rpartition("/")[2]
 
 
 def a_face(
@@ -165,7 +170,9 @@ def test_every_element_is_closed_and_every_id_is_unique_and_every_link_leads_som
     assert len(ids) == len(set(ids))
     assert {a["href"][1:] for a in parsed.all("a")} <= set(ids)
     assert {word for _, a in parsed.elements for word in a.get("aria-labelledby", "").split()} <= set(ids)
-    assert {label["for"] for label in parsed.all("label")} == {field["id"] for field in parsed.all("input")}
+    assert {label["for"] for label in parsed.all("label")} == {
+        a["id"] for a in parsed.all("input") + parsed.all("select")
+    }
 
 
 @pytest.mark.parametrize("as_error", [False, True])
@@ -178,8 +185,8 @@ def test_a_name_that_is_script_is_only_text(as_error: bool):
         source = page(entries, f"mien analyze {BREAKING_OUT}")
         shape = [tag for tag, _ in Page(source).elements]
         assert shape == [tag for tag, _ in Page(page(harmless, "mien analyze a.jpg")).elements]
-        assert BREAKING_OUT in Page(source).text
-        assert reports(source)[0]["input"] == BREAKING_OUT
+        assert NAME in Page(source).text
+        assert reports(source)[0]["input"] == NAME
 
 
 def test_a_name_that_is_not_unicode_can_still_be_written():
@@ -188,12 +195,12 @@ def test_a_name_that_is_not_unicode_can_still_be_written():
     assert "\x01" not in source
 
 
-def test_every_number_of_every_face_is_on_its_card():
+def test_every_number_of_every_face_is_on_its_card_and_those_below_one_percent_in_one_line():
     happy, unsure = cards(page([an_outcome(a_face(), a_face(120, 20, 180, 95, given=UNSURE, points=None))]))
     assert "happiness, 97 % next neutral, 2 %" in happy
+    assert "neutral 2 % happiness 97 % surprise 1 % sadness, anger, disgust, fear, contempt: below 1 % each" in happy
     assert "sadness, 44 % next fear, 31 %" in unsure
-    bars = "neutral 25 % happiness 0 % surprise 0 % sadness 44 % anger 0 % disgust 0 % fear 31 % contempt 0 %"
-    assert bars in unsure
+    assert "neutral 25 % sadness 44 % fear 31 % happiness, surprise, anger, disgust, contempt: below 1 % each" in unsure
     assert "Detector score 0.88" in happy
     assert "50 × 65 px" in happy
     assert "60 × 75 px" in unsure
@@ -201,12 +208,24 @@ def test_every_number_of_every_face_is_on_its_card():
     assert "box" in unsure
 
 
-def test_a_probability_below_one_percent_is_shown_as_such_and_escaped():
+def test_a_second_expression_below_one_percent_is_not_called_the_next():
     source = page([an_outcome(a_face(given={Expression.FEAR: 0.997, Expression.ANGER: 0.003}))])
-    assert "anger &lt;1 %" in cards(source)[0]
-    assert "fear, &gt;99 % next anger, &lt;1 %" in cards(source)[0]
+    assert "fear, &gt;99 %" in cards(source)[0]
+    assert "next" not in cards(source)[0]
+    assert Page(source).of_class("box")[0]["aria-label"] == "Face 1: fear, >99 %"
     markup = source.split("</style>")[1].split("<script>")[0]
     assert not re.search(r"<(?![a-z/])", markup)
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "expected"),
+    [(0.58, 0.41, True), (0.59, 0.35, True), (0.61, 0.39, False), (0.97, 0.02, False), (0.6, 0.4, False)],
+)
+def test_an_answer_is_divided_when_no_expression_stands_out(first: float, second: float, expected: bool):
+    given = {Expression.SADNESS: first, Expression.FEAR: second, Expression.ANGER: 1 - first - second}
+    assert divided(scores(given)) == expected
+    card = cards(page([an_outcome(a_face(given=given))]))[0]
+    assert (f"Divided: sadness, {100 * first:.0f} %, or fear, {100 * second:.0f} %." in card) == expected
 
 
 def test_a_bar_is_as_long_as_its_probability():
@@ -290,12 +309,83 @@ def test_a_picture_without_faces_gets_advice_and_one_with_faces_does_not():
     assert not any(words in with_face for words in advice)
 
 
-def test_several_pictures_are_listed_first():
-    parsed = Page(page([an_outcome(a_face(), name="a.jpg"), an_outcome(name="b.jpg")]))
-    links = [a["href"] for a in parsed.all("a") if a["href"] in ("#p1", "#p2")]
-    assert links == ["#p1", "#p2"]
-    assert "1 face: 1 happiness" in parsed.text
-    assert not Page(page([an_outcome(a_face())])).of_class("contents")
+def index_of(source: str) -> list[str]:
+    """The items of the index."""
+    return re.findall(r"<li data-.*?</li>", source, re.S)
+
+
+def test_several_pictures_are_an_index_of_thumbnails_that_each_lead_to_their_entry():
+    source = page([an_outcome(a_face(), name="x/a.jpg"), an_outcome(name="b.jpg"), an_outcome(*[a_face()] * 2)])
+    items = index_of(source)
+    assert [re.search(r'href="#(p\d)"', item)[1] for item in items] == ["p1", "p2", "p3"]
+    assert all('<img src="data:image/jpeg;base64,' in item for item in items)
+    shown = [" ".join(re.sub(r"<[^>]+>", " ", item).split()) for item in items]
+    assert shown == ["a.jpg 1 face: happiness", "b.jpg no face", "photo.jpg 2 faces: 2 happiness"]
+    assert not index_of(page([an_outcome(a_face())]))
+
+
+def test_the_index_can_be_filtered_by_what_is_in_the_pictures_and_sorted():
+    failed = Outcome("broken.jpg", error=InputError("damaged"))
+    source = page([an_outcome(a_face()), an_outcome(a_face(), a_face(given=UNSURE)), an_outcome(), failed])
+    kinds = [re.search(r'data-kinds="(.*?)"', item)[1] for item in index_of(source)]
+    assert kinds == ["happiness", "happiness sadness unclear", "no-face", "failed"]
+    options = re.findall(r'<option value="(.+?)">(.*?)</option>', source)
+    assert options[:5] == [
+        ("happiness", "happiness (2)"),
+        ("sadness", "sadness (1)"),
+        ("unclear", "divided answers (1)"),
+        ("no-face", "no face (1)"),
+        ("failed", "failed (1)"),
+    ]
+    assert [name for name, _ in options[5:]] == ["name", "first", "sure"]
+    assert 'data-sure="0.4400"' in index_of(source)[1]
+
+
+def test_a_page_tells_no_folder_of_its_sender():
+    entries = [
+        an_outcome(a_face(), name="/home/ada/study/a.jpg", model="/home/ada/own.onnx"),
+        Outcome("/home/ada/b.jpg", error=InputError("/home/ada/b.jpg: there is no such file", "missing")),
+    ]
+    command = "mien analyze /home/ada/study/ '/home/ada/my b.jpg' --model=/home/ada/own.onnx -o /home/ada/out.html"
+    for given in (entries, entries[:1], entries[1:]):
+        source = page(given, command)
+        assert "ada" not in re.sub(r"base64,[^\"]*", "", source)
+        assert "mien analyze study &#x27;my b.jpg&#x27; --model=own.onnx -o out.html" in source
+    assert "b.jpg: there is no such file" in source
+
+
+def test_of_a_long_command_the_two_ends_are_shown():
+    command = " ".join(["mien", "analyze", *(f"photos/{i}.jpg" for i in range(300)), "-o", "out.html"])
+    assert "mien analyze 0.jpg 1.jpg 2.jpg" in (shown := Page(page([an_outcome(a_face())], command)).text)
+    assert "298.jpg 299.jpg -o out.html" in shown
+    assert "150.jpg" not in shown
+
+
+def test_the_page_of_a_failure_speaks_of_no_model():
+    text = Page(page([Outcome("broken.jpg", error=InputError("damaged"))])).text
+    assert "The model " not in text.replace("The models", "")
+    assert "Not named" not in text
+
+
+def test_a_page_is_written_picture_by_picture_and_no_picture_is_kept():
+    count, seen = 40, []
+
+    def outcomes():
+        for i in range(count):
+            made = an_outcome(a_face(), name=f"{i}.jpg")
+            seen.append(weakref.ref(made.image))
+            yield made
+
+    file = io.BytesIO()
+    with PageWriter() as writer:
+        for outcome in outcomes():
+            writer.add(outcome)
+            del outcome
+            assert sum(one() is not None for one in seen) <= 2
+        writer.write(file)
+    assert file.getvalue().decode() == page(an_outcome(a_face(), name=f"{i}.jpg") for i in range(count))
+    assert len(index_of(file.getvalue().decode())) == count
+    assert len(file.getvalue()) < LARGE
 
 
 def test_a_report_without_its_picture_still_shows_the_faces():
@@ -309,6 +399,7 @@ def test_what_is_copied_is_the_reports_with_the_names_of_their_inputs():
     assert entry.report is not None
     failed = Outcome("b.jpg", error=InputError("the file is empty", "unreadable"))
     assert reports(page([entry, failed])) == [entry.to_dict(), failed.to_dict()]
+    assert reports(page([])) == []
     assert [report["status"] for report in reports(page([entry, failed]))] == ["ok", "unreadable"]
 
 
@@ -316,7 +407,7 @@ def test_the_page_says_which_model_and_version_and_command_made_it(monkeypatch: 
     monkeypatch.setattr("mien.core.zoo.card", lambda model: ["first line of the card"] if model == "reader" else [])
     text = Page(page([an_outcome(a_face()), an_outcome(model="my/own.onnx")], "mien analyze a.jpg -o out.html")).text
     assert "first line of the card" in text
-    assert "my/own.onnx" in text
+    assert "own.onnx" in text
     assert f"mien {mien.__version__}" in text
     assert "mien analyze a.jpg -o out.html" in text
 

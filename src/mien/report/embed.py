@@ -16,6 +16,8 @@ from mien.results.outcome import Outcome
 LONGEST, SHORTEST, MAX_BYTES, FACE_BYTES, MIN_BYTES = 1280, 640, 800_000, 8_000, 150_000
 # The side of a face on its card in pixels, and in pictures of more than CROWD faces.
 THUMBNAIL, CROWD_THUMBNAIL, CROWD = 144, 72, 20
+# Width and height at most of a picture in the index, in pixels.
+PREVIEW = (320, 240)
 
 
 def reduced(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
@@ -33,6 +35,13 @@ def fitted(image: NDArray[np.uint8]) -> Image.Image:
         return picture
     size = (max(1, round(picture.width * scale)), max(1, round(picture.height * scale)))
     return picture.resize(size, Image.Resampling.LANCZOS)
+
+
+def preview(image: NDArray[np.uint8]) -> Image.Image:
+    """Return a picture as small as an index of many shows it."""
+    picture = Image.fromarray(image)
+    picture.thumbnail(PREVIEW, Image.Resampling.LANCZOS)
+    return picture
 
 
 def thumbnail(outcome: Outcome, face: FaceReport) -> str:

@@ -4,23 +4,36 @@ The page asks nobody for anything: its style, script and pictures are inside it,
 The parts that are not Python lie in the folder `report`.
 """
 
-from collections.abc import Sequence
+import io
+from collections import Counter
+from collections.abc import Iterable
+from itertools import zip_longest
+from os import SEEK_END
+from shutil import copyfileobj
+from tempfile import SpooledTemporaryFile
+from typing import Any, BinaryIO, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 import mien
 from mien.core import zoo
-from mien.facs.vocabulary import CAVEAT, Expression
+from mien.facs.vocabulary import CAVEAT
 from mien.report.card import card, reading
 from mien.report.draw import COLORS
 from mien.report.embed import FACE_BYTES, MAX_BYTES, MIN_BYTES, fitted, jpeg
 from mien.report.heat import STRENGTH, VIRIDIS, heat_picture
-from mien.report.markup import fill, json_data, source_hash, template, text
+from mien.report.index import choices, faces_in_words, item, kinds
+from mien.report.markup import command_line, file_name, fill, json_data, source_hash, template, text
 from mien.report.words import strangers
 from mien.results.face import FaceReport
 from mien.results.outcome import Outcome
 
+# What is added to a page stays in memory up to so many bytes of each kind. A browser needs long for a page above the
+# second, or does not open it.
+IN_MEMORY, LARGE = 4_000_000, 100_000_000
+# Stands in a page where something else is put in; no text has it, for control characters are taken out.
+_CUT = "\0"
 NO_FACE = """<div class="message">
 <p>No face was found here. It may be very small, turned away, or covered. Worth trying:</p>
 <ul>
@@ -31,77 +44,131 @@ NO_FACE = """<div class="message">
 </div>"""
 
 
-def page(outcomes: Sequence[Outcome], command: str = "") -> str:
-    """The whole HTML file; an outcome without image has no picture.   command: that made it, shown at its end."""
+def page(outcomes: Iterable[Outcome], command: str = "") -> str:
+    """Return the whole HTML file; an outcome without image has no picture.   command: made it, shown at its end."""
+    file = io.BytesIO()
+    with PageWriter(command) as writer:
+        for outcome in outcomes:
+            writer.add(outcome)
+        writer.write(file)
+    return file.getvalue().decode("utf-8")
+
+
+class PageWriter:
+    """A page that is made picture by picture; use it as a context manager.
+
+    What was added waits as HTML in temporary files, its pictures as JPEGs, so that memory does not grow with them.
+    command: made the page, shown at its end.
+    """
+
+    def __init__(self, command: str = "") -> None:
+        self._command, self._count = command, 0
+        self._first: Outcome | None = None  # alone on its page, it looks otherwise than among others
+        self._items, self._entries, self._json = (
+            SpooledTemporaryFile(IN_MEMORY)  # noqa: SIM115 - closed at the end of the block that the writer is for
+            for _ in range(3)
+        )
+        self._kinds: Counter[str] = Counter()
+        self._models: dict[str, None] = {}
+        self._explained = self._taken = False
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        for file in (self._items, self._entries, self._json):
+            file.close()
+
+    def add(self, outcome: Outcome) -> None:
+        """Add one outcome."""
+        self._count += 1
+        if self._count == 1:
+            self._first = outcome
+        else:
+            if self._first is not None:
+                self._put(self._first, 1)
+                self._first = None
+            self._put(outcome, self._count)
+        self._note(outcome)
+
+    def write(self, file: BinaryIO) -> None:
+        """Write the page of all that was added."""
+        alone = self._first
+        entries = self._entries if alone is None else io.BytesIO(_picture(alone, 1, named=False).encode("utf-8"))
+        style, script = _style(), template("page.js")
+        options = "\n".join(choices(self._kinds))
+        contents = "" if self._count < 2 else fill("index.html", count=self._count, choices=options, items=_CUT)
+        whole = fill(
+            "page.html",
+            policy=f"default-src 'none'; img-src data:; style-src {source_hash(style)}; "
+            f"script-src {source_hash(script)}; base-uri 'none'; form-action 'none'",
+            title=f"{self._count} pictures" if alone is None else text(file_name(alone.name)),
+            style=style,
+            script=script,
+            contents=contents,
+            pictures=_CUT,
+            models=_models(self._models),
+            reasons=(template("reasons.html") if self._explained else "") + (f"<p>{CAVEAT}</p>" if self._taken else ""),
+            version=mien.__version__,
+            command=f" by <code>{text(command_line(self._command))}</code>" if self._command else "",
+            json=_CUT,
+        )
+        parts = whole.split(_CUT)
+        for part, kept in zip_longest(parts, [*[self._items] * bool(contents), entries, self._json]):
+            file.write(part.encode("utf-8"))
+            if kept is not None:
+                kept.seek(0)
+                copyfileobj(kept, file)
+                kept.seek(0, SEEK_END)
+
+    def _put(self, outcome: Outcome, number: int) -> None:
+        self._items.write(item(outcome, number).encode("utf-8"))
+        self._entries.write(_picture(outcome, number, named=True).encode("utf-8"))
+
+    def _note(self, outcome: Outcome) -> None:
+        """Take from an outcome what the page says of all."""
+        self._json.write(("," if self._count > 1 else "").encode() + json_data(_told(outcome)).encode("ascii"))
+        self._kinds.update(kinds(outcome))
+        if outcome.report is None:
+            return
+        faces = outcome.report.faces
+        if outcome.report.model:
+            self._models[outcome.report.model] = None
+        self._explained |= any(face.action_units is not None or face.attention is not None for face in faces)
+        asked = [*(face.attributes for face in faces if face.attributes), *outcome.report.unmatched]
+        self._taken |= any(attribute.sensitive for answered in asked for attribute in answered.answers)
+
+
+def _style() -> str:
     colors = [f".{e.label} {{ --color: {color}; }}" for e, color in COLORS.items()]
     ramp = f".ramp {{ background: linear-gradient(to right, {', '.join(VIRIDIS)}); }}"
-    style = "\n".join([template("style.css"), *colors, ramp])
-    script = template("page.js")
-    return fill(
-        "page.html",
-        policy=f"default-src 'none'; img-src data:; style-src {source_hash(style)}; script-src {source_hash(script)}; "
-        "base-uri 'none'; form-action 'none'",
-        title=text(outcomes[0].name) if len(outcomes) == 1 else f"{len(outcomes)} pictures",
-        style=style,
-        script=script,
-        contents=_contents(outcomes) if len(outcomes) > 1 else "",
-        pictures="\n".join(_picture(outcome, i, len(outcomes) > 1) for i, outcome in enumerate(outcomes, start=1)),
-        models=_models(outcomes),
-        reasons=(template("reasons.html") if _explained(outcomes) else "")
-        + (f"<p>{CAVEAT}</p>" if _taken(outcomes) else ""),
-        version=mien.__version__,
-        command=f" by <code>{text(command)}</code>" if command else "",
-        json=json_data([outcome.to_dict() for outcome in outcomes]),
-    )
+    return "\n".join([template("style.css"), *colors, ramp])
 
 
-def _explained(outcomes: Sequence[Outcome]) -> bool:
-    """Whether the reader said more of any face than its expression."""
-    faces = [face for outcome in outcomes if outcome.report for face in outcome.report.faces]
-    return any(face.action_units is not None or face.attention is not None for face in faces)
+def _told(outcome: Outcome) -> dict[str, Any]:
+    """The JSON form of an outcome, with the last name of its path alone."""
+    told = outcome.to_dict() | {"input": file_name(outcome.name), "error": _reason(outcome)}
+    return told | ({"model": file_name(outcome.report.model)} if outcome.report else {})
 
 
-def _taken(outcomes: Sequence[Outcome]) -> bool:
-    """Whether a scan asked who anybody is taken for."""
-    reports = [outcome.report for outcome in outcomes if outcome.report]
-    scans = [face.attributes for report in reports for face in report.faces if face.attributes]
-    strangers = [answered for report in reports for answered in report.unmatched]
-    return any(attribute.sensitive for answered in (*scans, *strangers) for attribute in answered.answers)
-
-
-def _contents(outcomes: Sequence[Outcome]) -> str:
-    rows = [
-        f'<li><a href="#p{i}">{text(outcome.name)}</a> <span>{_summary(outcome)}</span></li>'
-        for i, outcome in enumerate(outcomes, start=1)
-    ]
-    return "\n".join(['<ol class="contents">', *rows, "</ol>"])
-
-
-def _summary(outcome: Outcome) -> str:
-    if outcome.report is None:
-        return "could not be read"
-    tops = [face.expression.top for face in outcome.report.faces]
-    words = ", ".join(f"{tops.count(e)} {e.label}" for e in Expression if e in tops)
-    return f"{_faces(len(tops))}: {words}" if tops else _faces(0)
-
-
-def _faces(count: int) -> str:
-    return {0: "no face", 1: "1 face"}.get(count, f"{count} faces")
+def _reason(outcome: Outcome) -> str | None:
+    """Why there is no report, without the folders that the input lies in."""
+    return outcome.reason and outcome.reason.replace(outcome.name, file_name(outcome.name))
 
 
 def _picture(outcome: Outcome, number: int, named: bool) -> str:
     """One input. named: its name is its heading; the only picture of a page has its name above already."""
     report = outcome.report
     if report is None:
-        reason = text(outcome.reason or "")
+        reason = text(_reason(outcome) or "")
         heading, facts, cards = "Could not be read", "", f'<div class="message"><p>{reason}</p></div>'
     else:
         size = f"{report.size[1]} × {report.size[0]} px"
-        heading, facts = _faces(len(report.faces)).capitalize(), size
+        heading, facts = faces_in_words(len(report.faces)).capitalize(), size
         cards = "\n".join(card(outcome, face, number, i) for i, face in enumerate(report.faces, start=1))
         cards = (cards + strangers(report)) or (NO_FACE if report.target is None else _nobody(report.target))
     if named:
-        heading, facts = text(outcome.name), f"{heading}, {facts}" if facts else heading
+        heading, facts = text(file_name(outcome.name)), f"{heading}, {facts}" if facts else heading
     figure = "" if outcome.image is None else _figure(outcome, outcome.image, number)
     return fill("picture.html", number=number, heading=heading, facts=facts, figure=figure, cards=cards)
 
@@ -121,7 +188,7 @@ def _figure(outcome: Outcome, image: NDArray[np.uint8], number: int) -> str:
         photo=jpeg(photo, 85, max(MIN_BYTES, MAX_BYTES - FACE_BYTES * len(faces))),
         width=photo.width,
         height=photo.height,
-        name=text(outcome.name),
+        name=text(file_name(outcome.name)),
         heat=heat and f'<img class="heat" src="{heat}" alt="">',
         image_width=width,
         image_height=height,
@@ -155,7 +222,10 @@ def _nobody(target: str) -> str:
     return f'<div class="message"><p>Nobody here was said to be: {text(target)}</p></div>'
 
 
-def _models(outcomes: Sequence[Outcome]) -> str:
-    names = dict.fromkeys(outcome.report.model for outcome in outcomes if outcome.report and outcome.report.model)
-    lines = [f"<p><b>{text(name)}</b></p>" + "".join(f"<p>{text(x)}</p>" for x in zoo.card(name)) for name in names]
-    return "\n".join(lines) or "<p>Not named.</p>"
+def _models(names: Iterable[str]) -> str:
+    """What is known of the models that read the faces; nothing where none did."""
+    lines = [
+        f"<p><b>{text(file_name(name))}</b></p>" + "".join(f"<p>{text(line)}</p>" for line in zoo.card(name))
+        for name in names
+    ]
+    return "\n".join(["<div>", "<h2>The model</h2>", *lines, "</div>"]) if lines else ""

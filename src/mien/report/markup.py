@@ -2,6 +2,8 @@
 
 import base64
 import json
+import re
+import shlex
 from functools import cache
 from hashlib import sha256
 from html import escape
@@ -10,6 +12,9 @@ from string import Template
 
 from mien.report import draw
 from mien.text import printable
+
+# Of a command with more words than these, as of a folder that a shell spells out, the middle is left out.
+MOST_WORDS = 16
 
 
 def percent(probability: float) -> str:
@@ -26,6 +31,24 @@ def json_data(value: object) -> str:
 def text(value: str) -> str:
     """Any text, a file name above all, as HTML; what would be not seen but do something becomes U+FFFD."""
     return escape(printable(value))
+
+
+def file_name(name: str) -> str:
+    """Return the last name of a path: a page that is sent on does not tell the sender's folders."""
+    return re.split(r"[/\\]", name.rstrip("/\\"))[-1] or name
+
+
+def command_line(command: str) -> str:
+    """Return a command with the last names of its paths alone; of a long one, its two ends."""
+    try:
+        words = shlex.split(command)
+    except ValueError:  # no shell would take it
+        return file_name(command)
+    plain = [word if "://" in word else re.sub(r"[^=:]*[/\\](?=.)", "", word.rstrip("/\\")) for word in words]
+    plain = [shlex.quote(word) for word in plain]
+    if len(plain) > MOST_WORDS:
+        plain = [*plain[: MOST_WORDS - 4], f"… {len(plain) - MOST_WORDS} more …", *plain[-4:]]
+    return " ".join(plain)
 
 
 def source_hash(source: str) -> str:

@@ -14,14 +14,16 @@ function select(chosen) {
   }
 }
 
-for (const [i, box] of boxes.entries()) {
+for (const box of boxes) {
   const card = cardOf(box);
+  const siblings = [...box.closest("svg").querySelectorAll(".box")];  // of one picture
+  const i = siblings.indexOf(box);
   const open = (event) => {
     event.preventDefault();
     select(box);
     card.scrollIntoView({ block: "nearest" });
   };
-  const moves = { ArrowRight: i + 1, ArrowDown: i + 1, ArrowLeft: i - 1, ArrowUp: i - 1, Home: 0, End: boxes.length - 1 };
+  const moves = { ArrowRight: i + 1, ArrowDown: i + 1, ArrowLeft: i - 1, ArrowUp: i - 1, Home: 0, End: siblings.length - 1 };
   box.setAttribute("role", "button");
   box.setAttribute("aria-pressed", "false");
   box.addEventListener("click", open);
@@ -31,7 +33,7 @@ for (const [i, box] of boxes.entries()) {
       open(event);
     } else if (event.key in moves) {
       event.preventDefault();
-      boxes.at(moves[event.key] % boxes.length).focus();
+      siblings.at(moves[event.key] % siblings.length).focus();
     }
   });
   card.addEventListener("click", (event) => {
@@ -50,6 +52,70 @@ document.addEventListener("keydown", (event) => {
 // A phrase of the explanation leads to its action unit, whose table may be folded away.
 for (const link of document.querySelectorAll(".supported, .unsupported")) {
   link.addEventListener("click", () => { document.querySelector(link.hash).closest("details").open = true; });
+}
+
+// Of several pictures the index alone is shown, to be sorted and filtered; each opens its entry. Without this script all
+// entries stand below it.
+const index = document.getElementById("index");
+if (index) {
+  const main = document.querySelector("main");
+  const items = [...index.children];
+  const entryOf = (item) => document.getElementById(item.querySelector("a").hash.slice(1));
+  const [show, sort, count] = ["show", "sort", "count"].map((id) => document.getElementById(id));
+  const orders = {
+    "": () => 0,
+    name: (a, b) => nameOf(a).localeCompare(nameOf(b), undefined, { numeric: true }),
+    first: (a, b) => a.dataset.first - b.dataset.first || b.dataset.sure - a.dataset.sure,
+    sure: (a, b) => a.dataset.sure - b.dataset.sure,
+  };
+  const nameOf = (item) => item.querySelector("b").textContent;
+  const turn = document.createElement("nav");
+  turn.className = "turn";
+  turn.setAttribute("aria-label", "Pictures");
+
+  function sift() {
+    items.forEach((item) => { item.hidden = show.value !== "" && !item.dataset.kinds.split(" ").includes(show.value); });
+    index.append(...[...items].sort(orders[sort.value]));
+    const shown = items.filter((item) => !item.hidden).length;
+    count.textContent = shown === items.length ? "" : `${shown} of ${items.length}`;
+  }
+
+  const link = (hash, text) => {
+    const a = document.createElement("a");
+    a.href = hash;
+    a.textContent = text;
+    return a;
+  };
+
+  // The entry that the address names, or that holds what it names, with the way to its neighbours in the index.
+  function open() {
+    const target = location.hash.length > 1 && document.getElementById(decodeURIComponent(location.hash.slice(1)));
+    const entry = target && target.closest(".entry");
+    document.querySelector(".entry.open")?.classList.remove("open");
+    main.classList.toggle("one", Boolean(entry));
+    if (!entry) {
+      turn.remove();
+      return;
+    }
+    const shown = [...index.children].filter((item) => !item.hidden);
+    const at = shown.findIndex((item) => entryOf(item) === entry);
+    const links = [link("#index", "All pictures")];
+    if (at > 0) links.push(link(shown[at - 1].querySelector("a").hash, "Previous"));
+    if (at >= 0 && at < shown.length - 1) links.push(link(shown[at + 1].querySelector("a").hash, "Next"));
+    turn.replaceChildren(...links);
+    entry.prepend(turn);
+    entry.classList.add("open");
+    if (target === entry) scrollTo({ top: 0, behavior: "instant" });
+    else target.scrollIntoView({ block: "nearest" });
+  }
+
+  main.classList.add("indexed");
+  document.getElementById("sift").hidden = false;
+  for (const field of [show, sort]) field.addEventListener("change", sift);
+  document.getElementById("sift").addEventListener("submit", (event) => event.preventDefault());
+  addEventListener("hashchange", open);
+  sift();
+  open();
 }
 
 // The numbers on the picture keep their size on the screen, however large the picture is shown.

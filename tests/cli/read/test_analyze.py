@@ -295,7 +295,7 @@ def test_a_page_of_many_pictures_shows_large_ones_reduced_with_boxes_in_place(tm
     assert run(tmp_path, "-o", tmp_path / "faces.html").exit_code == 0
     source = (tmp_path / "faces.html").read_text()
     assert source.count('viewBox="0 0 2600 2600"') == 2
-    assert source.count("data:image/jpeg;base64,") == 4  # each picture and each thumbnail
+    assert source.count("data:image/jpeg;base64,") == 6  # each picture, in the index too, and each face
     assert 'width="1280" height="1280"' in source
 
 

@@ -29,7 +29,9 @@ def test_a_degree_may_be_off_by_one_band(measured, against):
 
 
 @pytest.mark.parametrize("phrase", ["A lift of the upper lip.", "A raised upper lip.", "The upper lip is lifted."])
-@pytest.mark.parametrize(("measured", "against"), [(0.04, "measured as absent"), (0.07, "measured as trace"), (0.1, "")])
+@pytest.mark.parametrize(
+    ("measured", "against"), [(0.04, "measured as absent"), (0.07, "measured as trace"), (0.1, "")]
+)
 def test_a_movement_named_without_a_degree_is_there_from_slight_on_however_it_is_put(phrase, measured, against):
     assert objections(phrase, {10: measured}) == [against]
 
