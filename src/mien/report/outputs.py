@@ -14,7 +14,7 @@ from mien.facs.vocabulary import Attribute
 from mien.files import replacing
 from mien.report import writers
 from mien.report.draw import draw
-from mien.report.html import page
+from mien.report.html import PageWriter
 from mien.report.tables import ColumnNames
 from mien.results.outcome import Outcome
 
@@ -100,25 +100,26 @@ class _Page:
     """A page of all outcomes. They are also kept as JSON lines beside until it is written, lest a kill cost them."""
 
     def __init__(self, path: Path, command: str) -> None:
-        self._path, self._command = path, command
-        self._outcomes: list[Outcome] = []
+        self._path, self._empty = path, True
+        self._writer = PageWriter(command)
         self._beside = writers.JsonLinesFile(path.with_name(f"{path.name}.jsonl"))
 
     def write(self, outcome: Outcome) -> None:
-        self._outcomes.append(outcome)
+        self._writer.add(outcome)
+        self._empty = False
         self._beside.append([outcome.to_dict()])
 
     def close(self) -> Path | None:
         return self._written(self._path)
 
     def abandon(self) -> Path | None:
-        if not self._outcomes:
+        if self._empty:
             return self._beside.abandon()
         return self._written(writers.free_part(self._path))
 
     def _written(self, place: Path) -> Path:
-        with replacing(place) as beside:
-            beside.write_text(page(self._outcomes, self._command), encoding="utf-8")
+        with self._writer, replacing(place) as beside, beside.open("wb") as file:
+            self._writer.write(file)
         self._beside.discard()
         return place
 

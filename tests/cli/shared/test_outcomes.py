@@ -52,3 +52,11 @@ def test_a_file_that_cannot_be_written_does_not_cost_the_others(tmp_path, capsys
 def test_the_answer_is_shown_before_what_was_written(tmp_path, capsys):
     gather([answer("a")], 1, [tmp_path / "x.csv"], show=lambda gathered: click.echo("the answer", err=True))
     assert capsys.readouterr().err.splitlines() == ["the answer", f"wrote {tmp_path / 'x.csv'}"]
+
+
+def test_a_page_that_is_too_large_for_many_a_browser_is_said_to_be(tmp_path, capsys, monkeypatch):
+    gather(map(answer, ["a", "b"]), 2, [tmp_path / "x.html"])
+    assert "browser" not in capsys.readouterr().err
+    monkeypatch.setattr("mien.cli.shared.outcomes.LARGE", 10_000)
+    gather(map(answer, ["a", "b"]), 2, [tmp_path / "x.html"])
+    assert "x.html has 0 MB, too much for many a browser; split the input" in capsys.readouterr().err

@@ -22,6 +22,7 @@ from mien.errors import InputError
 from mien.facs.vocabulary import Attribute
 from mien.report.clips import OUTPUTS as CLIP_OUTPUTS
 from mien.report.embed import reduced
+from mien.report.html import LARGE
 from mien.report.outputs import ENDINGS as OUTPUTS
 from mien.report.outputs import Output, check_outputs, open_output, shows_pictures
 from mien.report.tables import ColumnNames
@@ -155,6 +156,8 @@ class _Files:
                 written = file.close() if whole else file.abandon()
                 if written is not None:
                     say(f"wrote {written}")
+                    if written.suffix.lower() == ".html" and (size := written.stat().st_size) > LARGE:
+                        say(f"mien: {written} has {size // 1_000_000} MB, too much for many a browser; split the input")
 
     @contextmanager
     def _noted(self, place: Path) -> Iterator[None]:
