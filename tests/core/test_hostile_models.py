@@ -13,7 +13,7 @@ from mien.core.onnx_file import check
 from mien.core.session import MOST_THREADS, open_session
 from mien.core.zoo import load
 from mien.errors import InputError, ModelError
-from tests.core.test_contract import SIZE, contract, model, with_outputs
+from tests.core.test_contract import SIZE, contract, faces, model, with_outputs
 
 
 def network(nodes: list, tensors: list, shape: list, kind: int = TensorProto.FLOAT, **meta: str) -> bytes:
@@ -246,3 +246,15 @@ def test_what_mien_ships_is_not_tried(monkeypatch):
 def test_a_number_of_threads_that_cannot_be_is_refused(threads):
     with pytest.raises(InputError, match=f"threads must be 1 or more, and at most {MOST_THREADS}, but got {threads}"):
         open_session(model(contract().to_meta()), threads)
+
+
+@pytest.mark.parametrize("error", [RuntimeError("broken"), MemoryError(), KeyError("x"), SystemError("C")])
+def test_whatever_a_session_raises_is_a_model_error(error):
+    class Session:
+        def run(self, *_: object) -> None:
+            raise error
+
+    classifier = Classifier(model(contract().to_meta()))
+    classifier._session = Session()
+    with pytest.raises(ModelError, match="the model cannot be run"):
+        classifier.logits(faces(0))

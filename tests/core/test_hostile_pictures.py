@@ -1,7 +1,10 @@
 """Damaged pictures by the thousand: each is a picture or an InputError, without a word on standard error."""
 
 import io
+import subprocess
+import sys
 from collections import Counter
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,7 +17,7 @@ from tests.helpers import encoded, noise
 
 # `python benchmarks/robustness.py` takes forty thousand.
 COUNT = 2_000
-PNG = encoded(noise(16, 24, 3))
+ROOT = Path(__file__).parents[2]
 
 
 def test_every_seed_is_a_picture():
@@ -103,6 +106,23 @@ def test_a_picture_just_below_the_limit_is_read_without_a_warning():
     Image.new("1", (9_800, 9_800)).save(header, "PNG")
     with pytest.raises(InputError, match="damaged or cut off"):
         read_image(header.getvalue()[:60])
+
+
+def test_a_program_that_reads_damaged_pictures_says_nothing_of_its_own_accord():
+    code = """
+import io, mien
+from PIL import Image
+from benchmarks.mutator import damaged
+large = io.BytesIO()
+Image.new("1", (9_800, 9_800)).save(large, "PNG")
+for data in (*(damaged(number)[1] for number in range(680)), large.getvalue()[:60]):
+    try:
+        mien.read_image(data)
+    except mien.InputError:
+        pass
+"""
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stderr == ""
 
 
 @pytest.mark.filterwarnings("ignore:::PIL")
