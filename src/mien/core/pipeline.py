@@ -18,6 +18,7 @@ from mien.core.zoo import DEFAULT, MODELS
 from mien.errors import InputError
 from mien.facs.observation import Hidden, Pose
 from mien.results.face import Face, FaceReport, ImageReport, Reading
+from mien.results.notebook import preview
 
 # How faces are looked for unless an option says otherwise; see YuNet.
 THRESHOLD, MAX_SIDE = 0.7, 640
@@ -81,7 +82,7 @@ class Pipeline:
         """A path, bytes, array or Pillow image (see mien.read_image) to a report; InputError when it is not usable."""
         image = read_image(source)
         faces = self.detect(image)
-        return ImageReport(image.shape[:2], tuple(self.read_faces(image, faces)), self.model)
+        return ImageReport(image.shape[:2], tuple(self.read_faces(image, faces)), self.model, preview=preview(image))
 
     def read_faces(
         self,

@@ -10,6 +10,7 @@ from mien.arrays import fixed, rounded
 from mien.facs.observation import Hidden, Pose
 from mien.facs.units import ActionUnits
 from mien.facs.vocabulary import ASYMMETRIES, ActionUnit, Expression
+from mien.results import notebook
 from mien.results.explanation import Explanation
 from mien.results.expression import ExpressionScores
 from mien.results.scan import AnswerStatus, Attributes
@@ -104,6 +105,10 @@ class FaceReport:
     explanation: Explanation | None = None
     attributes: Attributes | None = None
 
+    def __repr__(self) -> str:
+        box = " ".join(f"{v:.0f}" for v in self.box)
+        return f"<FaceReport {self.expression.top.label} {100 * self.expression.confidence:.0f} %, box {box}>"
+
     @property
     def box(self) -> NDArray[np.float32]:
         """(4,) float32, x1 y1 x2 y2."""
@@ -154,6 +159,7 @@ class ImageReport:
     model: the name of the model that read the faces.
     target: whom alone a scan was asked about, in words; None for everybody.
     unmatched: what a scan answered about people whose face was not found; or about nobody, when it failed altogether.
+    preview: the picture as a small JPEG, kept where a notebook runs, which shows a report with it; else None.
     """
 
     size: tuple[int, int]
@@ -161,6 +167,13 @@ class ImageReport:
     model: str = ""
     target: str | None = None
     unmatched: tuple[Attributes, ...] = ()
+    preview: bytes | None = None
+
+    def __repr__(self) -> str:
+        return f"<ImageReport {notebook.in_words(self)}>"
+
+    def _repr_html_(self) -> str:
+        return notebook.html(self)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "model", readable(self.model))
