@@ -10,6 +10,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from mien.core.rebuilt import Rebuilt
 from mien.core.session import InferenceSession, RunOptions, open_session
 from mien.errors import InputError, ModelError
 from mien.facs.vocabulary import Expression, expression
@@ -96,7 +97,7 @@ _SHAPES: dict[str, tuple[int | None, ...]] = {
 }
 
 
-class Classifier:
+class Classifier(Rebuilt):
     """A model file as a function: gray crops to logits over the eight expressions, and whatever else it answers.
 
     heads: what else that is, of the fields of Answers.

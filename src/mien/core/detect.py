@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from mien.core.rebuilt import Rebuilt
 from mien.core.session import open_session
 from mien.core.zoo import load
 from mien.errors import InputError, ModelError
@@ -35,7 +36,7 @@ class Detector(Protocol):
         """Faces in an (H, W, 3) RGB image, surest first; empty when there are none."""
 
 
-class YuNet:
+class YuNet(Rebuilt):
     """The default detector.
 
     threshold: lowest score that counts as a face; 0.7 misses little, 0.9 misses every third face.

@@ -13,6 +13,7 @@ from mien.core.align import Floats, align, inverse, realigned, to_crop_frame
 from mien.core.detect import Detector, YuNet, whole_picture
 from mien.core.images import ImageSource, read_image
 from mien.core.reader import Reader
+from mien.core.rebuilt import Rebuilt
 from mien.core.visibility import detector, hidden
 from mien.core.zoo import DEFAULT, MODELS
 from mien.errors import InputError
@@ -39,7 +40,7 @@ class PipelineOptions(TypedDict, total=False):
     threads: int
 
 
-class Pipeline:
+class Pipeline(Rebuilt):
     """Reads faces in pictures; make one and call it for every picture, from any number of threads.
 
     detect: any function from an RGB image to faces; left out, YuNet with threshold, max_side and rotations (see there).

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mien.core.contract import Answers, Classifier, softmax
+from mien.core.rebuilt import Rebuilt
 from mien.core.zoo import DEFAULT, load
 from mien.facs.observation import Pose
 from mien.facs.units import ActionUnits
@@ -19,7 +20,7 @@ BATCH = 8
 _REST = frozenset({"action_units", "landmarks", "pose"})
 
 
-class Reader:
+class Reader(Rebuilt):
     """Gray crops to readings.
 
     model: a name of mien.core.zoo.MODELS, the path of an ONNX file with a contract, or an open Classifier.

@@ -1,5 +1,9 @@
 """Open an ONNX file: the one place where mien imports ONNX Runtime."""
 
+import os
+from collections.abc import Callable
+from typing import Any
+
 import onnxruntime
 from onnxruntime import InferenceSession, RunOptions
 
@@ -28,6 +32,37 @@ def open_session(model: bytes, threads: int = 1) -> InferenceSession:
     if not 1 <= threads <= MOST_THREADS:
         raise InputError(f"threads must be 1 or more, and at most {MOST_THREADS}, but got {threads}")
     onnx_file.check(model)
+    try:
+        return Session(model, threads)
+    except Exception as error:  # ONNX Runtime has a class of its own for each way to fail
+        raise ModelError(f"not an ONNX model that ONNX Runtime {onnxruntime.__version__} can open: {error}") from error
+
+
+class Session(InferenceSession):  # type: ignore[misc]
+    """A session that a pickle and a fork take along: it is opened again from the model's bytes."""
+
+    def __init__(self, model: bytes, threads: int) -> None:
+        self._made_with = model, threads
+        self._process = os.getpid()
+        super().__init__(model, _options(threads), providers=["CPUExecutionProvider"])
+
+    def run(self, *args: Any, **options: Any) -> Any:
+        """As of any session, also in a child of the process that opened it."""
+        if self._process != os.getpid():
+            # Its threads stayed behind, and what they had locked is locked for ever; to end it would wait for them.
+            _LEFT.append(self._sess)
+            self.__init__(*self._made_with)  # type: ignore[misc]
+        return super().run(*args, **options)
+
+    def __reduce__(self) -> tuple[Callable[..., Any], tuple[bytes, int]]:
+        return Session, self._made_with
+
+
+# Sessions of a parent process, which are kept so that nothing ends them.
+_LEFT: list[Any] = []
+
+
+def _options(threads: int) -> onnxruntime.SessionOptions:
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
@@ -36,7 +71,4 @@ def open_session(model: bytes, threads: int = 1) -> InferenceSession:
     # The other format, ORT's own, is not looked into before it is opened.
     options.add_session_config_entry("session.load_model_format", "ONNX")
     options.log_severity_level = _FATAL_ONLY
-    try:
-        return InferenceSession(model, options, providers=["CPUExecutionProvider"])
-    except Exception as error:  # ONNX Runtime has a class of its own for each way to fail
-        raise ModelError(f"not an ONNX model that ONNX Runtime {onnxruntime.__version__} can open: {error}") from error
+    return options

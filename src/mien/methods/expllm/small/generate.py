@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from mien.core.align import align
 from mien.core.contract import Contract, softmax
 from mien.core.files import read_regular
+from mien.core.rebuilt import Rebuilt
 from mien.core.session import InferenceSession, open_session
 from mien.core.trial import attempt
 from mien.core.zoo import LARGEST, MODELS, load
@@ -78,7 +79,7 @@ class Written:
         return self.conclusion.top
 
 
-class Explainer:
+class Explainer(Rebuilt):
     """The embedded model, from a folder that `mien export expllm` wrote; left out, the one that mien ships.
 
     size: the side of the faces that it looks at.   name: of the model.   threads: of ONNX Runtime.
