@@ -191,6 +191,15 @@ def test_a_recall_of_nought_has_an_interval_of_some_width():
     assert per_class["happiness"]["high"] == pytest.approx(0.2775, abs=1e-3)
 
 
+def test_shares_have_wilson_s_interval_at_every_n():
+    labels = np.repeat([0, 1], 299)
+    result = scores(labels, np.eye(8)[np.zeros(598, int)][None], resamples=50)
+    assert result["per_class"]["happiness"] == {"recall": 0, "low": 0, "high": wilson_interval(0, 299)[1], "n": 299}
+    assert result["per_class"]["happiness"]["high"] > 0.01
+    low, high = wilson_interval(299, 598)
+    assert result["accuracy"] == {"value": 0.5, "low": low, "high": high}
+
+
 def test_several_answers_for_an_image_count_as_their_average():
     labels = np.zeros(4, int)
     right, wrong = np.eye(8)[np.zeros(4, int)], np.eye(8)[np.ones(4, int)]

@@ -113,12 +113,12 @@ def credited(selection: Selection, probabilities: Floats) -> NDArray[np.int64]:
 
 
 def scores(labels: NDArray[np.integer], probabilities: Floats, *, resamples: int = 2000, seed: int = 0) -> Result:
-    """Metrics with 95 % intervals from a bootstrap over images.
+    """Metrics with 95 % intervals: Wilson's of shares (accuracy, the recall of a class), else a bootstrap over images.
 
     labels: (N,).   probabilities: (S, N, 8), S answers for each image, which count 1/S each; the ECE is the mean of S.
     Where the plain percentile bootstrap is known to mislead, it is mended: the recall of a class with fewer than
-    metrics.ENOUGH samples has Wilson's interval and enters the interval of the mean recall as
-    Beta(hits + 1/2, misses + 1/2); the interval of the ECE, which resampling inflates, is moved back by that much.
+    metrics.ENOUGH samples enters the interval of the mean recall as Beta(hits + 1/2, misses + 1/2); the interval of the
+    ECE, which resampling inflates, is moved back by that much.
     """
     answers = len(probabilities)
     confusions = np.mean([metrics.confusion_tally(labels, p) for p in probabilities], axis=0).reshape(len(labels), -1)
@@ -135,11 +135,11 @@ def scores(labels: NDArray[np.integer], probabilities: Floats, *, resamples: int
     low, high = percentile_interval(confused)
     return {
         "n": len(labels),
-        "accuracy": _interval(metrics.accuracy(confusion)[0], metrics.accuracy(confused)),
+        "accuracy": {"value": float(metrics.accuracy(confusion)[0]), **_share(np.trace(confusion[0]), len(labels))},
         "macro_f1": _interval(metrics.macro_f1(confusion)[0], metrics.macro_f1(confused)),
         "mean_recall": _mean_recall(confusion[0], recalls, at_least=1),
         f"mean_recall_n{metrics.ENOUGH}": _mean_recall(confusion[0], recalls, at_least=metrics.ENOUGH),
-        "per_class": {e.label: _class(e, confusion[0], recalls[:, e]) for e in Expression},
+        "per_class": {e.label: _class(e, confusion[0]) for e in Expression},
         "ece": ece,
         "ece_interval": {k: max(0.0, v) for k, v in _bounds(eces - (eces.mean() - ece)).items()},
         "confusion": np.round(confusion[0], 3).tolist(),
@@ -173,16 +173,16 @@ def _mean_recall(confusion: Floats, recalls: Floats, at_least: int) -> dict[str,
     return _interval(metrics.mean_recall(confusion, at_least), np.nanmean(recalls[:, rows], axis=1))
 
 
-def _class(e: Expression, confusion: Floats, recalls: Floats) -> dict[str, float | int | None]:
+def _class(e: Expression, confusion: Floats) -> dict[str, float | int | None]:
     count, hits = int(metrics.samples(confusion)[e]), float(confusion[e, e])
     if count == 0:
         return {"recall": None, "low": None, "high": None, "n": 0}
-    if count < metrics.ENOUGH:
-        low, high = wilson_interval(hits, count)
-        bounds = {"low": low, "high": high}
-    else:
-        bounds = _bounds(recalls)
-    return {"recall": hits / count, **bounds, "n": count}
+    return {"recall": hits / count, **_share(hits, count), "n": count}
+
+
+def _share(hits: float, count: int) -> dict[str, float]:
+    low, high = wilson_interval(float(hits), count)
+    return {"low": low, "high": high}
 
 
 def _interval(value: Any, values: Floats) -> dict[str, float | None]:

@@ -36,7 +36,7 @@ def test_the_embedded_models_are_asked_and_put_beside_the_published_rows(built, 
     result = run("ask", built, "--system", "splitter", "--resamples", 50, "-o", file)
     assert result.exit_code == 0, result.output
     found = json.loads(file.read_text())
-    assert found == json.loads(result.stdout)
+    assert result.stdout == ""
     assert (found["provider"], found["model"]) == ("embedded", "reader")
     assert found["systems"]["splitter"]["count_accuracy"]["value"] == 1
     assert {"command", "date", "machine", "mien", "seed", "resamples"} <= found.keys()

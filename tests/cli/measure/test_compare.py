@@ -32,7 +32,8 @@ def test_models_are_compared_with_the_first_and_their_seeds_counted_together(res
     given = run(reader, f"vtff={vtff[0]},{vtff[1]}", "-o", output)
     assert given.exit_code == 0, given.output
     found = json.loads(output.read_text())
-    assert found == json.loads(given.stdout)
+    assert given.stdout == ""
+    assert json.loads(run(reader, f"vtff={vtff[0]},{vtff[1]}").stdout)["models"] == found["models"]
     first, second = found["models"]
     assert (first["model"], second["model"], second["runs"]) == ("reader", "vtff", 2)
     assert second["accuracy_difference"]["value"] == pytest.approx(202 / 300 - 0.9)

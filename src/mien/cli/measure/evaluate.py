@@ -72,7 +72,7 @@ def evaluate(
     output: Path | None,
 ) -> None:
     """Measure a model on labelled faces: accuracy, macro F1, recall a class, calibration, confusion, each with a
-    95 % bootstrap interval, without and with duplicates of other splits. Of expllm, or the folder of a model that
+    95 % interval, without and with duplicates of other splits. Of expllm, or the folder of a model that
     mien export expllm wrote, also what it writes: form, grounding in action units, faithfulness, consistency."""
     check(output, figures)
     writes = model == NAME or Path(model).is_dir()
@@ -154,7 +154,8 @@ def summary(result: Result) -> Table:
     table.add_section()
     row("images", lambda r: str(r["n"]))
     dropped = ", ".join(f"{count} {reason}" for reason, count in result["dropped"].items() if count)
-    table.caption = f"dropped: {dropped or 'nothing'}; intervals: 95 %, bootstrap over images"
+    table.caption = f"dropped: {dropped or 'nothing'}; intervals: 95 %; accuracy and recall a class: Wilson's; "
+    table.caption += "means, F1 and ECE: bootstrap over images"
     if result["masked"]:
         table.caption += f"; masked, for the data lacks them: {', '.join(result['masked'])}"
     table.caption_justify = "left"

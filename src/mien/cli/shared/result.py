@@ -9,8 +9,10 @@ from pathlib import Path
 import click
 from rich.console import Console, RenderableType
 
+from mien.cli.shared.terminal import say
 from mien.evaluation.machine import conditions
 from mien.evaluation.result import Result
+from mien.files import replacing
 
 
 def resampled(command: Callable[..., None]) -> Callable[..., None]:
@@ -47,16 +49,18 @@ def measured(result: Result) -> Result:
 def publish(result: Result, summary: RenderableType, output: Path | None, width: int) -> None:
     """The summary on a terminal; into a pipe one line of JSON, and the summary, so many columns wide, beside it.
 
-    output: also the whole result to this file.
+    output: the whole result to this file, and nothing into a pipe.
     """
     if sys.stdout.isatty():
         Console().print(summary)
     else:
-        click.echo(json.dumps(result, allow_nan=False))
+        if output is None:
+            click.echo(json.dumps(result, allow_nan=False))
         Console(stderr=True, width=width).print(summary)
     if output is not None:
-        output.write_text(json.dumps(result, indent=1, allow_nan=False) + "\n", encoding="utf-8")
-        click.echo(f"wrote {output}", err=True)
+        with replacing(output) as beside:
+            beside.write_text(json.dumps(result, indent=1, allow_nan=False) + "\n", encoding="utf-8")
+        say(f"wrote {output}")
 
 
 def interval(values: Result, key: str = "value", *, signed: bool = False) -> str:

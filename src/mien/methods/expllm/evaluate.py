@@ -17,7 +17,7 @@ from mien.core.pipeline import Pipeline
 from mien.datasets.base import Sample
 from mien.datasets.pseudo_labels import PseudoLabels
 from mien.errors import InputError
-from mien.evaluation.intervals import bootstrap, percentile_interval
+from mien.evaluation.intervals import bootstrap, percentile_interval, wilson_interval
 from mien.evaluation.protocols import Selection, select, soft_votes
 from mien.evaluation.result import Result
 from mien.evaluation.scoring import evaluate as evaluate_labels
@@ -236,16 +236,21 @@ _COUNTED = (
     "sides", "band_error", "bands", "any_right", "any_said", "any_true", "own_right", "own_said", "own_true",
     "class_right", "class_said", "class_true",
 )  # fmt: skip
+# Those that are counted once a text.
+_SHARES = ("format", "consistent", "read_as", "accepted")
 
 
 def _scores(texts: Sequence[_Text], faces: Sequence[_Truth], *, resamples: int, seed: int) -> Result:
-    """Every metric of the texts with its 95 % interval, from a bootstrap over faces."""
+    """Every metric of the texts with its 95 % interval: Wilson's of shares of texts, else a bootstrap over faces."""
     tally = np.array([_counts(text, face) for text, face in zip(texts, faces, strict=True)])
     tally = np.concatenate([tally, _controls(texts, faces)], axis=1)
     whole, many = _metrics(tally.sum(axis=0)), _metrics(bootstrap(tally, resamples, seed).T)
-    low, high = {}, {}
+    low: dict[str, Any] = {}
+    high: dict[str, Any] = {}
     for name, values in many.items():
         low[name], high[name] = percentile_interval(values)
+    for name in _SHARES:
+        low[name], high[name] = wilson_interval(float(whole[name]) * len(texts), len(texts))
     return {
         name: {"value": _number(value), "low": _number(low[name]), "high": _number(high[name])}
         for name, value in whole.items()
@@ -325,7 +330,7 @@ def _metrics(sums: Floats) -> Result:
         return _ratio(2 * count[f"{kind}_right"], count[f"{kind}_said"] + count[f"{kind}_true"])
 
     found = {
-        **{name: _ratio(count[name], count["texts"]) for name in ("format", "consistent", "read_as", "accepted")},
+        **{name: _ratio(count[name], count["texts"]) for name in _SHARES},
         "units_precision": _ratio(count["units_right"], count["units_said"]),
         "units_recall": _ratio(count["units_right"], count["units_true"]),
         "units_f1": f1("units"),
