@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.video.clips import scene, write_clip
+
 ROOT = Path(__file__).parents[1]
 
 
@@ -34,3 +36,10 @@ def test_a_page_that_is_written_by_a_script_says_what_the_script_says(script, mo
     monkeypatch.syspath_prepend(ROOT / "docs")
     module = importlib.import_module(script)
     assert module.TARGET.read_text(encoding="utf-8") == module.text(), f"run: python docs/{script}.py"
+
+
+def test_one_clip_prints_when_a_face_smiles(tmp_path):
+    clip = write_clip(tmp_path / "clip.avi", [scene([(200 + 3 * n, 180, 170)]) for n in range(12)], 12)
+    first, *smiles = run("examples/one_clip.py", clip).splitlines()
+    assert first == "1.0 s, 1 faces"
+    assert smiles[0].startswith("face 0: happiness from 0.00 to 1.00 s")

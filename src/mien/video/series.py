@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mien.facs.vocabulary import ActionUnit, Expression
+from mien.results.frame import FrameReport
 
 Floats = NDArray[np.float64]
 Row = Mapping[str, Any]
@@ -145,6 +146,26 @@ def recordings(rows: Iterable[Row]) -> list[Recording]:
     for row in rows:
         collector.add(row)
     return collector.recordings()
+
+
+def row_of(name: str, frame: FrameReport) -> Iterator[Row]:
+    """What a series holds of a frame of the clip of that name, as rows."""
+    about: Row = {"input": name, "frame": frame.number, "timestamp": frame.time, "track": None}
+    if not frame.tracks:
+        yield about
+    for track, face in zip(frame.tracks, frame.report.faces, strict=True):
+        x1, y1, x2, y2 = face.box.tolist()
+        rect = {"FaceRectX": x1, "FaceRectY": y1, "FaceRectWidth": x2 - x1, "FaceRectHeight": y2 - y1}
+        units: Mapping[int, float] = face.action_units or {}
+        yield {
+            **about,
+            **rect,
+            "track": track,
+            "confidence": face.expression.confidence,
+            "hidden": face.hidden,
+            **{e.label: face.expression[e] for e in Expression},
+            **{unit.column: units.get(unit) for unit in ActionUnit},
+        }
 
 
 def number(value: Any) -> float | None:

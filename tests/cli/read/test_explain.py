@@ -3,6 +3,7 @@ import subprocess
 import sys
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 from click.testing import CliRunner
 from PIL import Image
@@ -15,6 +16,7 @@ from mien.facs.vocabulary import ActionUnit, Expression
 from mien.results.explanation import Explanation, Part, Phrase
 from tests.helpers import ASTRONAUT, noise, scores
 from tests.methods.expllm.scripted import write_model
+from tests.video.clips import write_clip
 
 
 @pytest.fixture(scope="module")
@@ -142,3 +144,21 @@ def test_it_runs_where_only_the_core_is_installed(model, bright):
     )
     line = subprocess.check_output([sys.executable, "-c", code], text=True)
     assert json.loads(line)["faces"][0]["explanation"]["concluded"] == "happiness"
+
+
+def test_of_a_clip_each_expression_is_explained_at_its_apex(model, tmp_path):
+    head = np.asarray(Image.open(ASTRONAUT).convert("RGB"))[40:180, 145:285]
+    write_clip(tmp_path / "clip.avi", [head] * 6)
+    result = run(tmp_path / "clip.avi", "--model", model)
+    assert result.exit_code == 0, result.output
+    (line,) = [json.loads(line) for line in result.stdout.splitlines()]
+    assert line["input"].startswith(f"{tmp_path / 'clip.avi'}, track 0 at 0.")
+    assert line["faces"][0]["expression"]["top"] == "happiness"
+    assert line["faces"][0]["explanation"]["parts"]
+
+
+def test_a_clip_that_cannot_be_read_is_a_line_that_says_why(model, tmp_path):
+    (tmp_path / "clip.mp4").write_text("no clip")
+    result = run(tmp_path / "clip.mp4", "--model", model)
+    assert result.exit_code == 1
+    assert json.loads(result.stdout)["status"] == "unreadable"

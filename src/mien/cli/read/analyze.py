@@ -67,8 +67,8 @@ def analyze(
     """
     pictures = given(inputs, outputs, clips=True)
     if has_clips(pictures):
-        looking = {"threshold": threshold, "max_side": max_side, "rotations": rotations}
-        options = {"model": model, "threads": threads} | ({"assume_crop": True} if assume_crop else looking)
+        looking = {"threshold": threshold, "max_side": max_side, "rotations": rotations, "assume_crop": assume_crop}
+        options = {"model": model, "threads": threads, **looking}
         reading = Reading(columns=columns, safe_csv=safe_csv, options=options, **clip.reading)
         if not run(pictures, outputs, reading, resume=clip.resume):
             context.exit(1)

@@ -8,10 +8,10 @@ from pathlib import Path
 import click
 
 from mien.cli.shared.options import finding, safe, to_files
-from mien.cli.shared.outcomes import gather, given, to_pipe
+from mien.cli.shared.outcomes import gather, given, has_clips, to_pipe, wrong
 from mien.cli.shared.terminal import usage_errors
-from mien.core.batch import named, read_many
-from mien.core.pipeline import Pipeline
+from mien.core.batch import Picture, named, read_outcome
+from mien.core.pipeline import Pipeline, PipelineOptions
 from mien.methods.expllm.small.generate import MODES, Explainer
 from mien.methods.expllm.small.generate import explain as explain_face
 from mien.report.draw import percent
@@ -20,6 +20,7 @@ from mien.results.explanation import Explanation, Mode
 from mien.results.face import FaceReport
 from mien.results.outcome import Outcome
 from mien.text import one_line, printable
+from mien.video.apexes import at_apexes
 
 WIDTH = 80
 
@@ -60,17 +61,33 @@ def explain(
     """Write why each face in a picture shows its expression: key observations, overall interpretation, conclusion.
 
     Faces are found and read as by mien analyze; a small language model that sees the same face writes the text, and
-    every action unit that it names is held against the measured ones. Without -o: the text, as it is written, on a
-    terminal, JSON lines into a pipe.
+    every action unit that it names is held against the measured ones. Of a clip, it is written at the apex of each
+    expression, not at every frame. Without -o: the text, as it is written, on a terminal, JSON lines into a pipe.
     """
-    pictures = given(inputs, outputs)
+    pictures = given(inputs, outputs, clips=True)
+    clips = has_clips(pictures)
+    if clips and any(output.suffix.lower() == ".mp4" for output in outputs):
+        raise wrong("explanations go into a page (.html) or JSON, not into a clip")
+    options = PipelineOptions(threshold=threshold, max_side=max_side, rotations=rotations, assume_crop=assume_crop)
     with usage_errors():
-        pipeline = Pipeline(threshold=threshold, max_side=max_side, rotations=rotations, assume_crop=assume_crop)
+        pipeline = Pipeline(**options)
         explainer = Explainer(folder, threads)
     show = _silent if to_pipe(outputs) else _on(sys.stdout.isatty())
-    outcomes = (_explained(each, explainer, mode, show) for each in read_many(pictures, pipeline, images=True))
-    if not gather(outcomes, len(pictures), outputs, safe_csv=safe_csv).good:
+    read = (each for picture in pictures for each in _read(picture, pipeline, options))
+    outcomes = (_explained(each, explainer, mode, show) for each in read)
+    if not gather(outcomes, len(pictures) + clips, outputs, safe_csv=safe_csv).good:
         context.exit(1)
+
+
+def _read(picture: Picture, pipeline: Pipeline, options: PipelineOptions) -> Iterator[Outcome]:
+    """The outcome of a picture, or those at the apexes of a clip."""
+    if not has_clips([picture]):
+        yield read_outcome(picture, pipeline)
+        return
+    try:
+        yield from at_apexes(str(picture), **options)
+    except Exception as error:
+        yield Outcome(str(picture), error=named(error, str(picture)))
 
 
 def _explained(outcome: Outcome, explainer: Explainer, mode: Mode, show: Callable[[str], None]) -> Outcome:
