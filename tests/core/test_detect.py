@@ -5,10 +5,11 @@ import numpy as np
 import pytest
 
 from mien.core import zoo
-from mien.core.detect import YuNet, any_size, whole_picture
+from mien.core.detect import YuNet, any_size, in_reading_order, surest, whole_picture
 from mien.core.images import read_image
 from mien.core.session import open_session
 from mien.errors import InputError, ModelError
+from mien.results.face import Face
 from tests.helpers import ASTRONAUT, noise
 
 # How far, in pixels, the detector's points may move on the astronaut (47 pixels between the eyes) when the same face
@@ -73,7 +74,7 @@ def test_a_picture_of_nothing_has_no_face(detect):
     assert detect(np.zeros((200, 300, 3), np.uint8)) == []
 
 
-@pytest.mark.parametrize("rotations", [False, True])
+@pytest.mark.parametrize("rotations", ["auto", "always", "never"])
 @pytest.mark.parametrize("size", [(1, 1), (1, 3000), (33, 47), (3000, 20), (161, 159)])
 def test_odd_sizes_are_looked_at_without_a_crash(size, rotations):
     assert isinstance(YuNet(rotations=rotations)(noise(*size, 3)), list)
@@ -109,18 +110,62 @@ def test_tight_faces_beside_each_other_are_found_though_the_picture_is_small(ast
     assert sorted(face.box[::2].mean() // 128 for face in detect(row)) == [0, 1, 2, 3]
 
 
+def wall(height, width):
+    """A picture of nothing, but not of one colour."""
+    return cv2.GaussianBlur(noise(height, width, 3), (0, 0), 3)
+
+
 def test_a_longer_side_means_a_closer_look(astronaut):
-    crowd = np.zeros((1600, 1600, 3), np.uint8)
+    crowd = wall(3200, 3200)
     crowd[:64, :64] = cv2.resize(astronaut, (64, 64), interpolation=cv2.INTER_AREA)  # an 11 pixel face
-    assert YuNet(max_side=640)(crowd) == []
-    assert len(YuNet(max_side=1600)(crowd)) == 1
+    assert YuNet(max_side=640, rotations="never")(crowd) == []
+    assert len(YuNet(max_side=1600, rotations="never")(crowd)) == 1
 
 
-def test_faces_come_surest_first(astronaut, detect):
+def test_where_a_reduced_picture_shows_no_face_it_is_looked_at_again_in_twice_the_size(astronaut):
+    crowd = wall(1280, 1280)
+    crowd[100:164, 100:164] = cv2.resize(astronaut, (64, 64), interpolation=cv2.INTER_AREA)
+    (face,) = YuNet(rotations="never")(crowd)
+    np.testing.assert_allclose(face.center, [100 + 223 / 8, 100 + 120 / 8], atol=2)
+
+
+def test_small_faces_bring_smaller_ones_to_light_and_large_ones_do_not(astronaut):
+    def with_one_of(side):
+        picture = wall(1280, 1280)
+        picture[100:164, 100:164] = cv2.resize(astronaut, (64, 64), interpolation=cv2.INTER_AREA)
+        picture[600 : 600 + side, 600 : 600 + side] = cv2.resize(astronaut, (side, side), interpolation=cv2.INTER_AREA)
+        return len(YuNet(rotations="never")(picture))
+
+    assert (with_one_of(160), with_one_of(512)) == (2, 1)
+
+
+def test_faces_come_from_left_to_right_and_those_above_each_other_from_the_top():
+    def at(x, y, side=40):
+        return Face(np.array([x, y, x + side, y + side]), None, 0.9)
+
+    faces = [at(0, 300), at(4, 100), at(9, 200), at(60, 0), at(200, 50), at(203, 10)]
+    for shuffled in (faces, faces[::-1], faces[3:] + faces[:3]):
+        order = [faces.index(face) for face in in_reading_order(shuffled)]
+        assert order == [1, 2, 0, 3, 5, 4]
+
+
+def test_the_order_is_the_same_in_a_picture_a_little_brighter(astronaut, detect):
+    # Copies of one face in rows, of which every score changes with the light.
+    small = cv2.resize(astronaut[:256, 96:352], (160, 160), interpolation=cv2.INTER_AREA)
+    rows = np.vstack([np.hstack([small, cv2.GaussianBlur(small, (0, 0), s), small[:, ::-1]]) for s in (0.8, 1.6)])
+    faces = detect(rows)
+    brighter = detect(np.clip(rows * 1.02, 0, 255).astype(np.uint8))
+    assert len(faces) == len(brighter) == 6
+    np.testing.assert_allclose([f.box for f in brighter], [f.box for f in faces], atol=3)
+    assert [(int(f.center[0] // 160), int(f.center[1] // 160)) for f in faces] == [
+        (x, y) for x in range(3) for y in range(2)
+    ]
+
+
+def test_the_surest_face_is_the_one_that_scores_highest(astronaut, detect):
     dull = cv2.GaussianBlur(astronaut, (0, 0), 4)
-    faces = detect(np.hstack([dull, astronaut]))
-    assert [face.box[0] > 512 for face in faces] == [True, False]
-    assert faces[0].score > faces[1].score
+    assert surest(detect(np.hstack([dull, astronaut]))).box[0] > 512
+    assert surest([]) is None
 
 
 def test_no_face_scores_below_the_threshold(astronaut, face):
@@ -129,9 +174,10 @@ def test_no_face_scores_below_the_threshold(astronaut, face):
 
 
 @pytest.mark.parametrize("turn", range(4))
-def test_a_turned_face_is_found_with_points_that_turn_back_onto_the_upright_ones(astronaut, face, turn):
+@pytest.mark.parametrize("rotations", ["auto", "always"])
+def test_a_turned_face_is_found_with_points_that_turn_back_onto_the_upright_ones(astronaut, face, turn, rotations):
     width, height = astronaut.shape[1::-1]
-    (found,) = YuNet(rotations=True)(np.ascontiguousarray(np.rot90(astronaut, turn)))
+    (found,) = YuNet(rotations=rotations)(np.ascontiguousarray(np.rot90(astronaut, turn)))
     x, y = found.points.T
     back = {0: (x, y), 1: (width - y, x), 2: (width - x, height - y), 3: (y, height - x)}[turn]
     np.testing.assert_allclose(np.transpose(back), face.points, atol=2)
@@ -139,9 +185,31 @@ def test_a_turned_face_is_found_with_points_that_turn_back_onto_the_upright_ones
     assert found.box[1] < y.min() < y.max() < found.box[3]
 
 
-def test_without_rotations_the_points_of_a_face_upside_down_are_wrong(astronaut, detect, face):
-    (found,) = detect(np.ascontiguousarray(astronaut[::-1, ::-1]))
+def test_without_rotations_the_points_of_a_face_upside_down_are_wrong(astronaut, face):
+    (found,) = YuNet(rotations="never")(np.ascontiguousarray(astronaut[::-1, ::-1]))
     assert abs((512 - found.points) - face.points).max() > 4 * LEEWAY
+
+
+def test_a_face_that_lies_beside_an_upright_one_is_found_when_asked_for(astronaut):
+    beside = np.hstack([astronaut, np.rot90(astronaut)])
+    (upright, lying) = YuNet(rotations="always")(beside)
+    assert upright.center[0] < 512 < lying.center[0]
+    assert abs(lying.points[0] - lying.points[1])[1] > abs(lying.points[0] - lying.points[1])[0]
+
+
+def test_an_upright_face_costs_one_look(astronaut, monkeypatch):
+    looks = []
+    detect = YuNet()
+    one = detect._detect
+    monkeypatch.setattr(detect, "_detect", lambda *given: looks.append(given[0].shape) or one(*given))
+    assert len(detect(astronaut)) == 1
+    assert looks == [(512, 512, 3)]
+
+
+@pytest.mark.parametrize("rotations", [True, "sometimes", None])
+def test_rotations_that_do_not_exist_are_refused(rotations):
+    with pytest.raises(InputError, match=f"one of auto, always, never, but got {rotations!r}"):
+        YuNet(rotations=rotations)
 
 
 @pytest.mark.parametrize("threshold", [0, 1, -0.1, 7, float("nan")])

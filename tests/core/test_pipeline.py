@@ -5,6 +5,7 @@ import subprocess
 import sys
 from dataclasses import dataclass
 
+import cv2
 import numpy as np
 import pytest
 from PIL import Image
@@ -13,6 +14,7 @@ import mien
 from mien.core import pipeline as module
 from mien.core.align import LANDMARK_TEMPLATE, five_points, similarity
 from mien.core.pipeline import Pipeline, PipelineOptions, analyze
+from mien.core.turns import iou
 from mien.core.zoo import MODELS
 from mien.errors import InputError, ModelError
 from mien.facs.landmarks import mean_face
@@ -103,6 +105,92 @@ class Reads:
 
 def one_face(image):
     return [Face(np.array([20, 10, 68, 58], np.float32), None, 0.9)]
+
+
+# Faces wherever they are
+
+
+def group():
+    """Three faces in a room, of which one is small, one tilted and one in the corner."""
+    image = cv2.GaussianBlur(noise(520, 700, 3), (0, 0), 4)
+    astronaut = mien.read_image(ASTRONAUT)[:300, 80:380]
+    tilted = cv2.warpAffine(
+        astronaut, cv2.getRotationMatrix2D((143, 120), 20, 1), (300, 300), borderMode=cv2.BORDER_REPLICATE
+    )
+    image[200:500, 20:320] = tilted
+    image[90:390, 400:] = astronaut[:, ::-1]
+    image[:120, 250:370] = cv2.resize(astronaut, (120, 120), interpolation=cv2.INTER_AREA)
+    return image
+
+
+def portrait():
+    """A face that the edge of the picture cuts off."""
+    return mien.read_image(ASTRONAUT)[70:400, :430]
+
+
+def assert_same_faces(report, wanted, to_original):
+    """As many faces, each in the place of one that was wanted and with its word."""
+    assert len(report.faces) == len(wanted.faces)
+    boxes = [to_original(face.box.astype(np.float64)) for face in report.faces]
+    shares = iou(np.array(boxes), np.array([face.box for face in wanted.faces], np.float64))
+    assert shares.max(axis=1).min() >= 0.7
+    assert len(set(shares.argmax(axis=1))) == len(wanted.faces)
+    for face, place in zip(report.faces, shares.argmax(axis=1), strict=True):
+        assert face.expression.top is wanted.faces[place].expression.top
+
+
+@pytest.fixture(scope="module")
+def default():
+    return Pipeline()
+
+
+@pytest.mark.parametrize("picture", [group, portrait])
+def test_a_picture_in_four_turns_has_the_same_faces(default, picture):
+    image = picture()
+    wanted = default(image)
+    height, width = image.shape[:2]
+    for turn in (1, 2, 3):
+
+        def back(box, turn=turn):
+            x, y = box.reshape(2, 2).T
+            x, y = {1: (width - y, x), 2: (width - x, height - y), 3: (y, height - x)}[turn]
+            return np.array([x.min(), y.min(), x.max(), y.max()])
+
+        assert_same_faces(default(np.rot90(image, turn)), wanted, back)
+    assert len(wanted.faces) == (3 if picture is group else 1)
+
+
+@pytest.mark.parametrize("value", [0, 128, 255])
+@pytest.mark.parametrize("share", [0.05, 0.25, 0.4])
+@pytest.mark.parametrize("sides", [(1, 0, 0, 0), (0, 1, 0, 1), (1, 1, 1, 1)], ids=["left", "above and below", "around"])
+def test_a_border_changes_neither_faces_nor_words(default, value, share, sides):
+    for image in (group(), portrait()):
+        height, width = image.shape[:2]
+        left, top, right, bottom = (
+            round(share * side * has) for side, has in zip((width, height) * 2, sides, strict=True)
+        )
+        framed = np.pad(image, ((top, bottom), (left, right), (0, 0)), constant_values=value)
+        report = default(framed)
+        assert report.size == framed.shape[:2]
+        assert_same_faces(report, default(image), lambda box, by=(left, top) * 2: box - by)
+
+
+def test_a_picture_that_is_one_face_keeps_its_border():
+    face = np.pad(drawn_face(smiling=True), 300)
+    seen = []
+    Pipeline(read=lambda crops: seen.append(crops) or read(crops), assume_crop=True)(face)
+    assert seen[0][0, :16].max() == 0
+
+
+def test_faces_of_any_detector_are_reported_from_left_to_right():
+    report = Pipeline(detect=lambda image: two_faces(image)[::-1], read=read)(noise(60, 100, 3))
+    assert [face.box[0] for face in report.faces] == [0, 50]
+
+
+def test_the_largest_face_is_at_hand(default):
+    report = default(group())
+    assert report.largest is max(report.faces, key=lambda face: np.prod(face.box[2:] - face.box[:2]))
+    assert default(np.zeros((300, 300, 3), np.uint8)).largest is None
 
 
 def test_landmarks_that_agree_with_the_crop_are_reported_in_the_image():
@@ -217,11 +305,11 @@ def test_analyze_makes_one_pipeline_for_equal_options_in_any_order(monkeypatch):
     monkeypatch.setattr(module, "Pipeline", make)
     module._pipeline.cache_clear()
     try:
-        for options in ({"rotations": True, "threads": 2}, {"threads": 2, "rotations": True}, {}, {}):
+        for options in ({"rotations": "never", "threads": 2}, {"threads": 2, "rotations": "never"}, {}, {}):
             analyze(b"", **options)
     finally:
         module._pipeline.cache_clear()  # or later tests would get the fakes
-    assert made == [{"rotations": True, "threads": 2}, {}]
+    assert made == [{"rotations": "never", "threads": 2}, {}]
 
 
 def test_a_detector_of_one_s_own_need_not_be_hashable():

@@ -303,7 +303,7 @@ def test_a_failed_input_shows_its_reason_among_the_others():
 
 
 def test_a_picture_without_faces_gets_advice_and_one_with_faces_does_not():
-    advice = ("--rotations", "--max-side 1280", "--threshold 0.5")
+    advice = ("--rotations always", "--max-side 1280", "--threshold 0.5")
     without, with_face = Page(page([an_outcome()])).text, Page(page([an_outcome(a_face())])).text
     assert all(words in without for words in advice)
     assert not any(words in with_face for words in advice)

@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from mien.core.borders import Area
 from mien.core.detect import whole_picture
 from mien.core.images import to_gray
 from mien.results.face import Face
@@ -29,8 +30,14 @@ MAX_MULTIPLE = 16
 LONGEST_SIDE = 32_766
 
 
-def align(image: NDArray[np.uint8], frames: Sequence[Floats], size: int) -> NDArray[np.uint8]:
-    """Gray crops, (N, size, size) uint8, of an (H, W, 3) RGB image; what lies beyond it repeats its border."""
+def align(image: NDArray[np.uint8], frames: Sequence[Floats], size: int, area: Area | None = None) -> NDArray[np.uint8]:
+    """Gray crops, (N, size, size) uint8, of an (H, W, 3) RGB image.
+
+    area: the part of it that holds the picture; left out, all of it. What lies beyond it repeats its outermost pixels.
+    """
+    if area is not None:
+        image = area.of(image)
+        frames = [compose(frame, np.column_stack([np.eye(2), area.corner])) for frame in frames]
     gray = _within_reach(to_gray(image))
     shrink = [image.shape[1] / gray.shape[1], image.shape[0] / gray.shape[0], 1]  # x, y
     crops = [_cut(gray, frame * shrink, size) for frame in frames]

@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mien.core.align import Floats, align, inverse, realigned, to_crop_frame
-from mien.core.detect import Detector, YuNet, whole_picture
+from mien.core.borders import Area, picture_area, whole
+from mien.core.detect import Detector, Rotations, YuNet, in_reading_order, whole_picture
 from mien.core.images import ImageSource, read_image
 from mien.core.reader import Reader
 from mien.core.rebuilt import Rebuilt
@@ -23,6 +24,8 @@ from mien.results.notebook import preview
 
 # How faces are looked for unless an option says otherwise; see YuNet.
 THRESHOLD, MAX_SIDE = 0.7, 640
+ROTATIONS: Rotations = "auto"
+_LOOKING = {"threshold": THRESHOLD, "max_side": MAX_SIDE, "rotations": ROTATIONS}
 # (N, S, S) uint8 gray crops to N readings; S is its attribute `size`, 48 where it has none.
 ReadCrops: TypeAlias = Callable[[NDArray[np.uint8]], Sequence[Reading]]
 
@@ -35,7 +38,7 @@ class PipelineOptions(TypedDict, total=False):
     model: str | Path
     threshold: float
     max_side: int
-    rotations: bool
+    rotations: Rotations
     assume_crop: bool
     threads: int
 
@@ -59,14 +62,15 @@ class Pipeline(Rebuilt):
         model: str | Path = DEFAULT,
         threshold: float = THRESHOLD,
         max_side: int = MAX_SIDE,
-        rotations: bool = False,
+        rotations: Rotations = ROTATIONS,
         assume_crop: bool = False,
         threads: int = 1,
     ) -> None:
         if read is not None and model != DEFAULT:
             raise InputError(f"read reads the faces, so that model={str(model)!r} would not: give one of the two")
         if detect is not None or assume_crop:
-            looking = {"threshold": threshold != THRESHOLD, "max_side": max_side != MAX_SIDE, "rotations": rotations}
+            asked = {"threshold": threshold, "max_side": max_side, "rotations": rotations}
+            looking = {name: asked[name] != usual for name, usual in _LOOKING.items()}
             idle = [name for name, given in (looking | {"assume_crop": detect and assume_crop}).items() if given]
             if idle:
                 other = "assume_crop detects nothing" if detect is None else "detect finds the faces"
@@ -82,7 +86,7 @@ class Pipeline(Rebuilt):
     def __call__(self, source: ImageSource) -> ImageReport:
         """A path, bytes, array or Pillow image (see mien.read_image) to a report; InputError when it is not usable."""
         image = read_image(source)
-        faces = self.detect(image)
+        faces = in_reading_order(self.detect(image))
         return ImageReport(image.shape[:2], tuple(self.read_faces(image, faces)), self.model, preview=preview(image))
 
     def read_faces(
@@ -97,27 +101,29 @@ class Pipeline(Rebuilt):
         starts: the frame in which each face is read first, where that is better known than by the detector's points.
         hidden: the halves of each face that cannot be seen, where they are known; else they are looked for.
         """
+        # Beyond a picture its outermost pixels are repeated; those of a border would say nothing.
+        area = whole(image) if self.detect is whole_picture else picture_area(image)
         known = hidden or [None] * len(faces)
         pairs = zip(faces, starts or [None] * len(faces), strict=True)
         frames = [to_crop_frame(face) if start is None else start for face, start in pairs]
-        crops = align(image, frames, self.size)
+        crops = align(image, frames, self.size, area)
         readings = list(self.read(crops))
         wanted = [realigned(f, r.landmarks) for f, r in zip(frames, readings, strict=True)]
         # Where the landmarks disagree with the crop they were read in, they are read again in the crop they ask for.
         again = {i: frame for i, frame in enumerate(wanted) if frame is not None and frame is not frames[i]}
         if again:
-            better = align(image, [*again.values()], self.size)
+            better = align(image, [*again.values()], self.size, area)
             for i, crop, reading in zip(again, better, self.read(better), strict=True):
                 frames[i], crops[i], readings[i] = again[i], crop, reading
         for face, frame, crop, reading, found, halves in zip(
             faces, frames, crops, readings, wanted, known, strict=True
         ):
             trusted = reading if found is not None else replace(reading, landmarks=None)
-            yield self._report(image, face, frame, crop, trusted, halves)
+            yield self._report(area, face, frame, crop, trusted, halves)
 
     def _report(
         self,
-        image: NDArray[np.uint8],
+        area: Area,
         face: Face,
         frame: Floats,
         crop: NDArray[np.uint8],
@@ -139,7 +145,8 @@ class Pipeline(Rebuilt):
         back = inverse(frame)
         landmarks = (reading.landmarks @ back[:, :2].T + back[:, 2]).astype(np.float32)
         if halves is None and reading.pose is not None:
-            halves = tuple(hidden(crop, landmarks, reading.pose, image.shape[:2], self._find_halves))
+            inside = landmarks - area.corner.astype(np.float32)
+            halves = tuple(hidden(crop, inside, reading.pose, area.size, self._find_halves))
         return replace(report, landmark_source="reader", landmarks=landmarks, hidden=halves or ())
 
     @cached_property

@@ -26,7 +26,7 @@ _IMAGE_RIGHT = (*range(22, 27), 34, 35, *range(42, 48), 52, 53, 54, 55, 56)
 
 def detector(threads: int = 1) -> Detector:
     """What tells whether a half beside its mirror image is a face; such pictures are looked at as they are."""
-    return YuNet(COVERED, enlarged=(), threads=threads)
+    return YuNet(COVERED, rotations="never", threads=threads, enlarged=())
 
 
 def hidden(

@@ -17,7 +17,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from mien.core.detect import Detector, YuNet
+from mien.core.detect import Detector, YuNet, surest
 from mien.datasets.base import Sample
 from mien.errors import InputError
 from mien.extras import optional
@@ -79,9 +79,9 @@ class MeshTeacher:
     def _attempts(self, image: Image) -> Iterator[tuple[NDArray[np.float64], int, bool]]:
         """Matrix from the image to the picture shown, the side of that picture, and whether it is mirrored."""
         whole = _square(np.array([0, 0, image.shape[1], image.shape[0]], float), margin=0.25)
-        faces = self._detect(image)[:1]
-        for box in [_square(face.box.astype(float), margin=0.5) for face in faces]:
-            yield _onto(box, 256), 256, False
+        face = surest(self._detect(image))
+        if face is not None:
+            yield _onto(_square(face.box.astype(float), margin=0.5), 256), 256, False
         yield _onto(whole, 360), 360, False
         yield _onto(whole, 576), 576, False
         yield _onto(whole, 360), 360, True

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from mien.core.align import align, realigned, to_crop_frame
 from mien.core.contract import Classifier, softmax
-from mien.core.detect import Detector, whole_picture
+from mien.core.detect import Detector, surest, whole_picture
 from mien.core.reader import Reader
 from mien.datasets.base import Sample
 from mien.errors import InputError
@@ -50,12 +50,12 @@ def evaluate(
     reader = None if detect is None else Reader(classify, threads)
 
     def crop(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        faces = detect(image)[:1] if detect is not None else []
-        missed.append(detect is not None and not faces)
-        frame = to_crop_frame((faces or whole_picture(image))[0])
+        face = surest(detect(image)) if detect is not None else None
+        missed.append(detect is not None and face is None)
+        frame = to_crop_frame(face or whole_picture(image)[0])
         crops = align(image, [frame], classify.contract.size)
         # As in the pipeline; a picture that is one face already is scored as it is.
-        landmarks = reader.answers(crops).landmarks if faces and reader is not None else None
+        landmarks = reader.answers(crops).landmarks if face is not None and reader is not None else None
         if landmarks is not None and (better := realigned(frame, landmarks[0])) is not None:
             crops = align(image, [better], classify.contract.size)
         return np.asarray(crops[0])

@@ -65,7 +65,7 @@ class Embedded:
         report = self._read(picture)
         if json_schema is None:
             return Completion(in_words(report))
-        filled = fill(json_schema, [_Facts(self, picture, report, i) for i in _left_to_right(report)])
+        filled = fill(json_schema, [_Facts(self, picture, report, i) for i in range(len(report.faces))])
         return Completion(json.dumps(filled))
 
     def _read(self, picture: Picture) -> ImageReport:
@@ -77,10 +77,9 @@ class Embedded:
 
     def _rank(self, picture: Picture, choices: Sequence[str]) -> Completion:
         attribute = _asked_by(choices)
-        faces = self._read(picture).faces
-        if not faces:
+        face = self._read(picture).largest
+        if face is None:
             return Completion(CANNOT_TELL)
-        face = max(faces, key=_area)
         if attribute is Attribute.AGE:
             return Completion(self.age(picture, face.face)[0])
         if attribute is Attribute.GENDER:
@@ -111,9 +110,7 @@ class _Facts:
 
     def __init__(self, models: Embedded, picture: Picture, report: ImageReport, index: int) -> None:
         self.models, self.picture, self.index = models, picture, index
-        order = _left_to_right(report)
         self.size, self.face = report.size, report.faces[index]
-        self.position = order.index(index)
 
     def answer(self, name: str, schema: Schema) -> Any:
         """The value of a property; KeyError when it is of a kind that is not known here."""
@@ -123,7 +120,7 @@ class _Facts:
         values: dict[str | None, Callable[[], Any]] = {
             "confidence": lambda: _number(self.face.expression.confidence, schema),
             "box": self._box,
-            "index": lambda: self.position,
+            "index": lambda: self.index,
             "rationale": lambda: observations(self.face),
         }
         return values[role_of(name)]()
@@ -187,7 +184,7 @@ def _object(schema: Schema, resolved: Resolver, people: Sequence[_Facts]) -> dic
 def _property(name: str, schema: Schema, required: bool, people: Sequence[_Facts]) -> dict[str, Any]:
     """{name: value}, or {} where nothing need be said."""
     try:
-        return {name: max(people, key=lambda person: _area(person.face)).answer(name, schema)}
+        return {name: max(people, key=lambda person: person.face.face.area).answer(name, schema)}
     except (KeyError, ValueError):  # not known here, or nobody is in the picture
         if CANNOT_TELL in schema.get("enum", ()):
             return {name: CANNOT_TELL}
@@ -206,8 +203,7 @@ def in_words(report: ImageReport) -> str:
         return "No face was found in the picture."
     count = "One face" if len(report.faces) == 1 else f"{len(report.faces)} faces, from left to right"
     sentences = []
-    for i in _left_to_right(report):
-        face = report.faces[i]
+    for face in report.faces:
         first, second = face.expression.ranked[:2]
         p = face.expression
         said = f"{first.label} ({percent(p[first])}), then {second.label} ({percent(p[second])})"
@@ -239,14 +235,6 @@ def _asked_by(choices: Sequence[str]) -> Attribute:
         f"mien's own models cannot choose between {', '.join(map(repr, choices))}: they answer expression, and age and "
         "gender with the extra `attributes`; ask a vision-language model for anything else"
     )
-
-
-def _left_to_right(report: ImageReport) -> list[int]:
-    return sorted(range(len(report.faces)), key=lambda i: float(report.faces[i].box[[0, 2]].sum()))
-
-
-def _area(face: FaceReport) -> float:
-    return float((face.box[2:] - face.box[:2]).prod())
 
 
 def _number(share: float, schema: Schema) -> float:

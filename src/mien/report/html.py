@@ -37,7 +37,7 @@ _CUT = "\0"
 NO_FACE = """<div class="message">
 <p>No face was found here. It may be very small, turned away, or covered. Worth trying:</p>
 <ul>
-<li><code>--rotations</code> for faces that lie or hang upside down</li>
+<li><code>--rotations always</code> for faces that lie or hang upside down beside others</li>
 <li><code>--max-side 1280</code> for small faces in a large picture</li>
 <li><code>--threshold 0.5</code> to accept faces that the detector is less sure of</li>
 </ul>

@@ -45,6 +45,18 @@ class Face:
         # A detector of one's own may give NumPy's, which JSON does not know.
         object.__setattr__(self, "score", float(score))
 
+    @property
+    def center(self) -> tuple[float, float]:
+        """x and y of the middle of the box."""
+        x1, y1, x2, y2 = map(float, self.box)
+        return (x1 + x2) / 2, (y1 + y2) / 2
+
+    @property
+    def area(self) -> float:
+        """Of the box, in pixels."""
+        x1, y1, x2, y2 = map(float, self.box)
+        return (x2 - x1) * (y2 - y1)
+
 
 @dataclass(frozen=True, eq=False, init=False)
 class Reading:
@@ -153,7 +165,7 @@ class FaceReport:
 
 @dataclass(frozen=True, eq=False)
 class ImageReport:
-    """All faces of one picture, surest detection first.
+    """All faces of one picture, in reading order: from left to right, those in one column from the top.
 
     size: (height, width) of the upright picture in pixels.
     model: the name of the model that read the faces.
@@ -178,6 +190,11 @@ class ImageReport:
     def __post_init__(self) -> None:
         object.__setattr__(self, "model", readable(self.model))
         object.__setattr__(self, "target", None if self.target is None else readable(self.target))
+
+    @property
+    def largest(self) -> FaceReport | None:
+        """The face with the largest box, as for a portrait with people behind; None when there is no face."""
+        return max(self.faces, key=lambda face: face.face.area, default=None)
 
     @property
     def status(self) -> ReportStatus:

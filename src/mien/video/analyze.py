@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mien.core.align import LANDMARK_TEMPLATE, Floats, five_points, similarity
-from mien.core.detect import YuNet
-from mien.core.pipeline import MAX_SIDE, THRESHOLD, Pipeline, PipelineOptions
+from mien.core.detect import Rotations, YuNet
+from mien.core.pipeline import MAX_SIDE, ROTATIONS, THRESHOLD, Pipeline, PipelineOptions
 from mien.errors import InputError
 from mien.facs.observation import Hidden
 from mien.results.face import Face, ImageReport
@@ -48,7 +48,7 @@ class Follower:
     """Reads the frames of one clip, in order.
 
     detect_every: how many frames go by between two searches of the whole frame; 1 searches each, and reads each face
-    as in a photograph.   threshold, detect and the rest: of Pipeline.
+    as in a photograph.   threshold, detect and the rest: of Pipeline; rotations "auto" is "never" here.
     """
 
     def __init__(self, detect_every: int = DETECT_EVERY, **options: Unpack[PipelineOptions]) -> None:
@@ -59,7 +59,9 @@ class Follower:
         self._windows: Windows | None = None
         if not own:
             faint = max(threshold - FAINTER, threshold / 2)
-            max_side, rotations = options.pop("max_side", MAX_SIDE), options.pop("rotations", False)
+            max_side = options.pop("max_side", MAX_SIDE)
+            # Clips say how they are turned, and an empty frame in four turns would take four times as long.
+            rotations: Rotations = "always" if options.pop("rotations", ROTATIONS) == "always" else "never"
             threads = options.get("threads", 1)
             options.pop("threshold", None)
             options["detect"] = YuNet(faint, max_side, rotations, threads)

@@ -6,7 +6,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from mien.core.detect import NMS_IOU, YuNet
+from mien.core.detect import Rotations, YuNet
+from mien.core.turns import NMS_IOU
 from mien.results.face import Face
 
 # A window is so many times as wide as the face in it, and looked at in so many pixels a side.
@@ -16,7 +17,7 @@ REACH, SIDE = 2.0, 96
 class Windows:
     """YuNet on windows of a frame."""
 
-    def __init__(self, threshold: float, rotations: bool = False, threads: int = 1) -> None:
+    def __init__(self, threshold: float, rotations: Rotations = "never", threads: int = 1) -> None:
         self._detect = YuNet(threshold, SIDE, rotations, threads, enlarged=())
         self._threshold = threshold
 
@@ -27,7 +28,7 @@ class Windows:
         return 0 < count * SIDE**2 <= height * width * scale**2 / 2
 
     def __call__(self, image: NDArray[np.uint8], boxes: Sequence[NDArray[np.float64]]) -> list[Face]:
-        """The faces in windows about these boxes of an (H, W, 3) image, each once, surest first."""
+        """The faces in windows about these boxes of an (H, W, 3) image, each once."""
         faces = [face for box in boxes for face in self._look(image, box)]
         corners = [[*face.box[:2].tolist(), *(face.box[2:] - face.box[:2]).tolist()] for face in faces]
         kept = cv2.dnn.NMSBoxes(corners, [face.score for face in faces], self._threshold, NMS_IOU)

@@ -62,8 +62,8 @@ def test_a_box_far_from_every_face_is_nobody_found():
     assert match([person(150, 20, 190, 60)], faces, SIZE) == {}
 
 
-def test_without_boxes_the_order_from_left_to_right_counts_if_the_number_is_right():
-    assert match([person(), person(), person()], FACES, SIZE) == {0: 1, 1: 2, 2: 0}
+def test_without_boxes_the_reading_order_counts_if_the_number_is_right():
+    assert match([person(), person(), person()], FACES, SIZE) == {0: 0, 1: 1, 2: 2}
     assert match([person(), person()], FACES, SIZE) == {}
     assert match([person()] * 4, FACES, SIZE) == {}
 

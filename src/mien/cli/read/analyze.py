@@ -14,6 +14,7 @@ from mien.cli.shared.options import finding, safe, to_files
 from mien.cli.shared.outcomes import Gathered, gather, given, has_clips, to_pipe, wrong
 from mien.cli.shared.terminal import cell, shortened, table, usage_errors
 from mien.core.batch import read_many
+from mien.core.detect import Rotations
 from mien.core.pipeline import Pipeline
 from mien.core.zoo import DEFAULT
 from mien.errors import InputError
@@ -53,7 +54,7 @@ def analyze(
     model: str,
     threshold: float,
     max_side: int,
-    rotations: bool,
+    rotations: Rotations,
     assume_crop: bool,
     jobs: int,
     threads: int,

@@ -15,7 +15,7 @@ from rich.table import Table
 from mien.cli.shared.terminal import say, table
 from mien.cli.shared.threads import in_threads, jobs_option
 from mien.core.align import align, to_crop_frame
-from mien.core.detect import Detector, YuNet, whole_picture
+from mien.core.detect import Detector, YuNet, surest, whole_picture
 from mien.core.images import read_image
 from mien.datasets.folder import named, pictures
 from mien.datasets.synthetic import LABELED, MADE, read_lines
@@ -130,10 +130,10 @@ def labelled(
     for picture in some:
         try:
             image = read_image(folder / picture.file)
-            faces = detect(image)[:1]
-            if not faces:
+            face = surest(detect(image))
+            if face is None:
                 raise InputError("no face was found in it", "no_face")
-            crops[picture.file] = align(image, [to_crop_frame(faces[0])], size)[0]
+            crops[picture.file] = align(image, [to_crop_frame(face)], size)[0]
         except InputError as error:
             failures[picture.file] = {"file": picture.file, "status": error.status, "error": str(error)}
     there = [picture for picture in some if picture.file in crops]

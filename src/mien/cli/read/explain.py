@@ -11,6 +11,7 @@ from mien.cli.shared.options import finding, safe, to_files
 from mien.cli.shared.outcomes import gather, given, has_clips, to_pipe, wrong
 from mien.cli.shared.terminal import usage_errors
 from mien.core.batch import Picture, named, read_outcome
+from mien.core.detect import Rotations
 from mien.core.pipeline import Pipeline, PipelineOptions
 from mien.methods.expllm.small.generate import MODES, Explainer
 from mien.methods.expllm.small.generate import explain as explain_face
@@ -54,7 +55,7 @@ def explain(
     folder: Path | None,
     threshold: float,
     max_side: int,
-    rotations: bool,
+    rotations: Rotations,
     assume_crop: bool,
     threads: int,
 ) -> None:

@@ -2,9 +2,11 @@
 
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import click
+
+from mien.core.detect import Rotations
 
 Command = Callable[..., Any]
 
@@ -45,7 +47,12 @@ def detecting(command: Command) -> Command:
 def finding(command: Command) -> Command:
     """As `detecting`, and what else may be a face: rotations and assume_crop."""
     rotations = click.option(
-        "--rotations", is_flag=True, help="Also find faces that lie on their side or hang upside down."
+        "--rotations",
+        type=click.Choice(get_args(Rotations)),
+        default="auto",
+        show_default=True,
+        help="Look at the picture in four turns: when no face is right as it stands, always (also for one that lies "
+        "beside others), or never.",
     )
     crop = click.option("--assume-crop", is_flag=True, help="Every picture is one face already: detect nothing.")
     return detecting(rotations(crop(command)))

@@ -3,22 +3,21 @@
 from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
+from mien.core.turns import Floats, iou
 from mien.methods.facescan.parse import ParsedPerson
 
 # Two boxes that share less of their union than this are not taken for the same face.
 LEAST_IOU = 0.3
-Floats = NDArray[np.float64]
 
 
 def match(people: Sequence[ParsedPerson], boxes: Floats, size: tuple[int, int]) -> dict[int, int]:
     """Index of a person to index of a face, for the people whose face can be told.
 
-    boxes: (N, 4) x1 y1 x2 y2 in pixels of a picture of this size, (height, width).
+    boxes: (N, 4) x1 y1 x2 y2 in reading order, in pixels of a picture of this size, (height, width).
     People with boxes go to the faces they overlap most (an IoU of at least 0.3, best sum over all pairs), then the rest
     of them to the faces that are nearest from left to right, within a face's width. When nobody has a box, they go in
-    order from left to right, if there are as many of them as faces; a wrong count leaves no way to tell who is missing.
+    reading order, if there are as many of them as faces; a wrong count leaves no way to tell who is missing.
     """
     located = [i for i, person in enumerate(people) if person.box is not None]
     if not located:
@@ -33,14 +32,6 @@ def match(people: Sequence[ParsedPerson], boxes: Floats, size: tuple[int, int]) 
         apart = abs(_centers(given[rows])[:, None] - _centers(boxes[columns])) / widths
         pairs |= {rows[i]: columns[j] for i, j in _pairs(apart, 1.0).items()}
     return {located[i]: j for i, j in pairs.items()}
-
-
-def iou(a: Floats, b: Floats) -> Floats:
-    """(len(a), len(b)) areas that boxes share, as parts of their unions."""
-    sides = np.minimum(a[:, None, 2:], b[None, :, 2:]) - np.maximum(a[:, None, :2], b[None, :, :2])
-    shared = np.clip(sides, 0, None).prod(axis=2)
-    area_a, area_b = (np.asarray((x[:, 2:] - x[:, :2]).prod(axis=1)) for x in (a, b))
-    return np.asarray(shared / np.maximum(area_a[:, None] + area_b - shared, 1e-12))
 
 
 def assign(cost: Floats) -> list[tuple[int, int]]:
@@ -83,7 +74,7 @@ def _pairs(cost: Floats, most: float) -> dict[int, int]:
 def _in_order(people: Sequence[ParsedPerson], boxes: Floats) -> dict[int, int]:
     if len(people) != len(boxes):
         return {}
-    return dict(enumerate(np.argsort(_centers(boxes), kind="stable").tolist()))
+    return {i: i for i in range(len(people))}
 
 
 def _centers(boxes: Floats) -> Floats:

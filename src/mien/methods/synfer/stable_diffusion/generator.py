@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from mien.core.align import MAX_MULTIPLE, Floats, inverse, to_crop_frame
-from mien.core.detect import Detector, YuNet
+from mien.core.detect import Detector, YuNet, surest
 from mien.datasets.captions import Pairs, prompt, unit_vector
 from mien.errors import InputError
 from mien.facs.units import VECTOR
@@ -113,7 +113,7 @@ class Guides:
     def _frames(self, pictures: Tensor) -> tuple[list[Floats], Tensor]:
         """The frame of the surest face of each picture, or of all of the picture, and whether there is a face."""
         seen = _as_bytes(pictures.detach())
-        faces = [next(iter(self.detect(picture)), None) for picture in seen]
+        faces = [surest(self.detect(picture)) for picture in seen]
         frames = [np.eye(2, 3) / seen.shape[1] if face is None else to_crop_frame(face) for face in faces]
         return frames, torch.tensor([face is not None for face in faces], device=pictures.device)
 
