@@ -11,8 +11,9 @@ from typing import Any
 import click
 
 import mien
+from mien.cli.shared.groups import Group
 from mien.errors import MienError
-from mien.text import did_you_mean, printable
+from mien.text import printable
 
 # Each command's module and its line in `mien --help`.
 COMMANDS = {
@@ -41,7 +42,7 @@ COMMANDS = {
 }
 
 
-class _Commands(click.Group):
+class _Commands(Group):
     """Knows its subcommands by name, so that `mien --help` and `mien analyze` import no more than they need."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
@@ -53,13 +54,6 @@ class _Commands(click.Group):
         module, _ = COMMANDS[cmd_name]
         command: click.Command = getattr(import_module(module), cmd_name.replace("-", "_"))
         return command
-
-    def resolve_command(
-        self, ctx: click.Context, args: list[str]
-    ) -> tuple[str | None, click.Command | None, list[str]]:
-        if args[0] not in COMMANDS and not args[0].startswith("-"):
-            raise click.UsageError(f"No such command {args[0]!r}{did_you_mean(args[0], COMMANDS)}", ctx)
-        return super().resolve_command(ctx, args)
 
     def main(self, *args: Any, standalone_mode: bool = True, **options: Any) -> Any:
         """As of any group, but nothing in an error changes the terminal, and it says what a wrong path is."""

@@ -2,8 +2,8 @@
 
 import click
 
+from mien.cli.shared.terminal import usage_errors
 from mien.core.zoo import DEFAULT
-from mien.errors import InputError, ModelError
 from mien.extras import optional
 
 
@@ -57,10 +57,8 @@ def serve(
 
     if token == "":
         raise click.UsageError("the token is empty; leave it out, or give one")
-    try:
+    with usage_errors():
         pipeline = Pipeline(model=model, threshold=threshold, max_side=max_side, threads=threads)
-    except (InputError, ModelError) as error:
-        raise click.UsageError(str(error)) from error
     try:
         listening = listen(host, port)
     except OSError as error:

@@ -3,7 +3,7 @@
 import click
 from rich.console import Console
 
-from mien.cli.shared.terminal import table
+from mien.cli.shared.terminal import new_table
 from mien.core.zoo import MODELS, load
 from mien.errors import ModelError
 
@@ -12,7 +12,7 @@ from mien.errors import ModelError
 @click.pass_context
 def weights(context: click.Context) -> None:
     """List the installed models and check each against its SHA-256; exit code 1 when one differs."""
-    lines = table()
+    lines = new_table()
     for name in ("model", "purpose", "size", "licence", "check"):
         lines.add_column(name, justify="right" if name == "size" else "left")
     damaged = False

@@ -48,7 +48,7 @@ def test_generated_faces_are_labelled_against_what_was_asked_for(models, tmp_pat
     assert all(row["decision"] == "keep" for row in said if row["label"] == row["requested"])
     assert len(Synthetic(made)) == sum(row["decision"] != "drop" for row in said)
     assert json.loads(result.stdout)["all"] == {
-        name: sum(row["decision"] == name for row in said) for name in ("keep", "relabel", "drop")
+        name: sum(row["decision"] == name for row in said) for name in ("keep", "relabel", "label", "drop")
     }
     assert "asked for" in result.stderr
 

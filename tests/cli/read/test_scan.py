@@ -80,6 +80,16 @@ def test_a_server_s_answers_stand_beside_the_reader_s_in_every_kind_of_file(serv
     assert outputs[4].stat().st_size > 1000
 
 
+def test_half_of_a_surrogate_pair_in_an_answer_costs_nothing(server, tmp_path):
+    server.will(says('{"expression": "fear", "confidence": 0.5, "rationale": "\\ud800 \\u001b[31m"}'))
+    outputs = [tmp_path / f"faces{ending}" for ending in (".csv", ".parquet", ".json", ".jsonl", ".html")]
+    result = remote(server, *(w for o in outputs for w in ("-o", o)))
+    assert result.exit_code == 0, result.output
+    (image,) = json.loads(outputs[2].read_text(encoding="utf-8"))["images"]
+    assert image["faces"][0]["attributes"]["rationale"] == "\ufffd \x1b[31m"
+    assert "\x1b" not in outputs[4].read_text(encoding="utf-8") + result.output
+
+
 def test_who_is_asked_is_said_and_the_caveat_once_when_it_applies(server, tmp_path):
     server.will(says(ALL))
     shutil.copy(ASTRONAUT, tmp_path / "again.png")

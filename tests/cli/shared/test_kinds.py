@@ -1,11 +1,12 @@
 import json
 import shutil
+from dataclasses import asdict
 
 import pytest
 from click.testing import CliRunner
 
 from mien.cli import commands
-from mien.cli.shared.kinds import hint, kind_of
+from mien.cli.shared.kinds import hint, kind_of, method_of
 from tests.helpers import ASTRONAUT
 
 
@@ -58,6 +59,17 @@ def test_an_error_about_a_path_says_what_it_is_unless_the_command_takes_such_a_t
     assert "training run" in hint(f"{run}: no face", "analyze", [f"folder:{run}"])
 
 
+def test_a_run_of_another_method_is_named_with_the_command_that_takes_it(things):
+    from mien.methods import se_swin
+
+    run = things / "run"
+    (run / "settings.json").write_text(json.dumps(asdict(se_swin.Settings())))
+    assert method_of(run) == "se-swin"
+    said = hint(f"{run} was trained by another method", "export", ["vtff", str(run)])
+    assert f"{run} is a training run of se-swin; `mien export se-swin {run} -o FILE`" in said
+    assert hint(f"{run} is not finished", "export", ["se-swin", str(run)]) == ""
+
+
 def test_the_command_line_says_what_a_wrong_model_is(things, monkeypatch):
     for wrong, what in (("run", "a training run"), ("result.json", "a result of")):
         arguments = ["analyze", str(ASTRONAUT), "--model", str(things / wrong)]
@@ -73,6 +85,7 @@ def test_the_command_line_says_what_a_wrong_model_is(things, monkeypatch):
         (["analyse", "x.jpg"], "did you mean 'analyze'?"),
         (["analyze", "x.jpg", "--modle", "x"], "--model"),
         (["analyze", "x.jpg", "--model", "vttf"], "did you mean 'vtff'?"),
+        (["train", "vttf"], "did you mean 'vtff'?"),
         (["scan", "x.jpg", "--ask", "gendre"], "did you mean 'gender'?"),
     ],
 )

@@ -63,9 +63,9 @@ def test_decisions_are_counted_for_each_label_asked_for():
     said = [(SURPRISE, "surprise"), (SURPRISE, "fear"), (None, "fear")]
     rows = [row("f", wanted, voted(wanted, sure(**{name: 0.9}))) for wanted, name in said]
     assert counts(rows) == {
-        "surprise": {"keep": 1, "relabel": 1, "drop": 0},
-        "none": {"keep": 0, "relabel": 1, "drop": 0},
-        "all": {"keep": 1, "relabel": 2, "drop": 0},
+        "surprise": {"keep": 1, "relabel": 1, "label": 0, "drop": 0},
+        "none": {"keep": 0, "relabel": 0, "label": 1, "drop": 0},
+        "all": {"keep": 1, "relabel": 1, "label": 1, "drop": 0},
     }
 
 

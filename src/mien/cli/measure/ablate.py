@@ -13,6 +13,7 @@ from mien.cli.shared.data import DATA_HELP, open_data
 from mien.cli.shared.result import interval, measured, publish
 from mien.cli.shared.runs import one_command_each
 from mien.cli.shared.settings import Numbers, given_settings, with_settings
+from mien.cli.shared.terminal import new_table
 from mien.evaluation.result import Result
 from mien.methods.registry import method, methods
 
@@ -81,7 +82,7 @@ def summary(report: Result) -> Group:
 
 
 def _table(*headings: str) -> Table:
-    table = Table(box=None, pad_edge=False, header_style="bold", title_justify="left", caption_justify="left")
+    table = new_table()
     for heading in headings:
         table.add_column(heading)
     return table

@@ -10,6 +10,7 @@ from rich.table import Table
 
 from mien.cli.shared.data import DATA_HELP, open_data
 from mien.cli.shared.result import check, measured, publish, resampled, to_file
+from mien.cli.shared.terminal import new_table
 from mien.datasets.pseudo_labels import read
 from mien.evaluation.result import Result
 from mien.methods.registry import method, methods
@@ -118,7 +119,6 @@ def summary(result: Result) -> Group:
         f"{result['with_map']} of {result['n']} faces have a map; cosine: the mean over classes; the last rows know "
         "nothing of the expression"
     )
-    looks.caption_justify = "left"
     share = result["removal"]["attention"]["top"]["share"]
     blurs = _table(f"accuracy % {_interval(result['accuracy'], 100, 1)}", "by attention", "by CAM of the prediction")
     kinds = [result["removal"][name] for name in ("attention", "cam_of_prediction")]
@@ -134,12 +134,11 @@ def summary(result: Result) -> Group:
     row("  with another face's mask", lambda r: _top(r, "against_mask_of_another_face", "control_drop"))
     row("  ratio", lambda r: _interval(r["top"]["against_mask_of_another_face"]["ratio"], 1, 2))
     blurs.caption = "intervals: 95 %, bootstrap over images"
-    blurs.caption_justify = "left"
     return Group(looks, "", blurs)
 
 
 def _table(title: str, *columns: str) -> Table:
-    table = Table(box=None, pad_edge=False, header_style="bold", title_justify="left", title=title)
+    table = new_table(title=title)
     table.add_column("")
     for column in columns:
         table.add_column(column, justify="right", no_wrap=True)

@@ -14,8 +14,9 @@ from rich.table import Table
 from mien.cli.shared.data import DATA_HELP, data_name, open_data
 from mien.cli.shared.provider import Asked, provided
 from mien.cli.shared.result import check, interval, measured, publish, resampled, to_file
+from mien.cli.shared.terminal import new_table, usage_errors
 from mien.core.pipeline import Pipeline
-from mien.errors import InputError, ModelError
+from mien.errors import InputError
 from mien.evaluation.result import Result
 from mien.facs.vocabulary import CAVEAT
 from mien.methods.facescan import benchmark, rows
@@ -161,11 +162,9 @@ def report(results: tuple[Path, ...], output: Path | None) -> None:
 
 
 def _opened(asked: Asked, threshold: float = 0.7) -> tuple[Pipeline, Provider]:
-    try:
+    with usage_errors():
         pipeline = Pipeline(threshold=threshold)
         provider = asked.open(pipeline)
-    except (InputError, ModelError) as error:
-        raise click.UsageError(str(error)) from error
     if asked.provider == "openai":
         click.echo(f"mien: pictures are sent to {asked.base_url}", err=True)
     return pipeline, provider
@@ -207,7 +206,7 @@ def summary(result: Result) -> Table:
     if target := result["systems"].get("target"):
         table.add_section()
         table.add_row("described person, exact %", interval(target["exact_match"]))
-    table.caption, table.caption_justify = "intervals: 95 %, bootstrap over rows; of counts, Wilson's", "left"
+    table.caption = "intervals: 95 %, bootstrap over rows; of counts, Wilson's"
     return table
 
 
@@ -225,7 +224,6 @@ def by_class(result: Result) -> Table:
     table.caption = (
         f"answers: {others}; {result['dropped']} faces without a label; intervals: 95 %, bootstrap over faces"
     )
-    table.caption_justify = "left"
     return table
 
 
@@ -245,15 +243,12 @@ def side_by_side(result: Result) -> Table:
     for row in result["published"]:
         f1 = "-" if row["macro_f1"] is None else f"{row['macro_f1']:g}"
         table.add_row(row["model"], "published", f"{row['accuracy']:.1f}", "", f1)
-    table.caption, table.caption_justify = (
-        f"published: AffectNet, eight classes, single faces; {result['note']}",
-        "left",
-    )
+    table.caption = f"published: AffectNet, eight classes, single faces; {result['note']}"
     return table
 
 
 def _table(*columns: str) -> Table:
-    table = Table(box=None, pad_edge=False, header_style="bold", title_justify="left")
+    table = new_table()
     for name in columns:
         left = name in ("", "provider", "faces by")
         table.add_column(name, justify="left" if left else "right", no_wrap=True)

@@ -6,6 +6,7 @@ import click
 from rich.table import Table
 
 from mien.cli.shared.result import check, interval, measured, publish, resampled, to_file
+from mien.cli.shared.terminal import new_table
 from mien.evaluation import compare as comparing
 from mien.evaluation.result import Result
 
@@ -39,7 +40,7 @@ def _model(text: str) -> tuple[str, list[Result]]:
 
 def summary(comparison: Result) -> Table:
     """A row for each model: metrics in percent, differences from the first in points."""
-    table = Table(box=None, pad_edge=False, header_style="bold", title_justify="left")
+    table = new_table()
     about = f"{comparison['data']}, {comparison['protocol']}, n = {comparison['n']}"
     table.title = f"{about}; differences from {comparison['reference']}"
     for heading in ("model", "runs", "accuracy %", "difference", "", "macro F1 %", "difference", ""):
@@ -52,5 +53,4 @@ def summary(comparison: Result) -> Table:
             cells += ["", ""] if difference is None else [interval(difference, signed=True), difference["answer"]]
         table.add_row(*cells)
     table.caption = f"intervals: 95 %, bootstrap over faces within each class, {comparison['resamples']} resamples"
-    table.caption_justify = "left"
     return table

@@ -10,13 +10,13 @@ import click
 import numpy as np
 from numpy.typing import NDArray
 from rich.console import Group
-from rich.table import Table
 
 from mien.cli.read.annotate import labeler
 from mien.cli.shared.data import DATA_HELP, open_data
 from mien.cli.shared.result import check, interval, measured, publish, to_file
 from mien.cli.shared.runs import one_command_each
 from mien.cli.shared.settings import Numbers, given_settings, with_settings
+from mien.cli.shared.terminal import new_table
 from mien.datasets.pseudo_labels import read
 from mien.datasets.synthetic import LABELED, MADE
 from mien.evaluation.result import Result
@@ -120,7 +120,7 @@ def few_shot(
             rows.append({"run": str(run), "shots": count, "accuracy": module.mean(right)})
             if first.setdefault(count, right) is not right:
                 rows[-1]["difference"] = module.mean(right - first[count])
-    table = Table(box=None, pad_edge=False, header_style="bold")
+    table = new_table()
     for heading in ("run", "shots", "accuracy %", "difference"):
         table.add_column(heading)
     for row in rows:
@@ -149,7 +149,7 @@ def feranno(valid: str, head: str, generator: str, units: str, threads: int, out
     alone = FerAnno(Seer(generator, units, threads), head, threads)
     faces = held_out(open_data(valid), alone.size, "measure on")
     metrics = evaluated(faces, np.log(alone(np.stack([sample.image for sample in faces.samples]))))
-    table = Table(box=None, pad_edge=False, header_style="bold", title_justify="left", title=f"{head} on {valid}")
+    table = new_table(title=f"{head} on {valid}")
     for heading in ("accuracy %", "macro F1 %", "mean recall %"):
         table.add_column(heading)
     table.add_row(*(interval(metrics[metric]) for metric in ("accuracy", "macro_f1", "mean_recall")))
@@ -176,7 +176,7 @@ def downstream() -> None:
 
 def summary(result: Result) -> Group:
     """The arms on a terminal, how far each is from the first, and what else is compared."""
-    table = Table(box=None, pad_edge=False, header_style="bold", title_justify="left", caption_justify="left")
+    table = new_table()
     table.title = f"{result['paradigm']} on {result['valid']}, n = {result['n']}"
     for heading in ("arm", "photographs", "generated", "seeds", "accuracy %", "macro F1 %", "difference", ""):
         table.add_column(heading)
@@ -186,7 +186,7 @@ def summary(result: Result) -> Group:
         cells = (interval(row["accuracy"]), interval(row["macro_f1"]), difference, row["purpose"])
         table.add_row(row["arm"], str(row["photographs"]), str(row["generated"]), seeds, *cells)
     table.caption = "difference: of accuracy to the first arm, in points; intervals: 95 %, bootstrap over faces"
-    pairs = Table(box=None, pad_edge=False, header_style="bold")
+    pairs = new_table()
     for heading in ("difference", "accuracy", "", "macro F1", ""):
         pairs.add_column(heading)
     for row in result["contrasts"]:

@@ -9,12 +9,12 @@ from rich.table import Table
 
 from mien.cli.shared.data import DATA_HELP, open_data
 from mien.cli.shared.result import check, interval, measured, publish, resampled, to_file
+from mien.cli.shared.terminal import new_table, usage_errors
 from mien.cli.shared.texts import measure as measure_texts
 from mien.cli.shared.texts import summary as texts_summary
 from mien.core.contract import Classifier
 from mien.core.detect import YuNet
 from mien.core.zoo import load
-from mien.errors import InputError, ModelError
 from mien.evaluation.result import Result
 from mien.evaluation.scoring import evaluate as run
 from mien.methods.expllm.small.generate import NAME, Explainer
@@ -78,14 +78,12 @@ def evaluate(
     writes = model == NAME or Path(model).is_dir()
     if writes and (detect or cross_fit):
         raise click.UsageError("--detect and --cross-fit are for models that only read")
-    try:
+    with usage_errors():
         opened = (
             Explainer(None if model == NAME else model, threads)
             if writes
             else Classifier(load(model, reads=True), threads)
         )
-    except (InputError, ModelError) as error:
-        raise click.UsageError(str(error)) from error
     about = {"model": model, "data": data, "split": split}
     if isinstance(opened, Explainer):
         options = {"texts": texts, "protocol": protocol, "resamples": resamples, "seed": seed}
@@ -122,13 +120,7 @@ def summary(result: Result) -> Table:
     columns = {"no duplicates": result, "with duplicates": result["with_duplicates"]}
     if "cross_fit" in result:
         columns["refitted"] = result["cross_fit"]
-    table = Table(
-        box=None,
-        pad_edge=False,
-        header_style="bold",
-        title_justify="left",
-        title=f"{result['model']} on {result['data']}, {result['protocol']}",
-    )
+    table = new_table(title=f"{result['model']} on {result['data']}, {result['protocol']}")
     table.add_column("")
     for name in columns:
         table.add_column(name, justify="right")
@@ -158,5 +150,4 @@ def summary(result: Result) -> Table:
     table.caption += "means, F1 and ECE: bootstrap over images"
     if result["masked"]:
         table.caption += f"; masked, for the data lacks them: {', '.join(result['masked'])}"
-    table.caption_justify = "left"
     return table

@@ -4,11 +4,11 @@ from pathlib import Path
 
 import click
 from rich.console import Group
-from rich.table import Table
 
 from mien.cli.shared.data import DATA_HELP, open_data
 from mien.cli.shared.result import check, interval, measured, publish, to_file
 from mien.cli.shared.runs import RUN_HELP, open_run
+from mien.cli.shared.terminal import new_table
 from mien.datasets import Synthetic
 from mien.datasets.pseudo_labels import read
 from mien.datasets.synthetic import LABELED, read_lines
@@ -93,7 +93,7 @@ def judge(
 
 def summary(result: Result) -> Group:
     """The folders on a terminal, a row each, and what each gains over the one before it."""
-    table = Table(box=None, pad_edge=False, header_style="bold")
+    table = new_table()
     table.add_column("folder", overflow="fold")
     controlled = list(result["rows"][0]["control"])
     for column in ("n", "judge %", "AU r", *controlled, "distance", "copied %"):
@@ -115,8 +115,7 @@ def summary(result: Result) -> Group:
     table.caption += "judge's features to photographs, and times that of as many training photographs"
     if over:
         table.caption += f"; followed the guide too far: {', '.join(over)}"
-    table.caption_justify = "left"
-    gains = Table(box=None, pad_edge=False, header_style="bold")
+    gains = new_table()
     for column in ("gain", "judge, points", "", "AU r"):
         gains.add_column(column, overflow="fold")
     for step in result["steps"]:

@@ -12,7 +12,7 @@ from mien.cli.read.clips import run
 from mien.cli.shared.clip_options import ClipOptions, Reading, clip_options
 from mien.cli.shared.options import finding, safe, to_files
 from mien.cli.shared.outcomes import Gathered, gather, given, has_clips, to_pipe, wrong
-from mien.cli.shared.terminal import cell, shortened, table, usage_errors
+from mien.cli.shared.terminal import cell, new_table, shortened, usage_errors
 from mien.core.batch import read_many
 from mien.core.detect import Rotations
 from mien.core.pipeline import Pipeline
@@ -103,7 +103,7 @@ def summary(outcomes: Sequence[Outcome]) -> Table:
     faces = [face for outcome in outcomes if outcome.report for face in outcome.report.faces]
     reasons = any(face.action_units is not None for face in faces)
     longest = NAME_BESIDE_WHY if reasons else NAME
-    lines = table()
+    lines = new_table()
     for name in ("picture", "face", "expression", "", "next", *(["why"] if reasons else [])):
         lines.add_column(name, justify="right" if name in ("face", "") else "left", overflow="fold")
     for outcome in outcomes:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
-from mien.cli.shared.terminal import say, table
+from mien.cli.shared.terminal import new_table, say
 from mien.cli.shared.threads import in_threads, jobs_option
 from mien.core.align import align, to_crop_frame
 from mien.core.detect import Detector, YuNet, surest, whole_picture
@@ -144,8 +144,8 @@ def labelled(
 
 def summary(rows: Sequence[dict[str, object]]) -> Table:
     """What became of the labels, a row for each that was asked for, and how far the voters agreed."""
-    lines = table()
-    for column in ("asked for", "faces", "keep %", "relabel %", "drop %"):
+    lines = new_table()
+    for column in ("asked for", "faces", "keep %", "relabel %", "label %", "drop %"):
         lines.add_column(column, justify="left" if column == "asked for" else "right")
     for name, count in feranno.counts(rows).items():
         total = sum(count.values())

@@ -14,7 +14,7 @@ from rich.table import Table
 
 from mien.cli.shared.data import DATA_HELP, data_name, open_data
 from mien.cli.shared.result import measured, publish
-from mien.cli.shared.terminal import say, table
+from mien.cli.shared.terminal import new_table, say
 from mien.cli.shared.threads import in_threads
 from mien.core.pipeline import Pipeline
 from mien.datasets.base import Sample
@@ -122,7 +122,7 @@ def cot(
 
 def summary(result: dict[str, Any]) -> Table:
     """The result on a terminal: a row an expression."""
-    lines = table(title=f"{result['engine']} engine, seed {result['seed']}")
+    lines = new_table(title=f"{result['engine']} engine, seed {result['seed']}")
     for column in ("", "faces", "verified", "%", "rejected"):
         lines.add_column(column, justify="right" if column else "left")
     for name, counts in [*result["per_class"].items(), ("all", result)]:

@@ -12,7 +12,7 @@ from mien.cli.read.analyze import NAME
 from mien.cli.shared.options import detecting, safe, to_files
 from mien.cli.shared.outcomes import Gathered, gather, given, to_pipe
 from mien.cli.shared.provider import Asked, provided
-from mien.cli.shared.terminal import cell, say, shortened, table, usage_errors
+from mien.cli.shared.terminal import cell, new_table, say, shortened, usage_errors
 from mien.core.batch import read_many
 from mien.core.pipeline import Pipeline
 from mien.facs.vocabulary import CAVEAT, Attribute, attribute
@@ -112,7 +112,7 @@ def _failed(answered: Attributes) -> bool:
 
 def _summary(outcomes: Sequence[Outcome], asked: Sequence[Attribute], beside: bool) -> Table:
     """The answers on a terminal, one line a face.   beside: also what mien's own reader says."""
-    lines = table()
+    lines = new_table()
     # More than three answers a face fit 80 columns only without their percentages.
     bare = len(asked) + beside > 3
     longest = 13 if bare else NAME

@@ -11,7 +11,7 @@ import click
 from rich.console import Console
 
 from mien.cli.shared.outcomes import wrong
-from mien.cli.shared.terminal import say
+from mien.cli.shared.terminal import new_table, say
 from mien.errors import InputError
 from mien.files import replacing
 from mien.report.clips import CLIP_COLUMNS
@@ -200,9 +200,8 @@ def _show(clips: Sequence[Recording], summaries: Sequence[dict[str, Any]], found
         for row in summaries:
             click.echo(json.dumps(row))
         return
-    from rich.table import Table
 
-    table = Table(box=None, pad_edge=False, header_style="bold")
+    table = new_table()
     for name in ("clip", "track", "seconds", "shows", "events", "blinks/min"):
         table.add_column(name, justify="left" if name in ("clip", "shows") else "right", overflow="fold")
     for row in summaries:

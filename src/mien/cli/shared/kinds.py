@@ -2,12 +2,12 @@
 
 import json
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 
 from mien.core.images import ENDINGS as PICTURES
-
-CLIPS = frozenset((".mp4", ".mov", ".avi", ".mkv", ".webm", ".m4v", ".mpg", ".mpeg", ".wmv"))
+from mien.methods.registry import methods
+from mien.video.frames import ENDINGS as CLIPS
 
 
 @dataclass(frozen=True)
@@ -71,14 +71,27 @@ def _file(path: Path) -> Kind | None:
     return {".onnx": _MODEL, ".safetensors": _WEIGHTS, ".ckpt": _WEIGHTS}.get(ending)
 
 
+def method_of(run: Path) -> str | None:
+    """The method whose settings those of a run are; None when that is not one method, or it cannot be told."""
+    try:
+        values = json.loads((run / "settings.json").read_text(encoding="utf-8"))
+        fitting = [m.name for m in methods() if values.keys() == {field.name for field in fields(m.settings)}]
+    except Exception:  # an unreadable file, or libraries that are not installed: the error itself is still said
+        return None
+    return fitting[0] if len(fitting) == 1 else None
+
+
 def hint(message: str, command: str, arguments: Sequence[str]) -> str:
     """Return a sentence about the path that an error is about, if it is a thing for another command; else "".
 
     arguments: of the command line; a path may stand behind KIND: or NAME=.
     """
     for path in _paths(arguments):
-        kind = kind_of(path)
-        if kind is not None and str(path) in message and command not in kind.commands:
+        kind = kind_of(path) if str(path) in message else None
+        name = method_of(path) if kind is _RUN else None
+        if name is not None and name not in arguments:
+            return f" ({path} is a training run of {name}; `mien export {name} {path} -o FILE` makes a model of it)"
+        if kind is not None and command not in kind.commands:
             return f" ({path} is {kind.what}; {kind.use})"
     return ""
 

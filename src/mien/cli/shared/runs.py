@@ -6,8 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from mien.cli.shared.groups import Group
 from mien.errors import InputError
 from mien.methods.registry import Answer, method, methods, names
+from mien.text import did_you_mean
 
 if TYPE_CHECKING:
     from mien.training.run import Identity, Trained
@@ -23,7 +25,7 @@ def one_command_each(
     kind: the heading of the list in --help.   lines: the names, each with its line in that list.
     """
 
-    class Commands(click.Group):
+    class Commands(Group):
         def list_commands(self, ctx: click.Context) -> list[str]:
             return list(lines())
 
@@ -45,7 +47,8 @@ def open_run(text: str, needs: Answer) -> "tuple[Trained[Any, Any, Any], Identit
     """
     name, colon, folder = text.partition(":")
     if not colon or not folder or name not in names():
-        raise click.UsageError(f"{text!r} names no trained network; expected {RUN_HELP} They are {', '.join(names())}.")
+        known = ", ".join(names()) + did_you_mean(name, names())
+        raise click.UsageError(f"{text!r} names no trained network; expected {RUN_HELP} They are {known}")
     record = method(name)
     if needs not in record.answers:
         able = ", ".join(other.name for other in methods() if needs in other.answers)

@@ -9,8 +9,8 @@ from typing import Any
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
-from rich.table import Table
 
+from mien.cli.shared.terminal import new_table
 from mien.results.outcome import Outcome
 from mien.video.frames import Frame, length
 
@@ -46,7 +46,7 @@ class Tally:
 
     def show(self, to_stderr: bool) -> None:
         """Print the table, and why inputs failed."""
-        table = Table(box=None, pad_edge=False, header_style="bold")
+        table = new_table()
         for column in ("input", "face", "frames", "shows"):
             table.add_column(column, justify="right" if column in ("face", "frames") else "left", overflow="fold")
         for name in self._frames:

@@ -12,7 +12,7 @@ from mien.errors import InputError, ModelError
 from mien.text import one_line, printable
 
 
-def table(**options: Any) -> Table:
+def new_table(**options: Any) -> Table:
     """An empty table without lines, its titles and captions on the left.   options: of rich.table.Table."""
     looks: dict[str, Any] = {"box": None, "pad_edge": False, "header_style": "bold"}
     return Table(**looks, title_justify="left", caption_justify="left", **options)

@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
+from mien.cli.shared.terminal import new_table
 from mien.datasets import Sample
 from mien.datasets.pseudo_labels import read
 from mien.evaluation.result import Result
@@ -47,7 +48,7 @@ def measure(explainer: Explainer, dataset: Sequence[Sample], pseudo_labels: Path
 def summary(result: Result) -> Table:
     """The texts of both modes, those that rules write of the same faces, and what is aimed at."""
     texts = result["texts"]
-    table = Table(box=None, pad_edge=False, header_style="bold", title_justify="left", caption_justify="left")
+    table = new_table()
     table.title = f"{texts['n']} faces written about, held against action units of the {texts['held_against']}"
     kinds = (*MODES, "rules", "engine")
     for name in ("", *kinds, "target"):

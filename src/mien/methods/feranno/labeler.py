@@ -184,11 +184,15 @@ def row(file: str, requested: Expression | None, verdict: Verdict) -> dict[str, 
 
 
 def counts(rows: Sequence[Mapping[str, object]]) -> dict[str, dict[str, int]]:
-    """How many faces of each requested expression, of "none" and of "all" were kept, relabelled and dropped."""
-    total = {name: dict.fromkeys(("keep", "relabel", "drop"), 0) for name in _names(rows)}
+    """How many faces of each requested expression, of "none" and of "all" were kept, relabelled, labelled and dropped.
+
+    A face that was requested for none cannot be relabelled: it is labelled.
+    """
+    total = {name: dict.fromkeys(("keep", "relabel", "label", "drop"), 0) for name in _names(rows)}
     for one in rows:
+        decision = "label" if one["requested"] is None and one["decision"] == "relabel" else str(one["decision"])
         for name in (one["requested"] or "none", "all"):
-            total[str(name)][str(one["decision"])] += 1
+            total[str(name)][decision] += 1
     return total
 
 
