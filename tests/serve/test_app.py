@@ -99,4 +99,5 @@ def test_the_page_sends_its_form_to_the_report_inside_it(client):
 def test_the_openai_routes_are_there_only_when_asked_for(client):
     assert client.get("/v1/models").status_code == 404
     assert client.get("/docs").status_code == 404
-    assert {"/analyze", "/report", "/healthz"} == set(client.get("/openapi.json").json()["paths"])
+    paths = {"/analyze", "/report", "/v1/analyze", "/v1/report", "/v1/explain", "/healthz", "/metrics"}
+    assert paths == set(client.get("/openapi.json").json()["paths"])

@@ -42,7 +42,7 @@ def serve(
     max_side: int,
     threads: int,
 ) -> None:
-    """Read pictures over HTTP: POST /analyze gives JSON, POST /report a page, and / is a page to drop pictures on.
+    """Read pictures over HTTP: POST /v1/analyze gives JSON, /v1/report a page, /v1/explain words; / is a page to use.
 
     Pictures are not stored and go nowhere else. Without --token anybody who reaches the server may ask: keep it on this
     machine, or behind a server that encrypts.

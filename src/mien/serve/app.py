@@ -2,20 +2,21 @@
 
 import os
 from collections.abc import Awaitable, Callable, Sequence
-from functools import partial
 from importlib.resources import files
+from typing import Any
 
-from fastapi import FastAPI, HTTPException, Request, Response
-from fastapi.responses import HTMLResponse, JSONResponse
+from fastapi import FastAPI, Request, Response
+from fastapi.responses import JSONResponse
 
 import mien
 from mien.core.pipeline import Pipeline
-from mien.report.html import page
-from mien.report.writers import json_line
+from mien.errors import MissingExtra
 from mien.serve import openai as openai_api
 from mien.serve.door import HEADERS, LOOPBACK, Door
-from mien.serve.form import Sent, pictures
 from mien.serve.limits import Deadlines, Limits
+from mien.serve.models import Picture, Pictures, Refusal
+from mien.serve.routes import Routes
+from mien.serve.traffic import Traffic
 from mien.serve.work import Work
 
 _WEB = {"": "text/html", "app.js": "text/javascript", "style.css": "text/css"}
@@ -24,11 +25,50 @@ _POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; frame-src 'self'; img-src data:; form-action 'self'; "
     "base-uri 'none'; frame-ancestors 'none'"
 )
-# A report says by itself which script and style it has; this is what the server lets it say.
-_REPORT_POLICY = (
-    "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src data:; form-action 'none'; "
-    "base-uri 'none'; frame-ancestors 'self'"
-)
+_FILE = {"schema": {"type": "string", "format": "binary"}}
+_FILES = {"type": "array", "items": {"type": "string", "format": "binary"}}
+# A body, or the files of a form whatever its fields are called.
+_BODY = {
+    "requestBody": {
+        "required": True,
+        "content": {
+            "application/octet-stream": _FILE,
+            "multipart/form-data": {"schema": {"type": "object", "properties": {"picture": _FILES}}},
+        },
+    }
+}
+_REFUSALS: dict[int | str, dict[str, Any]] = {
+    status: {"model": Refusal, "description": why}
+    for status, why in {
+        401: "The server wants its token",
+        403: "The page that asks is not allowed",
+        408: "The request came too slowly",
+        413: "The request is too large",
+        421: "The server does not go by that name",
+        503: "The server is busy, or being stopped",
+    }.items()
+}
+
+
+def _json_of(model: Any) -> dict[int | str, dict[str, Any]]:
+    return {
+        200: {"model": model, "description": "What was read; a face may not have been found"},
+        400: {"model": Picture | Refusal, "description": "The picture could not be read, or none came"},
+    }
+
+
+_PAGE: dict[int | str, dict[str, Any]] = {
+    status: {"content": {"text/html": {"example": "<!DOCTYPE html>"}}, "description": why}
+    for status, why in {200: "A self-contained page", 400: "A page that says why nothing was read"}.items()
+}
+_EVENT = 'event: text\ndata: {"face": 0, "text": " The"}\n\n'
+_EVENTS: dict[int | str, dict[str, Any]] = {
+    200: {
+        "content": {"text/event-stream": {"example": _EVENT}},
+        "description": "Events: picture, text, face, and at the end done or error",
+    },
+    400: {"model": Picture | Refusal, "description": "The picture could not be read, or none came"},
+}
 
 
 def create_app(
@@ -50,16 +90,28 @@ def create_app(
     """
     limits = limits or Limits()
     deadlines = Deadlines()
-    work = Work(pipeline or Pipeline(), workers or os.cpu_count() or 1, limits, deadlines)
-    routes = _Routes(work, limits)
+    traffic = Traffic(limits)
+    work = Work(pipeline or Pipeline(), workers or os.cpu_count() or 1, limits, deadlines, traffic)
+    routes = Routes(work, limits)
     # No pages of FastAPI's own: they load their scripts from elsewhere.
     app = FastAPI(title="mien", version=mien.__version__, docs_url=None, redoc_url=None)
     app.state.deadlines = deadlines
     app.add_exception_handler(Exception, _failed)
-    app.add_middleware(Door, limits=limits, deadlines=deadlines, hosts=hosts, origins=origins, token=token)
-    app.add_api_route("/analyze", routes.analyze, methods=["POST"], summary="A picture to its report, as JSON")
-    app.add_api_route("/report", routes.report, methods=["POST"], summary="A picture to its report, as a page")
+    app.add_middleware(
+        Door, limits=limits, deadlines=deadlines, traffic=traffic, hosts=hosts, origins=origins, token=token
+    )
+    for path, route, summary, answer in (
+        ("/analyze", routes.analyze, "A picture to its report, as JSON", _json_of(Picture)),
+        ("/report", routes.report, "A picture to its report, as a page", _PAGE),
+        ("/v1/analyze", routes.analyze_many, "Pictures to their reports, as JSON", _json_of(Picture | Pictures)),
+        ("/v1/report", routes.report_many, "Pictures to one report, as a page", _PAGE),
+        ("/v1/explain", routes.explain, "Why a face shows its expression, as it is written", _EVENTS),
+    ):
+        app.add_api_route(
+            path, route, methods=["POST"], summary=summary, responses=answer | _REFUSALS, openapi_extra=_BODY
+        )
     app.add_api_route("/healthz", _health(deadlines), summary="Whether the server takes requests")
+    app.add_api_route("/metrics", _metrics(traffic), summary="What the server did, for Prometheus")
     for name, kind in _WEB.items():
         app.add_api_route(f"/{name}", _file(name or "index.html", kind), include_in_schema=False)
     if openai:
@@ -69,41 +121,22 @@ def create_app(
     return app
 
 
-class _Routes:
-    """The routes that read a picture: the body of the request, or the file of a form."""
-
-    def __init__(self, work: Work, limits: Limits) -> None:
-        self._work, self._limits = work, limits
-
-    async def analyze(self, request: Request) -> Response:
-        sent = await self._one(request)
-        return await self._work.run(partial(self._json, sent), request.is_disconnected)
-
-    async def report(self, request: Request) -> Response:
-        sent = await self._one(request)
-        return await self._work.run(partial(self._page, sent), request.is_disconnected)
-
-    async def _one(self, request: Request) -> Sent:
-        sent, _ = await pictures(request, self._limits)
-        if len(sent) > 1:
-            raise HTTPException(400, f"this route reads one picture, but the form has {len(sent)} files")
-        return sent[0]
-
-    def _json(self, sent: Sent) -> Response:
-        outcome = self._work.read(sent.name, sent.data)
-        return Response(json_line(outcome), 200 if outcome.report else 400, media_type="application/json")
-
-    def _page(self, sent: Sent) -> Response:
-        outcome = self._work.read(sent.name, sent.data, show=True)
-        headers = {"Content-Security-Policy": _REPORT_POLICY}
-        return HTMLResponse(page([outcome], "mien serve"), 200 if outcome.report else 400, headers)
-
-
 def _health(deadlines: Deadlines) -> Callable[[], Awaitable[Response]]:
     async def get() -> Response:
         if deadlines.stopping:
             return JSONResponse({"status": "stopping"}, 503)
         return JSONResponse({"status": "ok", "version": mien.__version__})
+
+    return get
+
+
+def _metrics(traffic: Traffic) -> Callable[[], Awaitable[Response]]:
+    async def get() -> Response:
+        try:
+            kind, text = traffic.exposition()
+        except MissingExtra as error:
+            return JSONResponse({"detail": str(error)}, 501)
+        return Response(text, media_type=kind)
 
     return get
 

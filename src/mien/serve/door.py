@@ -10,7 +10,8 @@ from urllib.parse import urlsplit
 import anyio
 from fastapi import HTTPException
 
-from mien.serve.limits import Budget, Deadlines, Limits, busy
+from mien.serve.limits import Deadlines, Limits, busy
+from mien.serve.traffic import Traffic
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 # Neither says anything of anybody, and who looks after servers asks by address and without a token.
@@ -43,6 +44,7 @@ class Door:
         app: Callable[[Scope, Receive, Send], Awaitable[None]],
         limits: Limits,
         deadlines: Deadlines,
+        traffic: Traffic,
         hosts: Sequence[str] = LOOPBACK,
         origins: Sequence[str] = (),
         token: str | None = None,
@@ -51,7 +53,7 @@ class Door:
         self._hosts = frozenset(host.lower().strip("[]") for host in hosts)
         self._origins = frozenset(origins)
         self._token = None if token is None else token.encode()
-        self._bytes, self._requests = Budget(limits.bytes_in_flight), Budget(limits.requests)
+        self._traffic = traffic
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request, or refuse it."""
@@ -124,10 +126,10 @@ class _Passage:
             return None
         if self._declared > limits.request_bytes:
             return _too_large(limits)
-        if not door._requests.take(1):
+        if not door._traffic.requests.take(1):
             return busy(limits)
-        if not door._bytes.take(self._declared):
-            door._requests.give(1)
+        if not door._traffic.bytes.take(self._declared):
+            door._traffic.requests.give(1)
             return busy(limits)
         self._held, self._began = self._declared, anyio.current_time()
         return None
@@ -135,8 +137,8 @@ class _Passage:
     def leave(self) -> None:
         """Give back what was reserved."""
         if self._held is not None:
-            self._door._bytes.give(self._held)
-            self._door._requests.give(1)
+            self._door._traffic.bytes.give(self._held)
+            self._door._traffic.requests.give(1)
             self._held = None
 
     async def receive(self) -> MutableMapping[str, Any]:
@@ -160,13 +162,14 @@ class _Passage:
             raise _too_large(limits)
         more = self._came - (self._held or 0)
         if more > 0:  # its length was not declared
-            if not self._door._bytes.take(more):
+            if not self._door._traffic.bytes.take(more):
                 raise busy(limits)
             self._held = self._came
 
     async def send(self, message: MutableMapping[str, Any]) -> None:
         """Send a part of the answer, with the headers that all have."""
         if message["type"] == "http.response.start":
+            self._door._traffic.answers[message["status"]] += 1
             given = list(message.get("headers", ()))
             names = {name.lower() for name, _ in given}
             message = {**message, "headers": given + [h for h in self._all().items() if h[0] not in names]}

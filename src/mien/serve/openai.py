@@ -44,9 +44,13 @@ class Chat:
         """POST /v1/chat/completions."""
         try:
             data = await body(request)
-            return await self._work.run(partial(self._answer, data), request.is_disconnected)
+            return await self._work.run(partial(self._counted, data), request.is_disconnected)
         except HTTPException as refusal:
             return _error(refusal.status_code, str(refusal.detail), headers=refusal.headers)
+
+    def _counted(self, data: bytearray) -> tuple[Response, str]:
+        response = self._answer(data)
+        return response, "chat" if response.status_code == 200 else "chat_refused"
 
     def _answer(self, data: bytearray) -> Response:
         try:

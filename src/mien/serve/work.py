@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
-from anyio import CapacityLimiter
+from anyio import CapacityLimiter, current_time
 from anyio.to_thread import run_sync
 from fastapi import HTTPException
 
@@ -13,6 +13,7 @@ from mien.report.embed import reduced
 from mien.results.outcome import Outcome
 from mien.serve.decoders import Decoders
 from mien.serve.limits import Deadlines, Limits, busy
+from mien.serve.traffic import Traffic
 
 Answer = TypeVar("Answer")
 
@@ -23,14 +24,17 @@ class Work:
     workers: pictures that are read at a time.   A wait for one's turn ends when the server is stopped.
     """
 
-    def __init__(self, pipeline: Pipeline, workers: int, limits: Limits, deadlines: Deadlines) -> None:
+    def __init__(
+        self, pipeline: Pipeline, workers: int, limits: Limits, deadlines: Deadlines, traffic: Traffic
+    ) -> None:
+        self._traffic = traffic
         self.pipeline, self._workers, self._limits, self._deadlines = pipeline, workers, limits, deadlines
         self.decoders = Decoders(limits.decode_seconds, limits.pixels)
         self._turns: CapacityLimiter | None = None
         self._threads: CapacityLimiter | None = None
 
-    async def run(self, item: Callable[[], Answer], gone: Callable[[], Awaitable[bool]]) -> Answer:
-        """The item's result, from a thread.
+    async def run(self, item: Callable[[], tuple[Answer, str]], gone: Callable[[], Awaitable[bool]]) -> Answer:
+        """The item's answer, from a thread; beside it the item says what became of its picture, which is counted.
 
         gone: whether nobody waits for the answer any more, asked when it is the item's turn.
         """
@@ -41,7 +45,11 @@ class Work:
         try:
             if await gone():
                 raise HTTPException(400, "the client went away")
-            return await run_sync(item, limiter=self._threads)
+            began = current_time()
+            answer, status = await run_sync(item, limiter=self._threads)
+            self._traffic.pictures[status] += 1
+            self._traffic.reading_seconds += current_time() - began
+            return answer
         finally:
             self._turns.release()
 
