@@ -1,10 +1,13 @@
 import json
+import os
+import signal
 
 import click
 import numpy as np
 import pytest
 
 from mien.cli.shared.outcomes import gather
+from mien.report import writers
 from mien.results.face import ImageReport
 from mien.results.outcome import Outcome
 
@@ -47,6 +50,20 @@ def test_a_file_that_cannot_be_written_does_not_cost_the_others(tmp_path, capsys
     assert "cannot be written (File name too long)" in capsys.readouterr().err
     assert len(json.loads(outputs[1].read_text())["images"]) == 1
     assert gather([answer("a")], 1, outputs[1:]).good
+
+
+@pytest.mark.skipif(os.name != "posix", reason="signals of POSIX")
+def test_sigterm_while_files_are_finished_costs_none(tmp_path, monkeypatch):
+    def close(self):
+        os.kill(os.getpid(), signal.SIGTERM)
+        return finish(self)
+
+    finish = writers.JsonFile.close
+    monkeypatch.setattr(writers.JsonFile, "close", close)
+    assert gather([answer("a")], 1, [tmp_path / "x.json", tmp_path / "y.json"]).good
+    assert (tmp_path / "x.json").is_file()
+    assert (tmp_path / "y.json").is_file()
+    assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
 
 
 def test_the_answer_is_shown_before_what_was_written(tmp_path, capsys):

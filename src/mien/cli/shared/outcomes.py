@@ -128,8 +128,9 @@ def gather(
         say(f"mien: stopped after {gathered.statuses.total()} of {count} inputs")
         show(gathered)
     finally:
-        sys.stdout.flush()
-        files.close(whole=not stopped)
+        with on_sigterm(signal.SIG_IGN):  # what is finished now is all that there is
+            sys.stdout.flush()
+            files.close(whole=not stopped)
         gathered.good &= files.good and not stopped
     return gathered
 
@@ -174,14 +175,22 @@ class _Files:
 @contextmanager
 def stoppable() -> Iterator[None]:
     """Let SIGTERM, which Docker and SLURM send, stop a command as Ctrl-C does: what was read so far is kept."""
-    if threading.current_thread() is not threading.main_thread():  # only there may signals be handled
-        yield
-        return
 
     def stop(number: int, frame: object) -> None:
         raise KeyboardInterrupt
 
-    before = signal.signal(signal.SIGTERM, stop)
+    with on_sigterm(stop):
+        yield
+
+
+@contextmanager
+def on_sigterm(handler: Callable[[int, Any], None] | signal.Handlers) -> Iterator[None]:
+    """Do this on SIGTERM inside the block."""
+    if threading.current_thread() is not threading.main_thread():  # only there may signals be handled
+        yield
+        return
+
+    before = signal.signal(signal.SIGTERM, handler)
     try:
         yield
     finally:
