@@ -202,3 +202,28 @@ def test_smoothing_calms_what_was_read_and_leaves_boxes_alone(clip, tmp_path):
     assert [r["FaceRectX"] for r in raw] == [r["FaceRectX"] for r in smooth]
     steps = [np.abs(np.diff([float(r["AU25"]) for r in t if r["track"] == "0"])).mean() for t in (raw, smooth)]
     assert steps[1] < steps[0] / 2
+
+
+def test_a_disk_that_fills_up_leaves_the_whole_frames_and_says_so(clip, tmp_path, monkeypatch):
+    from mien.report.writers import CsvFile
+
+    plain, left = CsvFile.append, iter(range(5))
+
+    def append(self, records):
+        if next(left, None) is None:
+            raise OSError(28, "No space left on device")
+        plain(self, records)
+
+    monkeypatch.setattr(CsvFile, "append", append)
+    result = run("analyze", clip, "-o", tmp_path / "faces.csv", code=1)
+    assert "No space left on device" in result.output
+    assert [row["frame"] for row in rows(tmp_path / "faces.part.csv")] == ["0", "1", "2", "3", "4"]
+
+
+def test_a_script_that_reads_openface_finds_its_columns(clip, tmp_path):
+    pandas = pytest.importorskip("pandas")
+    run("analyze", clip, "--end", 0.5, "-o", tmp_path / "of.csv", "--columns", "openface")
+    table = pandas.read_csv(tmp_path / "of.csv")
+    units = [name for name in table.columns if name.startswith("AU") and name.endswith("_r")]
+    assert len(units) == 15
+    assert table[table["success"] == 1].set_index(["face_id", "frame"])[units].notna().all(axis=None)
