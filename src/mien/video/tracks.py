@@ -139,11 +139,15 @@ def _matches(time: float, tracks: Sequence[Track], faces: Sequence[Face], farthe
 
 def _reshaped(tracks: Sequence[Track], faces: Sequence[Face]) -> Floats:
     """(tracks, faces) how differently the five points lie in the boxes; 0 where either has none."""
-    known = [None if track.points is None else _shape(track.points) for track in tracks]
-    shapes = [None if face.points is None else _shape(face.points) for face in faces]
-    return np.array(
-        [[0.0 if k is None or s is None else float(np.sqrt(np.mean((k - s) ** 2))) for s in shapes] for k in known]
-    )
+    known, shown = _shapes([track.points for track in tracks]), _shapes([face.points for face in faces])
+    squares = (known[:, None] - shown[None]) ** 2
+    return np.asarray(np.nan_to_num(np.sqrt(squares.mean(axis=(2, 3)))))
+
+
+def _shapes(all_points: Sequence[NDArray[np.floating] | None]) -> Floats:
+    """(N, 5, 2) shapes; NaN of who has none."""
+    nothing = np.full((5, 2), np.nan)
+    return np.stack([nothing if points is None else _shape(points) for points in all_points])
 
 
 def _shape(points: NDArray[np.floating]) -> Floats:
