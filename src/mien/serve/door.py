@@ -21,7 +21,8 @@ HEADERS = {
     "x-content-type-options": "nosniff",
     "content-security-policy": "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'self'",
     "x-frame-options": "SAMEORIGIN",
-    "referrer-policy": "no-referrer",
+    # Under "no-referrer" a browser would send the page's own form from the origin "null", which is refused.
+    "referrer-policy": "same-origin",
     "cross-origin-resource-policy": "same-origin",
     "cache-control": "no-store",
 }
