@@ -2,7 +2,7 @@ import inspect
 import multiprocessing
 import os
 import pickle
-from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from concurrent.futures import ProcessPoolExecutor
 
 import numpy as np
 import pytest
@@ -54,13 +54,6 @@ def test_an_explainer_can_be_pickled():
     assert np.array_equal(
         again.label(noise(48, 48)).expression.probabilities, explainer.label(noise(48, 48)).expression.probabilities
     )
-
-
-def test_one_pipeline_answers_many_threads_alike():
-    pipeline = Pipeline()
-    with ThreadPoolExecutor(8) as pool:
-        said = list(pool.map(lambda _: read(pipeline), range(16)))
-    assert said == [read(pipeline)] * 16
 
 
 def test_a_function_of_the_user_s_is_pickled_as_it_is():
