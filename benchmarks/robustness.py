@@ -92,6 +92,7 @@ def process(start: int, files: int) -> dict[str, Any]:
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
         sys.exit(f"files {start} and following end with {done.returncode}: {done.stderr[-2000:]}")
+    sys.stderr.write(done.stderr)
     return json.loads(done.stdout) | {"lines": len(done.stderr.splitlines())}
 
 

@@ -115,7 +115,8 @@ from PIL import Image
 from benchmarks.mutator import damaged
 large = io.BytesIO()
 Image.new("1", (9_800, 9_800)).save(large, "PNG")
-for data in (*(damaged(number)[1] for number in range(680)), large.getvalue()[:60]):
+frame = damaged(3676)[1]  # a GIF of 150 megapixels
+for data in (*(damaged(number)[1] for number in range(680)), large.getvalue()[:60], frame):
     try:
         mien.read_image(data)
     except mien.InputError:

@@ -138,6 +138,10 @@ def _identify(file: io.BytesIO, prefix: bytes) -> Image.Image | None:
         if accepted and not isinstance(accepted, str):  # a text says why this Pillow lacks the format
             file.seek(0)
             try:
+                if format == "GIF":  # whose frames are checked by the plugin itself
+                    with warnings.catch_warnings():
+                        warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+                        return factory(file, "")
                 return factory(file, "")
             except (SyntaxError, IndexError, TypeError, struct.error):
                 continue  # what they raise for a file of another format
