@@ -13,7 +13,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import cv2
 import numpy as np
@@ -31,6 +31,9 @@ Clip: TypeAlias = "str | PathLike[str] | int"
 _AHEAD = 4
 # A clip that ends so many seconds and frames before its header says is broken. Headers of sound clips are off by less.
 _MISSING_SECONDS, _MISSING_FRAMES = 0.25, 3
+# Newer OpenCV has the functions of the log level in a module of their own.
+_LOGGING: Any = getattr(cv2.utils, "logging", cv2)
+_SILENT = 0
 # FFmpeg opens playlists and references; from a file on disk it must reach nothing but files.
 _OPTIONS = {"OPENCV_FFMPEG_CAPTURE_OPTIONS": "protocol_whitelist;file", "OPENCV_FFMPEG_LOGLEVEL": "-8"}
 _opening = threading.Lock()
@@ -156,13 +159,13 @@ def _open(source: Clip) -> cv2.VideoCapture:
 def _quiet() -> Iterator[None]:
     """OpenCV and FFmpeg say nothing of their own about a file that cannot be opened; the error says it."""
     before = {name: os.environ.get(name) for name in _OPTIONS}
-    level = cv2.utils.logging.getLogLevel()
+    level = _LOGGING.getLogLevel()
     os.environ.update(_OPTIONS)
-    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
+    _LOGGING.setLogLevel(_SILENT)
     try:
         yield
     finally:
-        cv2.utils.logging.setLogLevel(level)
+        _LOGGING.setLogLevel(level)
         for name, value in before.items():
             if value is None:
                 os.environ.pop(name, None)
