@@ -21,6 +21,10 @@ class InputError(MienError, ValueError):
             self.status = status
 
 
+class InputWarning(UserWarning):
+    """An input was read, but not all of it; the message says what was left."""
+
+
 class ModelError(MienError, ValueError):
     """A model file is missing, damaged, or does not carry the contract that mien needs."""
 

@@ -9,7 +9,7 @@ from PIL import Image
 
 from mien.core.images import read_image, to_gray
 from mien.core.limits import Limits
-from mien.errors import InputError
+from mien.errors import InputError, InputWarning
 from tests.helpers import encoded, noise
 
 PICTURE = noise(16, 24, 3)
@@ -60,7 +60,7 @@ def test_an_array_of_another_type_is_refused_with_what_to_do(dtype):
         read_image(PICTURE.astype(dtype))
 
 
-@pytest.mark.parametrize("shape", [(5,), (5, 5, 1), (5, 5, 4), (3, 5, 5), (1, 5, 5, 3), (0, 5, 3), (5, 0), ()])
+@pytest.mark.parametrize("shape", [(5,), (5, 5, 2), (5, 5, 5), (3, 5, 5), (1, 5, 5, 3), (0, 5, 3), (5, 0), ()])
 def test_an_array_of_another_shape_is_refused_with_its_shape(shape):
     with pytest.raises(InputError) as caught:
         read_image(np.zeros(shape, np.uint8))
@@ -224,7 +224,8 @@ def test_an_animation_gives_its_first_frame(tmp_path, format, options):
     plain(RED).save(path, format, save_all=True, append_images=[plain(BLUE)], **options)
     with Image.open(path) as image:
         assert image.n_frames == 2
-    np.testing.assert_array_equal(read_image(path), np.array(plain(RED)))
+    with pytest.warns(InputWarning):
+        np.testing.assert_array_equal(read_image(path), np.array(plain(RED)))
 
 
 def test_a_picture_of_floating_point_numbers_is_refused_with_what_to_do():

@@ -3,6 +3,7 @@
 import errno
 import os
 import sys
+import warnings
 from collections.abc import Callable
 from contextlib import suppress
 from importlib import import_module
@@ -12,7 +13,7 @@ import click
 
 import mien
 from mien.cli.shared.groups import Group
-from mien.errors import MienError
+from mien.errors import InputWarning, MienError
 from mien.text import printable
 
 # Each command's module and its line in `mien --help`.
@@ -86,6 +87,7 @@ def commands() -> None:
 
 def main() -> None:
     """Run the command line: exit code 0 when all went well, 1 when some input failed, 2 for wrong usage."""
+    _say_warnings()
     try:
         try:
             commands(prog_name="mien")
@@ -97,6 +99,19 @@ def main() -> None:
         if error.errno == errno.EPIPE:  # nobody reads on, as with `mien analyze study/ | head`
             _fail("")
         _fail(f"{error.filename or 'standard output'}: {error.strerror or error}")
+
+
+def _say_warnings() -> None:
+    """Show what was left of an input as a line like any other, without the place in mien's code."""
+    usual = warnings.showwarning
+
+    def show(message: Warning | str, category: type[Warning], *rest: Any, **more: Any) -> None:
+        if issubclass(category, InputWarning):
+            click.echo(printable(f"mien: {message}"), err=True)
+        else:
+            usual(message, category, *rest, **more)
+
+    warnings.showwarning = show
 
 
 def _fail(message: str) -> None:

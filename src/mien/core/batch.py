@@ -13,6 +13,7 @@ from PIL import Image
 
 from mien.core.images import ENDINGS, ImageSource, read_image
 from mien.core.pipeline import Pipeline, PipelineOptions
+from mien.core.sources import file_name, is_open_file, is_url
 from mien.errors import InputError, MienError
 from mien.results.face import ImageReport
 from mien.results.outcome import Outcome
@@ -67,7 +68,7 @@ def read_many(
 def _each(inputs: Inputs) -> Iterable[ImageSource]:
     """The inputs, also of somebody who gives a single one: a path is no iterable of letters, a picture none of rows."""
     one = isinstance(inputs, str | os.PathLike | bytes | bytearray | memoryview | Image.Image)
-    if one or (isinstance(inputs, np.ndarray) and inputs.ndim < 4):
+    if one or is_open_file(inputs) or (isinstance(inputs, np.ndarray) and inputs.ndim < 4):
         return [inputs]  # type: ignore[list-item]
     return inputs  # type: ignore[return-value]
 
@@ -83,7 +84,9 @@ def find_pictures(inputs: Iterable[ImageSource], endings: Collection[str] = ENDI
             continue
         text = os.fsdecode(given)
         # os.path answers False where Path would raise, as for a folder that may not be entered.
-        if os.path.isdir(text):
+        if is_url(text):  # whose question mark is no pattern
+            yield text
+        elif os.path.isdir(text):
             first = next(files := _walk(text, endings), None)
             cause = InputError(f"{text}: no pictures in this folder", "no_pictures")
             yield Outcome(text, error=cause) if first is None else first
@@ -120,6 +123,8 @@ def read_outcome(source: Picture, read: ReadPicture, *, name: str = "", keep: bo
         return source
     if isinstance(source, str | os.PathLike):
         name = os.fsdecode(source)
+    elif is_open_file(source):
+        name = file_name(source)
     try:
         image = read_image(source)
         return Outcome(name, read(image), image=image if keep else None)

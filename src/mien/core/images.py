@@ -4,7 +4,7 @@ import io
 import struct
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from os import PathLike
 from typing import TypeAlias
 
@@ -15,15 +15,27 @@ from PIL import Image
 from mien.core import libtiff
 from mien.core.files import read_regular
 from mien.core.limits import Limits, too_large
-from mien.errors import InputError
+from mien.core.sources import (
+    BinaryFile,
+    allow_heif,
+    file_name,
+    is_heif,
+    is_open_file,
+    over_white,
+    read_open_file,
+    refuse_array,
+    refuse_url,
+    warn_of_more,
+)
+from mien.errors import InputError, MissingExtra
 
 # What cameras, phones and the web write. Pillow knows more, and some of those start other programs to read a file.
-FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "DIB", "GIF", "TIFF", "PPM", "JPEG2000", "AVIF")
+FORMATS: tuple[str, ...] = ("JPEG", "PNG", "WEBP", "BMP", "DIB", "GIF", "TIFF", "PPM", "JPEG2000", "AVIF")
 # The endings of such files, by which folders are searched.
 ENDINGS = frozenset(
     (".jpg", ".jpeg", ".jfif", ".png", ".webp", ".bmp", ".dib", ".gif", ".tif", ".tiff", ".ppm", ".pgm", ".pbm")
-) | {".jp2", ".avif"}
-ImageSource: TypeAlias = "str | PathLike[str] | bytes | NDArray[np.uint8] | Image.Image"
+) | {".jp2", ".avif", ".heic", ".heif"}
+ImageSource: TypeAlias = "str | PathLike[str] | bytes | BinaryFile | NDArray[np.uint8] | Image.Image"
 LIMITS = Limits()
 
 # Pillow warns of metadata that it cannot make sense of, on standard error, and goes on; the pixels are what counts.
@@ -49,10 +61,11 @@ _STORED: dict[int, Callable[[NDArray[np.uint8]], NDArray[np.uint8]]] = {
 def read_image(source: ImageSource, limits: Limits = LIMITS) -> NDArray[np.uint8]:
     """Read a picture upright, without alpha, as an (H, W, 3) uint8 RGB array.
 
-    source: a file's path, a file's bytes, a Pillow image, or a uint8 array, RGB (H, W, 3) or gray (H, W).
+    source: a file's path, a file's bytes, an open binary file, a Pillow image, or a uint8 array: RGB (H, W, 3), with
+    alpha (H, W, 4), or gray (H, W) or (H, W, 1).
     limits: what the picture may cost; checked before the memory is taken.
     EXIF rotation is applied, transparency becomes white, 16-bit gray becomes 8-bit; of several pictures in a file the
-    first is read.
+    first is read, with an InputWarning. HEIC needs the extra `heif`.
     Raises InputError for anything else: a missing, unreadable, truncated, empty or too large file, one that is no
     regular file, or an array of another type or shape.
     """
@@ -67,9 +80,17 @@ def read_image(source: ImageSource, limits: Limits = LIMITS) -> NDArray[np.uint8
                 "the bytes given", f"{size / 1e6:,.4g} MB; at most {limits.file_bytes / 1e6:,.4g} MB are read"
             )
         return _open(bytes(source), "the bytes given", limits)
+    if is_open_file(source):
+        data, name = read_open_file(source, limits.file_bytes), file_name(source)
+        if len(data) > limits.file_bytes:
+            raise too_large(name, f"more than the {limits.file_bytes / 1e6:,.4g} MB that are read")
+        return _open(data, name, limits)
     if isinstance(source, str | PathLike):
+        refuse_url(str(source))
         return _open(read_regular(source, limits.file_bytes), str(source), limits)
-    raise InputError(f"expected a path, bytes, a uint8 array or a Pillow image, but got {type(source).__name__}")
+    raise InputError(
+        f"expected a path, bytes, an open binary file, a uint8 array or a Pillow image, but got {type(source).__name__}"
+    )
 
 
 def to_gray(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
@@ -78,12 +99,8 @@ def to_gray(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 
 def _from_array(given: NDArray[np.uint8], limits: Limits) -> NDArray[np.uint8]:
-    array = np.asarray(given)  # np.matrix keeps two dimensions whatever is done to it
-    if array.dtype != np.uint8 or array.shape[2:] not in ((), (3,)) or array.ndim not in (2, 3) or 0 in array.shape:
-        raise InputError(
-            f"expected an RGB image, uint8 of shape (H, W, 3), or gray of shape (H, W), but got {array.dtype} of shape "
-            f"{array.shape}; scale floats to 0..255 and call .astype('uint8'), or pass the file to mien.read_image"
-        )
+    array = over_white(np.asarray(given))  # np.matrix keeps two dimensions whatever is done to it
+    refuse_array(array)
     limits.check_size(array.shape[1], array.shape[0], "the array")
     return np.ascontiguousarray(array if array.ndim == 3 else np.repeat(array[:, :, None], 3, axis=2))
 
@@ -105,8 +122,12 @@ def _open(data: bytes, name: str, limits: Limits) -> NDArray[np.uint8]:
     if not data:
         raise InputError(f"{name}: the file is empty", "unreadable")
     try:
-        image = _identify(_Timed(data, name, limits.seconds), data[:16])
-    except InputError:
+        heif = is_heif(data)
+        if heif:
+            allow_heif()
+        formats = ("HEIF",) if heif else FORMATS
+        image = _identify(_Timed(data, name, limits.seconds), data[:16], formats)
+    except (InputError, MissingExtra):
         raise
     except Image.DecompressionBombError as error:
         raise too_large(name, "far too many pixels") from error
@@ -118,19 +139,21 @@ def _open(data: bytes, name: str, limits: Limits) -> NDArray[np.uint8]:
         limits.check_scans(data, name)
     elif image.format == "TIFF":
         libtiff.silence()
-    return _decode(image, name, limits)
+    pixels = _decode(image, name, limits)
+    warn_of_more(image, name)
+    return pixels
 
 
-_UNKNOWN = "not a picture that can be read; JPEG, PNG, WebP, BMP, GIF and TIFF can be"
+_UNKNOWN = "not a picture that can be read; JPEG, PNG, WebP, BMP, GIF, TIFF and, with the extra heif, HEIC can be"
 
 
-def _identify(file: io.BytesIO, prefix: bytes) -> Image.Image | None:
+def _identify(file: io.BytesIO, prefix: bytes, formats: Sequence[str]) -> Image.Image | None:
     """Open the picture by its first bytes.
 
     As PIL.Image.open, but for its check of sizes, which warns on standard error of pictures that mien reads.
     """
     Image.preinit()
-    for format in FORMATS:
+    for format in formats:
         if format not in Image.OPEN:
             Image.init()
         factory, accept = Image.OPEN[format]

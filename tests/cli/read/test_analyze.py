@@ -370,3 +370,18 @@ def test_the_longest_line_of_a_table_with_reasons_fits_80_columns():
     assert len(table.splitlines()) == 13, "a line a face"
     assert "photograph.png" in table
     assert "AU12 AU10 AU25" in table
+
+
+def test_a_picture_on_standard_input_is_read():
+    done = subprocess.run(
+        [sys.executable, "-m", "mien", "analyze", "-"], input=ASTRONAUT.read_bytes(), capture_output=True, check=True
+    )
+    assert len(json.loads(done.stdout)["faces"]) == 1
+
+
+def test_of_several_pictures_in_a_file_a_line_on_standard_error_tells(tmp_path):
+    path = tmp_path / "pages.tiff"
+    page = Image.open(ASTRONAUT).convert("RGB")
+    page.save(path, save_all=True, append_images=[page])
+    done = subprocess.run([sys.executable, "-m", "mien", "analyze", path], capture_output=True, text=True, check=True)
+    assert done.stderr == f"mien: {path}: holds several pictures; the first was read\n"

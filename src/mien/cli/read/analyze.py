@@ -60,7 +60,8 @@ def analyze(
     threads: int,
     clip: ClipOptions,
 ) -> None:
-    """Read the faces in pictures and clips: files, folders (with all below them) or patterns such as 'study/*.jpg'.
+    """Read the faces in pictures and clips: files, folders (with all below them), patterns such as 'study/*.jpg',
+    or - for a picture on standard input.
 
     Without -o: a table on a terminal, JSON lines into a pipe. A picture that fails is reported and the rest goes on;
     then the exit code is 1. Of a clip, faces are tracked, and every frame has its rows; -o may also be a page of its

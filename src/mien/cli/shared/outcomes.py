@@ -17,7 +17,7 @@ from rich.progress import track
 
 from mien.cli.shared.terminal import say
 from mien.core.batch import Picture, find_pictures
-from mien.core.images import ENDINGS
+from mien.core.images import ENDINGS, ImageSource
 from mien.errors import InputError
 from mien.facs.vocabulary import Attribute
 from mien.report.clips import OUTPUTS as CLIP_OUTPUTS
@@ -36,11 +36,13 @@ SHOWN = 30
 
 
 def given(inputs: Sequence[str], outputs: Sequence[Path], clips: bool = False) -> list[Picture]:
-    """The pictures that the arguments name; a usage error for files that could not be written.
+    """The pictures that the arguments name, "-" for that on standard input.
 
     clips: those too, for which other files can be written.
+    Raise a usage error for files that could not be written.
     """
-    pictures = list(find_pictures(inputs, ENDINGS | CLIP_ENDINGS if clips else ENDINGS))
+    sources: list[ImageSource] = [sys.stdin.buffer if text == "-" else text for text in inputs]
+    pictures = list(find_pictures(sources, ENDINGS | CLIP_ENDINGS if clips else ENDINGS))
     try:
         check_outputs(outputs, pictures, CLIP_OUTPUTS if clips and has_clips(pictures) else OUTPUTS)
     except InputError as error:
