@@ -106,8 +106,8 @@ def refuse_array(array: NDArray[Any]) -> None:
         high = float(np.nanmax(array)) if np.isfinite(array).any() else 1.0
         scaled = "(255 * array)" if high <= 1 else "array"
         raise InputError(
-            f"{wanted}, but got {array.dtype} of shape {array.shape}, up to {high:g}; floats have no agreed white: pass "
-            f"{scaled}.round().clip(0, 255).astype('uint8')"
+            f"{wanted}, but got {array.dtype} of shape {array.shape}, up to {high:g}; floats have no agreed white: "
+            f"pass {scaled}.round().clip(0, 255).astype('uint8')"
         )
     if array.dtype != np.uint8 or array.ndim not in (2, 3) or array.shape[2:] not in ((), (3,)) or 0 in array.shape:
         raise InputError(
