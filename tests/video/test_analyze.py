@@ -79,7 +79,7 @@ def test_a_face_that_leaves_for_half_a_second_comes_back_as_the_same_track():
     pictures = [scene([(200 + 3 * n, 180, 170)] if not 10 <= n < 22 else []) for n in range(34)]
     seen = tracks(read_frames(clip(pictures)))
     assert seen[9] == (0,)
-    # A face that is gone is looked for in the frame after the next at the latest.
+    # A face that is gone is missed in the third frame at the latest.
     assert seen[12:22] == [()] * 10
     assert seen[-1] == (0,)
     assert {track for each in seen for track in each} == {0}

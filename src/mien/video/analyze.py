@@ -1,7 +1,7 @@
 """A clip to a report a frame: the faces found, followed and read.
 
 A face that is followed needs no detector over the whole frame: it is read in the crop that its landmarks of the frame
-before ask for, and every second frame YuNet looks at a small window where the face is expected. The whole frame is
+before ask for, and every third frame YuNet looks at a small window where the face is expected. The whole frame is
 searched every few frames, at once when a face is not where it should be, when nobody is in sight, and after a cut.
 """
 
@@ -26,9 +26,9 @@ from mien.video.tracks import Tracker
 from mien.video.windows import Windows
 
 # The whole frame is searched every so many frames.
-DETECT_EVERY = 10
+DETECT_EVERY = 12
 # In between, a face is looked for in its window every so many frames; in the others it is where it was moving to.
-WINDOW_EVERY = 2
+WINDOW_EVERY = 3
 # Frames further apart than this, in seconds, are searched each: too much has moved.
 FOLLOWED = 0.15
 # A face that scores this much less than is asked of a new one may still continue a track.
