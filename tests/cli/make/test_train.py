@@ -135,7 +135,8 @@ def test_an_exported_run_is_evaluated_and_the_result_has_the_agreed_form(exporte
     assert {"recall", "n"} <= set(scores["per_class"]["happiness"])
     assert np.shape(scores["confusion"]) == (8, 8)
     assert scores["masked"] == ["neutral", "surprise", "anger", "disgust", "fear", "contempt"]
-    assert "masked" in result.stdout
+    assert result.stdout == "", "a file was asked for"
+    assert "masked" in result.stderr
     assert (tmp_path / "result.confusion.png").is_file()
     assert (tmp_path / "result.reliability.png").is_file()
     assert "NaN" not in output.read_text()

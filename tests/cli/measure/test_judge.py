@@ -91,7 +91,7 @@ def test_a_folder_is_measured_with_and_without_the_labels_of_the_vote(given, tmp
     asked, labelled = found["rows"]
     assert (asked["n"], labelled["n"]) == (6, 5)
     assert labelled["accuracy"]["per_class"].keys() == {"happiness"}
-    assert labelled["decisions"]["all"] == {"keep": 5, "relabel": 0, "drop": 1}
+    assert labelled["decisions"]["all"] == {"keep": 5, "relabel": 0, "label": 0, "drop": 1}
     assert asked["control"]["AU12"]["n"] == 6
     assert asked["memorised"]["value"] >= 1 / 6
     assert asked["distance_ratio"] == pytest.approx(asked["distance"] / asked["real_distance"])

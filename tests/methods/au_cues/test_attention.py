@@ -391,7 +391,7 @@ def test_the_command_prints_a_table_and_writes_a_result_that_says_how_it_was_mad
     done = command(run, *options)
     assert done.exit_code == 0, done.output
     result = json.loads((run / "result.json").read_text())
-    assert json.loads(done.stdout) == result
+    assert done.stdout == "", "a file was asked for"
     assert {"command", "seed", "date", "machine", "mien", "run", "data", "pseudo_labels"} <= result.keys()
     assert "layercam_of_label" in result["agreement"]
     assert all(word in done.stderr for word in ("attention", "layercam of label", "mean of six maps", "ratio"))
