@@ -1,6 +1,7 @@
 """A path, bytes, an array or a Pillow image to RGB uint8; only this file knows of EXIF rotation, alpha and 16 bits."""
 
 import io
+import logging
 import struct
 import time
 import warnings
@@ -40,6 +41,8 @@ LIMITS = Limits()
 
 # Pillow warns of metadata that it cannot make sense of, on standard error, and goes on; the pixels are what counts.
 warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
+# What it logs goes to whatever handlers the program has, but not to standard error where it has none.
+logging.getLogger("PIL").addHandler(logging.NullHandler())
 
 _ORIENTATION = 0x0112  # the EXIF tag
 _WHITE = "white"
