@@ -3,7 +3,6 @@
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +12,7 @@ from mien.datasets.base import Sample
 from mien.datasets.folder import placed
 from mien.errors import InputError
 from mien.facs.vocabulary import Expression, expression
+from mien.results.record import Record
 
 # In the folder: a line for each picture that was made, and a line for each that was labelled.
 MADE, LABELED = "meta.jsonl", "labels.jsonl"
@@ -48,7 +48,7 @@ class Synthetic(Sequence[Sample]):
         )
 
 
-def read_lines(path: Path) -> list[dict[str, Any]]:
+def read_lines(path: Path) -> list[Record]:
     """The lines of a file of JSON lines that name a file each; InputError when it is none."""
     try:
         rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
@@ -63,7 +63,7 @@ def read_lines(path: Path) -> list[dict[str, Any]]:
     return rows
 
 
-def _with_votes(rows: list[dict[str, Any]], path: Path) -> list[dict[str, Any]]:
+def _with_votes(rows: list[Record], path: Path) -> list[Record]:
     """Each row with what the vote says of its file, without those that it dropped."""
     voted = {row["file"]: row for row in read_lines(path)}
     missing = next((row["file"] for row in rows if row["file"] not in voted), None)
@@ -73,14 +73,14 @@ def _with_votes(rows: list[dict[str, Any]], path: Path) -> list[dict[str, Any]]:
     return [row | voted[row["file"]] for row in rows if voted[row["file"]].get("decision", "drop") != "drop"]
 
 
-def _label(row: dict[str, Any]) -> Expression | None:
+def _label(row: Record) -> Expression | None:
     soft = row.get("label_soft")
     if soft is not None:
         return Expression(int(np.argmax(soft)))
     return None if row["requested"] is None else expression(row["requested"])
 
 
-def _soft(row: dict[str, Any], label: Expression | None) -> NDArray[np.float32] | None:
+def _soft(row: Record, label: Expression | None) -> NDArray[np.float32] | None:
     """(8,) the soft label, or all for the one label; None without either."""
     if row.get("label_soft") is not None:
         return np.array(row["label_soft"], np.float32)

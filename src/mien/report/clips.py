@@ -1,10 +1,9 @@
 """The frames of clips as rows and in JSON: those of photographs, with frame, timestamp and track."""
 
-from typing import Any
-
-from mien.report.tables import COLUMNS, OPENFACE_COLUMNS, ColumnNames, Row, openface_rows, rows
+from mien.report.tables import COLUMNS, OPENFACE_COLUMNS, ColumnNames, openface_rows, rows
 from mien.results.frame import FrameReport
 from mien.results.outcome import Outcome
+from mien.results.record import Record
 
 # What the frames of clips add: the number in the file, from 0, seconds from its first frame, and the track of a face.
 FRAME_COLUMNS: dict[str, type] = {"frame": int, "timestamp": float, "track": int}
@@ -24,12 +23,12 @@ def clip_columns(columns: ColumnNames) -> dict[str, type]:
     return CLIP_COLUMNS if columns == "mien" else OPENFACE_COLUMNS
 
 
-def picture_rows(outcome: Outcome, columns: ColumnNames = "mien") -> list[Row]:
+def picture_rows(outcome: Outcome, columns: ColumnNames = "mien") -> list[Record]:
     """The rows of a photograph, or of an input that failed, in such a table."""
     return openface_rows(outcome) if columns == "openface" else [dict.fromkeys(CLIP_COLUMNS) | r for r in rows(outcome)]
 
 
-def frame_rows(name: str, frame: FrameReport, columns: ColumnNames = "mien") -> list[Row]:
+def frame_rows(name: str, frame: FrameReport, columns: ColumnNames = "mien") -> list[Record]:
     """The rows of one frame of the clip of that name: one a face, or one that says that there is none."""
     outcome = Outcome(name, frame.report)
     if columns == "openface":
@@ -43,7 +42,7 @@ def frame_rows(name: str, frame: FrameReport, columns: ColumnNames = "mien") -> 
     return [dict.fromkeys(CLIP_COLUMNS) | row | about | {"track": track} for row, track in made]
 
 
-def frame_record(name: str, frame: FrameReport) -> dict[str, Any]:
+def frame_record(name: str, frame: FrameReport) -> Record:
     """One frame of the clip of that name in JSON."""
     about = Outcome(name, frame.report).to_dict()
     return {"input": about["input"], "status": about["status"], "error": None} | frame.to_dict()

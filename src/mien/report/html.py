@@ -11,7 +11,7 @@ from itertools import zip_longest
 from os import SEEK_END
 from shutil import copyfileobj
 from tempfile import SpooledTemporaryFile
-from typing import Any, BinaryIO, Self
+from typing import BinaryIO, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,6 +28,7 @@ from mien.report.markup import command_line, file_name, fill, json_data, source_
 from mien.report.words import strangers
 from mien.results.face import FaceReport
 from mien.results.outcome import Outcome
+from mien.results.record import Record
 
 # What is added to a page stays in memory up to so many bytes of each kind. A browser needs long for a page above the
 # second, or does not open it.
@@ -145,7 +146,7 @@ def _style() -> str:
     return "\n".join([template("style.css"), *colors, ramp])
 
 
-def _told(outcome: Outcome) -> dict[str, Any]:
+def _told(outcome: Outcome) -> Record:
     """The JSON form of an outcome, with the last name of its path alone."""
     told = outcome.to_dict() | {"input": file_name(outcome.name), "error": _reason(outcome)}
     return told | ({"model": file_name(outcome.report.model)} if outcome.report else {})

@@ -1,7 +1,7 @@
 """Reports to rows: one a face, with columns named as py-feat or as OpenFace has them."""
 
 from collections.abc import Callable, Collection, Iterable
-from typing import Any, Literal, NamedTuple, TypeAlias
+from typing import Literal, NamedTuple, TypeAlias
 
 import numpy as np
 
@@ -10,9 +10,9 @@ from mien.facs.units import PRESENT, ActionUnits
 from mien.facs.vocabulary import ASYMMETRIES, ActionUnit, Attribute, Expression
 from mien.results.face import FaceReport
 from mien.results.outcome import Outcome
+from mien.results.record import Record
 from mien.results.scan import Attributes
 
-Row = dict[str, Any]
 # The 68 landmarks, as py-feat and OpenFace both name and order them.
 LANDMARKS = tuple(f"{axis}_{i}" for axis in "xy" for i in range(68))
 # Column to type; the types also hold where a column has no value at all. The order is: which picture and face, what
@@ -70,7 +70,7 @@ OPENFACE_COLUMNS: dict[str, type] = {
 }
 
 
-def rows(outcome: Outcome) -> list[Row]:
+def rows(outcome: Outcome) -> list[Record]:
     """One row a face, faces counted from 0; one row without a face for a failed input or a picture without faces.
 
     Every row has every column; a missing value is None. Rectangles and landmarks are pixels; scores, probabilities and
@@ -78,7 +78,7 @@ def rows(outcome: Outcome) -> list[Row]:
     right, up and clockwise in the image.
     A scan adds the columns of what it asked, and a row without a face for each answer that belongs to none.
     """
-    about: Row = dict.fromkeys([*COLUMNS, *scan_columns(attributes_of([outcome]))]) | {
+    about: Record = dict.fromkeys([*COLUMNS, *scan_columns(attributes_of([outcome]))]) | {
         "input": outcome.name,
         "status": outcome.status,
     }
@@ -107,16 +107,16 @@ def _scans(outcome: Outcome) -> list[Attributes]:
     return [*report.unmatched, *(face.attributes for face in report.faces if face.attributes is not None)]
 
 
-def _scan(answered: Attributes) -> Row:
+def _scan(answered: Attributes) -> Record:
     values = answered.to_dict()
-    row: Row = {"scan_model": values["model"], "scan_prompt": values["prompt"], "scan_seed": values["seed"]}
+    row: Record = {"scan_model": values["model"], "scan_prompt": values["prompt"], "scan_seed": values["seed"]}
     for attribute, answer in values["answers"].items():
         name = SCANNED[Attribute(attribute)]
         row |= {name: answer["value"], f"{name}_confidence": answer["confidence"], f"{name}_status": answer["status"]}
     return row
 
 
-def _face(face: FaceReport) -> Row:
+def _face(face: FaceReport) -> Record:
     values = face.to_dict()
     x1, y1, x2, y2 = values["box"]
     return {
@@ -138,14 +138,14 @@ def _face(face: FaceReport) -> Row:
     }
 
 
-def _landmarks(face: FaceReport) -> Row:
+def _landmarks(face: FaceReport) -> Record:
     if face.landmarks is None:
         return {}
     pixels = np.round(face.landmarks.astype(np.float64), 2).T.ravel().tolist()
     return dict(zip(LANDMARKS, pixels, strict=True))
 
 
-def openface_rows(outcome: Outcome) -> list[Row]:
+def openface_rows(outcome: Outcome) -> list[Record]:
     """The same rows in OpenFace's columns, as far as mien measures what they hold; a missing value is None.
 
     A picture is frame 1 at 0 seconds. confidence: the face detector's.   success: 0 where there is no face.
@@ -153,7 +153,7 @@ def openface_rows(outcome: Outcome) -> list[Row]:
     AU*_r: intensity, 0 to 5.   AU*_c: 1 when it is PRESENT. Both come from mien's reader: the range is OpenFace's, but
     they were not learned from its data. status and error, at the end, are mien's own.
     """
-    about: Row = dict.fromkeys(OPENFACE_COLUMNS) | {"input": outcome.name, "success": 0, "status": outcome.status}
+    about: Record = dict.fromkeys(OPENFACE_COLUMNS) | {"input": outcome.name, "success": 0, "status": outcome.status}
     if outcome.report is None:
         return [about | {"error": outcome.reason}]
     about |= {"frame": 1, "timestamp": 0.0}
@@ -161,7 +161,7 @@ def openface_rows(outcome: Outcome) -> list[Row]:
     return [about | {"face_id": i, "success": 1} | _openface(face) for i, face in enumerate(faces)] or [about]
 
 
-def _openface(face: FaceReport) -> Row:
+def _openface(face: FaceReport) -> Record:
     units = face.action_units
     return {
         "confidence": round(face.face.score, 4),
@@ -171,7 +171,7 @@ def _openface(face: FaceReport) -> Row:
     }
 
 
-def _openface_units(units: ActionUnits) -> Row:
+def _openface_units(units: ActionUnits) -> Record:
     # Rounded first, so that both columns, and mien's own, tell of one value.
     intensities = {unit: round(units[unit], 3) for unit in OPENFACE_PRESENCES}
     return {
@@ -180,7 +180,7 @@ def _openface_units(units: ActionUnits) -> Row:
     }
 
 
-def _openface_pose(pose: Pose) -> Row:
+def _openface_pose(pose: Pose) -> Record:
     """OpenFace turns a head by Rz, then Ry, then Rx (R = Rx Ry Rz), x to the image's right, y down and z away from us.
 
     So its wiki and RotationHelpers.h have it. Solved for the angles that make the face and its top point where ours do.
@@ -197,7 +197,7 @@ class Layout(NamedTuple):
     """The columns of a table, with their types, which depend on what a scan asked, and what fills them."""
 
     columns: Callable[[Collection[Attribute]], dict[str, type]]
-    rows: Callable[[Outcome], list[Row]]
+    rows: Callable[[Outcome], list[Record]]
 
 
 # Whose names a table's columns have: mien's own, which are py-feat's where it has them, or OpenFace's.

@@ -12,7 +12,6 @@ from html import escape
 from importlib.resources import files
 from pathlib import Path
 from string import Template
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +21,7 @@ import mien
 from mien.facs.vocabulary import Expression
 from mien.report.draw import COLORS
 from mien.report.heat import VIRIDIS
+from mien.results.record import Record
 from mien.video.events import Event, Thresholds
 from mien.video.series import EXPRESSIONS, MEASURES, Floats, Recording, Series
 from mien.video.thumbnails import Thumbnail
@@ -138,7 +138,7 @@ def _events(events: Sequence[Event]) -> str:
     )
 
 
-def _clip(recording: Recording, events: Sequence[Event], thumbnails: Sequence[Thumbnail]) -> dict[str, Any]:
+def _clip(recording: Recording, events: Sequence[Event], thumbnails: Sequence[Thumbnail]) -> Record:
     start = float(recording.times[0])
     return {
         "start": start,
@@ -160,7 +160,7 @@ def _clip(recording: Recording, events: Sequence[Event], thumbnails: Sequence[Th
     }
 
 
-def _numbers(series: Series) -> dict[str, Any]:
+def _numbers(series: Series) -> Record:
     """Times and values of a track, in no more than STEPS steps; values in bytes, 255 being 1."""
     values = np.nan_to_num(series.values)
     frames, times, ends = series.frames, series.times, series.ends

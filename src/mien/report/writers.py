@@ -31,8 +31,8 @@ from mien.facs.vocabulary import Attribute
 from mien.files import put_in_place, replacing, resolved
 from mien.report.tables import LAYOUTS, ColumnNames, attributes_of
 from mien.results.outcome import Outcome
+from mien.results.record import Record
 
-Record: TypeAlias = dict[str, Any]
 # Column to type: str, int or float.
 Columns: TypeAlias = Mapping[str, type]
 # Rows of a Parquet file that are in memory together.

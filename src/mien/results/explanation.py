@@ -1,11 +1,12 @@
 """Why a face shows its expression, in words, with each action unit that the words name."""
 
 from dataclasses import asdict, dataclass
-from typing import Any, Literal, TypeAlias
+from typing import Literal, TypeAlias
 
 from mien.arrays import rounded
 from mien.facs.vocabulary import ActionUnit, Expression
 from mien.results.expression import ExpressionScores
+from mien.results.record import Record
 
 # Where a text sees a movement, the subject's own sides.
 PhraseSide: TypeAlias = Literal["left", "right", "one", "both"]
@@ -39,7 +40,7 @@ class Phrase:
         """Whether the measured action units bear it out."""
         return not self.against
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> Record:
         """The JSON form."""
         rest = {"measured": rounded(self.measured, 3), "supported": self.supported}
         return asdict(self) | {"unit": self.unit.column} | rest
@@ -79,7 +80,7 @@ class Explanation:
         """Whether the conclusion names the label that the model answers when asked for it alone."""
         return self.concluded is self.expression.top
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> Record:
         """The JSON form."""
         parts = [
             {"title": part.title, "text": part.text, "phrases": [phrase.to_dict() for phrase in part.phrases]}

@@ -1,7 +1,7 @@
 """What mien answers with: plain, immutable records, from one face to one picture. Pixels are of the upright image."""
 
 from dataclasses import asdict, dataclass
-from typing import Any, Literal, TypeAlias, cast
+from typing import Literal, TypeAlias, cast
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -13,6 +13,7 @@ from mien.facs.vocabulary import ASYMMETRIES, ActionUnit, Expression
 from mien.results import notebook
 from mien.results.explanation import Explanation
 from mien.results.expression import ExpressionScores
+from mien.results.record import Record
 from mien.results.scan import AnswerStatus, Attributes
 from mien.text import readable
 
@@ -131,7 +132,7 @@ class FaceReport:
         """(5, 2) float32, eyes, nose tip, mouth corners, image-left first, or None."""
         return self.face.points
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> Record:
         """The JSON form; numbers are rounded to what is meaningful, missing values are None."""
         return {
             "box": rounded(self.box, 2),
@@ -206,7 +207,7 @@ class ImageReport:
             return "ok" if status is AnswerStatus.REPAIRED else cast(ReportStatus, status.value)
         return "no_face" if self.target is None else "no_match"
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> Record:
         """The JSON form; target and unmatched only of a scan that has one of them."""
         scan = {"target": self.target, "unmatched": [each.to_dict() for each in self.unmatched]}
         return {

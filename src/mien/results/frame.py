@@ -1,9 +1,9 @@
 """What mien answers of a clip: a report of each frame, and who is who from frame to frame."""
 
 from dataclasses import dataclass
-from typing import Any
 
 from mien.results.face import ImageReport
+from mien.results.record import Record
 
 
 @dataclass(frozen=True, eq=False)
@@ -21,7 +21,7 @@ class FrameReport:
     report: ImageReport
     tracks: tuple[int, ...]
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> Record:
         """The JSON form: that of the report, with frame, timestamp and the track of each face."""
         whole = self.report.to_dict()
         faces = [{"track": track} | face for track, face in zip(self.tracks, whole["faces"], strict=True)]

@@ -1,13 +1,13 @@
 """What became of one input of a batch."""
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mien.errors import MienError
 from mien.results.face import ImageReport
+from mien.results.record import Record
 from mien.text import readable
 
 
@@ -39,7 +39,7 @@ class Outcome:
             return self.report.status
         return self.error.status if self.error is not None else "failed"
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> Record:
         """The JSON form: the input, then its report; a failed one has an error and no faces."""
         start = {"input": self.name, "status": self.status, "error": self.reason}
         return start | ({"faces": []} if self.report is None else self.report.to_dict())

@@ -3,10 +3,10 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
 
 from mien.arrays import rounded
 from mien.facs.vocabulary import Attribute
+from mien.results.record import Record
 from mien.text import readable
 
 
@@ -44,7 +44,7 @@ class Answer:
     confidence: float | None = None
     scores: Mapping[str, float] | None = None
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> Record:
         """The JSON form."""
         return {
             "value": self.value,
@@ -86,7 +86,7 @@ class Attributes:
         order = list(AnswerStatus)
         return max((answer.status for answer in self.answers.values()), key=order.index, default=AnswerStatus.EMPTY)
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> Record:
         """The JSON form."""
         return {
             "status": self.status.value,

@@ -6,12 +6,12 @@ value that hovers about a threshold is one event. Closed eyes (AU43) for less th
 
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
-from typing import Any
 
 import numpy as np
 
 from mien.facs.units import BANDS
 from mien.facs.vocabulary import ActionUnit, Expression
+from mien.results.record import Record
 from mien.video.series import EXPRESSIONS, MEASURES, Floats, Recording, Series
 
 BLINK = "AU45"
@@ -66,7 +66,7 @@ class Event:
         """Seconds."""
         return self.offset - self.onset
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> Record:
         """The row of a table, with EVENT_COLUMNS."""
         row = asdict(self) | {"duration": self.duration}
         return {name: round(row[name], 4) if kind is float else row[name] for name, kind in EVENT_COLUMNS.items()}

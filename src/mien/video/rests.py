@@ -1,16 +1,14 @@
 """The level at rest of everybody in a study, and how rows differ from it."""
 
 from collections.abc import Iterable, Sequence
-from typing import Any
 
 import numpy as np
 
 from mien.errors import InputError
+from mien.results.record import Record
 from mien.video.baseline import CHANGES, Rest, level
 from mien.video.people import People
 from mien.video.series import Floats, Recording, number, vector
-
-Row = dict[str, Any]
 
 
 class Rests:
@@ -23,7 +21,7 @@ class Rests:
     """
 
     def __init__(
-        self, rows: Iterable[Row], clips: Sequence[Recording], baseline: str | None, person: str | None
+        self, rows: Iterable[Record], clips: Sequence[Recording], baseline: str | None, person: str | None
     ) -> None:
         self.remarks: list[str] = []
         self._people: People | None = None
@@ -55,7 +53,7 @@ class Rests:
         levels = {s.track: self._levels.get((clip.input, s.track)) for s in clip.tracks}
         return {track: at for track, at in levels.items() if at is not None and not np.isnan(at).all()}
 
-    def changes(self, row: dict[str, Any]) -> Floats:
+    def changes(self, row: Record) -> Floats:
         """(29,) how a row differs from its track or person at rest."""
         if self._people is not None:
             return self._people.changes(row)
@@ -63,7 +61,7 @@ class Rests:
         at = None if track is None else self._levels.get((str(row["input"]), int(track)))
         return np.full(len(CHANGES), np.nan) if at is None else vector(row) - at
 
-    def changed(self, rows: Iterable[Row]) -> Iterable[Row]:
+    def changed(self, rows: Iterable[Record]) -> Iterable[Record]:
         """The rows with the columns CHANGES."""
         for row in rows:
             values = zip(CHANGES, self.changes(row).tolist(), strict=True)

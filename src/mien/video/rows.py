@@ -8,6 +8,7 @@ from typing import Any
 
 from mien.errors import InputError
 from mien.extras import optional
+from mien.results.record import Record
 from mien.video.series import EXPRESSIONS
 
 ENDINGS = (".csv", ".parquet", ".jsonl", ".json")
@@ -15,7 +16,7 @@ ENDINGS = (".csv", ".parquet", ".jsonl", ".json")
 _ROWS = 4096
 
 
-def read_rows(path: Path) -> Iterator[dict[str, Any]]:
+def read_rows(path: Path) -> Iterator[Record]:
     """The rows of a table; a missing value is None. Fields of a CSV are text.
 
     Raises InputError for a file that is no table of mien's, and for one that ends in the middle of a row.
@@ -37,13 +38,13 @@ def read_rows(path: Path) -> Iterator[dict[str, Any]]:
         raise InputError(f"{path}: cannot be read as {ending} ({error})") from error
 
 
-def _csv(path: Path) -> Iterator[dict[str, Any]]:
+def _csv(path: Path) -> Iterator[Record]:
     with path.open(newline="", encoding="utf-8-sig") as file:
         for row in csv.DictReader(file):
             yield {name: None if value == "" else value for name, value in row.items()}
 
 
-def _parquet(path: Path) -> Iterator[dict[str, Any]]:
+def _parquet(path: Path) -> Iterator[Record]:
     parquet = optional("pyarrow.parquet", "parquet")
     try:
         file = parquet.ParquetFile(path)
@@ -54,24 +55,24 @@ def _parquet(path: Path) -> Iterator[dict[str, Any]]:
             yield from batch.to_pylist()
 
 
-def _json_lines(path: Path) -> Iterator[dict[str, Any]]:
+def _json_lines(path: Path) -> Iterator[Record]:
     with path.open(encoding="utf-8") as file:
         for line in file:
             yield from record_rows(json.loads(line))
 
 
-def _json(path: Path) -> Iterator[dict[str, Any]]:
+def _json(path: Path) -> Iterator[Record]:
     for record in json.loads(path.read_text(encoding="utf-8"))["images"]:
         yield from record_rows(record)
 
 
-def record_rows(record: Mapping[str, Any]) -> list[dict[str, Any]]:
+def record_rows(record: Mapping[str, Any]) -> list[Record]:
     """The rows of a picture or frame in its JSON form, as far as anything is derived from them."""
     about = dict.fromkeys(EXPRESSIONS) | {name: record.get(name) for name in ("input", "status", "frame", "timestamp")}
     return [about | {"face": i} | _face(face) for i, face in enumerate(record["faces"])] or [about]
 
 
-def _face(face: Mapping[str, Any]) -> dict[str, Any]:
+def _face(face: Mapping[str, Any]) -> Record:
     x1, y1, x2, y2 = face["box"]
     expression, pose = face["expression"], face.get("pose") or {}
     landmarks = {f"{'xy'[k]}_{i}": point[k] for i, point in enumerate(face["landmarks"] or ()) for k in (0, 1)}

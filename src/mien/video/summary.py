@@ -1,10 +1,10 @@
 """A clip in a line a track: how long a face was seen, what it showed for how much of that time, and how often."""
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 
+from mien.results.record import Record
 from mien.video.events import BLINK, Event
 from mien.video.series import EXPRESSIONS, UNITS, Recording, Series
 
@@ -26,18 +26,18 @@ COLUMNS: dict[str, type] = {
 }
 
 
-def summaries(recording: Recording, found: Sequence[Event]) -> list[dict[str, Any]]:
+def summaries(recording: Recording, found: Sequence[Event]) -> list[Record]:
     """A row of COLUMNS for each track.   found: the events of the recording."""
     return [_row(series, [e for e in found if e.track == series.track]) for series in recording.tracks]
 
 
-def _row(series: Series, found: Sequence[Event]) -> dict[str, Any]:
+def _row(series: Series, found: Sequence[Event]) -> Record:
     seconds = series.ends - series.times
     total = float(seconds.sum())
     names = [event.name for event in found]
     shares = [float(seconds[series.top == i].sum()) / total if total else None for i in range(len(EXPRESSIONS))]
     units = series.values[:, len(EXPRESSIONS) :]
-    row: dict[str, Any] = {
+    row: Record = {
         "input": series.input,
         "track": series.track,
         "start": round(float(series.times[0]), 4),

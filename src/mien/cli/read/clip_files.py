@@ -19,6 +19,7 @@ from mien.report.timeline import page
 from mien.report.writers import CsvFile, JsonFile, JsonLinesFile, ParquetFile, RecordFile
 from mien.results.frame import FrameReport
 from mien.results.outcome import Outcome
+from mien.results.record import Record
 from mien.video.events import Thresholds, events
 from mien.video.rows import record_rows
 from mien.video.series import Collector
@@ -69,13 +70,13 @@ class Sinks:
         for file, nested in self._tables:
             file.append([outcome.to_dict()] if nested else picture_rows(outcome, self._reading.columns))
 
-    def before(self) -> Iterator[dict[str, Any]]:
+    def before(self) -> Iterator[Record]:
         """The rows that an earlier run left."""
         for file, nested in self._tables[:1]:
             for record in file.records():
                 yield from record_rows(record) if nested else (record,)
 
-    def again(self, row: dict[str, Any]) -> None:
+    def again(self, row: Record) -> None:
         """Take a row that is written already, for the page."""
         if self._collector is not None:
             self._collector.add(row)

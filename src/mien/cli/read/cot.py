@@ -28,8 +28,9 @@ from mien.methods.expllm.engine import rules as engine
 from mien.methods.expllm.engine.chain import think
 from mien.methods.expllm.engine.llm import LlmNodes
 from mien.providers.openai import OpenAICompatible
+from mien.results.record import Record
 
-Make = Callable[[Observation, str], dict[str, Any]]
+Make = Callable[[Observation, str], Record]
 
 
 @click.command()
@@ -120,7 +121,7 @@ def cot(
     say(f"wrote {output}")
 
 
-def summary(result: dict[str, Any]) -> Table:
+def summary(result: Record) -> Table:
     """The result on a terminal: a row an expression."""
     lines = new_table(title=f"{result['engine']} engine, seed {result['seed']}")
     for column in ("", "faces", "verified", "%", "rejected"):
@@ -181,16 +182,16 @@ def _rounded(pose: Pose) -> Pose:
     return Pose(round(pose.yaw, 2), round(pose.pitch, 2), round(pose.roll, 2))
 
 
-def _by_rules(made_by: dict[str, Any]) -> Make:
-    def make(face: Observation, source: str) -> dict[str, Any]:
+def _by_rules(made_by: Record) -> Make:
+    def make(face: Observation, source: str) -> Record:
         chain = engine.explain(face, made_by["seed"], made_by["max_loops"])
         return records.record(face, source, made_by, chain, ())
 
     return make
 
 
-def _by_model(provider: OpenAICompatible, made_by: dict[str, Any]) -> Make:
-    def make(face: Observation, source: str) -> dict[str, Any]:
+def _by_model(provider: OpenAICompatible, made_by: Record) -> Make:
+    def make(face: Observation, source: str) -> Record:
         nodes = LlmNodes(provider)
         try:
             chain = think(face, nodes, made_by["max_loops"])

@@ -5,7 +5,6 @@ import shlex
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 import click
 from rich.console import Console
@@ -17,6 +16,7 @@ from mien.files import replacing
 from mien.report.clips import CLIP_COLUMNS
 from mien.report.timeline import page
 from mien.report.writers import CsvFile, ParquetFile
+from mien.results.record import Record
 from mien.text import one_line
 from mien.video import summary
 from mien.video.baseline import CHANGES
@@ -148,7 +148,7 @@ def _thresholds(expression: tuple[float, float], unit: tuple[float, float]) -> T
     return Thresholds(expression, unit)
 
 
-def _all(tables: Sequence[Path]) -> Iterator[dict[str, Any]]:
+def _all(tables: Sequence[Path]) -> Iterator[Record]:
     return (row for table in tables for row in read_rows(table))
 
 
@@ -159,7 +159,7 @@ def _collected(tables: Sequence[Path]) -> list[Recording]:
     return collector.recordings()
 
 
-def _write(path: Path, rows: Iterable[dict[str, Any]], columns: dict[str, type] | None) -> None:
+def _write(path: Path, rows: Iterable[Record], columns: dict[str, type] | None) -> None:
     """Write a table as the rows come.   columns: left out, those of the first row."""
     rows = iter(rows)
     if columns is None:
@@ -174,7 +174,7 @@ def _write(path: Path, rows: Iterable[dict[str, Any]], columns: dict[str, type] 
     _wrote(path)
 
 
-def _typed(row: dict[str, Any], columns: dict[str, type]) -> dict[str, Any]:
+def _typed(row: Record, columns: dict[str, type]) -> Record:
     """A row of a CSV has text alone."""
     return {
         name: None if row.get(name) is None else int(float(row[name])) if kind is int else kind(row[name])
@@ -195,7 +195,7 @@ def _wrote(path: Path) -> None:
     say(f"wrote {path}")
 
 
-def _show(clips: Sequence[Recording], summaries: Sequence[dict[str, Any]], found: dict[str, list[Event]]) -> None:
+def _show(clips: Sequence[Recording], summaries: Sequence[Record], found: dict[str, list[Event]]) -> None:
     if not sys.stdout.isatty():
         for row in summaries:
             click.echo(json.dumps(row))
