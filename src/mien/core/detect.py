@@ -130,14 +130,15 @@ class YuNet(Rebuilt):
     def _detect(self, image: NDArray[np.uint8], threshold: float) -> Detections:
         """What scores above the threshold, overlapping ones included."""
         height, width = image.shape[:2]
-        padded = np.zeros((_up(height), _up(width), 3), np.float32)
-        padded[:height, :width] = image[:, :, ::-1]  # YuNet was trained on BGR
-        answers = self._session.run(self._outputs, {"input": padded.transpose(2, 0, 1)[None]})
+        # As it lies in memory when the network reads it, or ONNX Runtime copies it once more.
+        padded = np.zeros((1, 3, _up(height), _up(width)), np.float32)
+        padded[0, :, :height, :width] = image.transpose(2, 0, 1)[::-1]  # YuNet was trained on BGR
+        answers = self._session.run(self._outputs, {"input": padded})
         boxes, points, scores = [], [], []
         for stride, (cls, obj, box, kps) in zip(STRIDES, zip(*[iter(answers)] * 4, strict=True), strict=True):
             score = np.sqrt(np.clip(cls[0, :, 0], 0, 1) * np.clip(obj[0, :, 0], 0, 1))
             hit = np.flatnonzero(score >= threshold)
-            row, column = np.divmod(hit, padded.shape[1] // stride)
+            row, column = np.divmod(hit, padded.shape[3] // stride)
             cell = np.stack([column, row], axis=1).astype(np.float64)  # (N, 2), x y
             center = (cell + box[0, hit, :2]) * stride
             half = np.exp(box[0, hit, 2:]) * stride / 2
