@@ -1,6 +1,7 @@
 """The layers of mien, read off the source: imports go down the list, never up, and never in a circle."""
 
 import ast
+from collections import Counter
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -122,3 +123,14 @@ def test_torch_is_imported_at_the_top_of_a_file_only_where_networks_are_trained_
         if not one.inside and one.module.split(".")[0] in {"torch", "torchvision", "timm", "lightning", "transformers"}
     ]
     assert not wrong
+
+
+def test_a_class_name_has_one_meaning():
+    # Every method has its Settings, of which the command line makes flags.
+    names = Counter(
+        node.name
+        for path in ROOT.rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.ClassDef) and node.name != "Settings" and not node.name.startswith("_")
+    )
+    assert [name for name, count in names.items() if count > 1] == []

@@ -13,7 +13,7 @@ pytest.importorskip("multipart")
 testclient = pytest.importorskip("starlette.testclient")
 
 from mien.serve import app as serving  # noqa: E402 - needs fastapi
-from mien.serve.limits import Limits  # noqa: E402
+from mien.serve.limits import ServerLimits  # noqa: E402
 
 PICTURE = encoded(noise(100, 200, 3))
 
@@ -61,7 +61,7 @@ def test_the_report_is_the_same_page_as_of_the_command_line(client):
 def test_a_form_without_a_file_and_a_request_that_is_too_large_are_refused(client):
     assert client.post("/analyze", data={"a": "b"}, files=None).status_code in (400,)
     assert client.post("/analyze", files={"other": ("", b"")}).status_code == 400
-    small = served(limits=Limits(request_bytes=1000))
+    small = served(limits=ServerLimits(request_bytes=1000))
     for sent in ({"content": PICTURE}, {"files": {"picture": ("a.png", PICTURE)}}, {"content": iter([PICTURE])}):
         answer = small.post("/analyze", **sent)
         assert answer.status_code == 413

@@ -11,7 +11,7 @@ pytest.importorskip("multipart")
 testclient = pytest.importorskip("starlette.testclient")
 
 from mien.serve.app import create_app  # noqa: E402 - needs fastapi
-from mien.serve.limits import Limits  # noqa: E402
+from mien.serve.limits import ServerLimits  # noqa: E402
 
 PICTURE = encoded(noise(100, 200, 3))
 
@@ -119,7 +119,7 @@ def test_a_page_elsewhere_may_not_ask_unless_it_is_allowed():
         assert answer.headers["access-control-allow-origin"] == "https://pages.example"
 
 
-@pytest.mark.parametrize("limits", [Limits(requests=0), Limits(bytes_in_flight=1000)])
+@pytest.mark.parametrize("limits", [ServerLimits(requests=0), ServerLimits(bytes_in_flight=1000)])
 @pytest.mark.parametrize("declared", [True, False])
 def test_a_server_that_is_full_says_so_at_once_and_when_to_come_again(limits, declared):
     content = PICTURE if declared else iter([PICTURE])
@@ -130,14 +130,14 @@ def test_a_server_that_is_full_says_so_at_once_and_when_to_come_again(limits, de
 
 
 def test_what_a_request_took_is_given_back_whatever_became_of_it():
-    client = served(limits=Limits(requests=1, bytes_in_flight=2 * len(PICTURE), request_bytes=2 * len(PICTURE)))
+    client = served(limits=ServerLimits(requests=1, bytes_in_flight=2 * len(PICTURE), request_bytes=2 * len(PICTURE)))
     for content in (PICTURE, b"hello", b"", bytes(3 * len(PICTURE)), iter([PICTURE] * 3), iter([PICTURE])) * 2:
         client.post("/analyze", content=content)
     assert client.post("/analyze", content=PICTURE).status_code == 200
 
 
 def test_many_small_values_of_json_are_refused_before_they_are_decoded(monkeypatch):
-    client = served(limits=Limits(json_nodes=1000))
+    client = served(limits=ServerLimits(json_nodes=1000))
     monkeypatch.setattr(json, "loads", lambda text: pytest.fail("decoded"))
     answer = client.post("/v1/chat/completions", content=b'{"model":"mien","messages":[' + b"[]," * 1000 + b"[]]}")
     assert answer.status_code == 413

@@ -54,24 +54,24 @@ def test_of_a_form_every_file_gets_its_answer_in_order_and_a_bad_one_does_not_co
     assert [(r["input"], r["status"], len(r["faces"])) for r in results] == [
         ("a.png", "ok", 2), ("b.txt", "unreadable", 0), ("c.png", "ok", 2)
     ]  # fmt: skip
-    models.Pictures.model_validate(answer.json())
+    models.PicturesAnswer.model_validate(answer.json())
 
 
 def test_a_body_that_is_no_picture_is_answered_400_with_its_object(client):
     answer = client.post("/v1/analyze", content=b"hello")
     assert (answer.status_code, answer.json()["status"]) == (400, "unreadable")
-    models.Picture.model_validate(answer.json())
+    models.PictureAnswer.model_validate(answer.json())
 
 
 def test_every_answer_fits_its_published_type_exactly(real):
-    models.Picture.model_validate(real.post("/v1/analyze", content=PHOTO).json())
-    models.Picture.model_validate(real.post("/analyze", content=encoded(noise(50, 50, 3))).json())
-    models.Picture.model_validate(models.example())
+    models.PictureAnswer.model_validate(real.post("/v1/analyze", content=PHOTO).json())
+    models.PictureAnswer.model_validate(real.post("/analyze", content=encoded(noise(50, 50, 3))).json())
+    models.PictureAnswer.model_validate(models.example())
     described = real.get("/openapi.json").json()
-    properties = described["components"]["schemas"]["Face"]["properties"]
+    properties = described["components"]["schemas"]["FaceAnswer"]["properties"]
     (face,) = real.post("/v1/analyze", content=PHOTO).json()["faces"]
     assert properties.keys() == face.keys()
-    assert described["components"]["schemas"]["Picture"]["example"]["input"] == models.example()["input"]
+    assert described["components"]["schemas"]["PictureAnswer"]["example"]["input"] == models.example()["input"]
 
 
 def test_several_pictures_make_one_page(client):
@@ -99,7 +99,7 @@ def test_an_explanation_comes_as_it_is_written_and_ends_with_the_line_of_mien_ex
     assert told[-1][1]["input"] == "me.png"
     written = "".join(data["text"] for kind, data in told if kind == "text")
     assert face.explanation.parts[-1].text in written.replace("\n", " ")
-    models.Picture.model_validate(told[-1][1])
+    models.PictureAnswer.model_validate(told[-1][1])
 
 
 def test_nothing_is_explained_of_what_is_no_picture_or_in_a_mode_that_is_not_there(client):

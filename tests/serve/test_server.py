@@ -17,10 +17,10 @@ pytest.importorskip("uvicorn")
 
 from mien.serve import server as serving
 from mien.serve.app import create_app
-from mien.serve.limits import Limits
+from mien.serve.limits import ServerLimits
 
 PICTURE = encoded(noise(100, 200, 3))
-LIMITS = Limits(header_seconds=20, body_seconds=20, stop_upload_seconds=0.3, stop_seconds=20)
+LIMITS = ServerLimits(header_seconds=20, body_seconds=20, stop_upload_seconds=0.3, stop_seconds=20)
 
 
 @contextmanager

@@ -52,7 +52,7 @@ def serve(
     from mien.core.pipeline import Pipeline
     from mien.serve.app import create_app
     from mien.serve.door import LOOPBACK
-    from mien.serve.limits import Limits
+    from mien.serve.limits import ServerLimits
     from mien.serve.server import listen, run
 
     if token == "":
@@ -63,7 +63,7 @@ def serve(
         listening = listen(host, port)
     except OSError as error:
         raise click.ClickException(f"cannot listen on {host}, port {port}: {error.strerror or error}") from error
-    limits = Limits()
+    limits = ServerLimits()
     with listening:
         port = listening.getsockname()[1]
         address = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"

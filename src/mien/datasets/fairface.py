@@ -6,7 +6,7 @@ Labels are what annotators took people for.
 from collections.abc import Mapping
 from pathlib import Path
 
-from mien.datasets.people import People, Person, age_group
+from mien.datasets.people import PeopleDataset, Person, age_group
 from mien.datasets.tables import open_csv
 from mien.errors import InputError
 from mien.facs.vocabulary import Attribute
@@ -26,7 +26,7 @@ RACES = {word: word for word in Attribute.RACE.labels} | {"latino_hispanic": "la
 _WORDS = {Attribute.AGE: AGES, Attribute.GENDER: GENDERS, Attribute.RACE: RACES}
 
 
-class FairFace(People):
+class FairFace(PeopleDataset):
     """FairFace with age in five groups, gender and seven races; it has no expressions.
 
     path: the folder with fairface_label_train.csv and fairface_label_val.csv, and the pictures in train/ and val/.

@@ -25,7 +25,7 @@ class Person(NamedTuple):
     attributes: Mapping[Attribute, str]
 
 
-class People(Sequence[Sample]):
+class PeopleDataset(Sequence[Sample]):
     """Pictures of one person each, without expressions.
 
     root: the folder of the data set.   attributes: of each.

@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 
 from mien.datasets.folder import pictures
-from mien.datasets.people import ASIAN, OTHER, People, Person, age_group
+from mien.datasets.people import ASIAN, OTHER, PeopleDataset, Person, age_group
 from mien.errors import InputError
 from mien.facs.vocabulary import Attribute
 
@@ -17,7 +17,7 @@ RACES = ("white", "black", ASIAN, "indian", OTHER)
 _NAME = re.compile(r"(?P<age>\d{1,3})_(?P<gender>[01])_(?P<race>[0-4])_\d+")
 
 
-class UtkFace(People):
+class UtkFace(PeopleDataset):
     """UTKFace with age in five groups, gender and five races, of which "other" is Latino, Hispanic and Middle Eastern.
 
     path: a folder with pictures named AGE_GENDER_RACE_TIME.jpg, in it or in folders below it.

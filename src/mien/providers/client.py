@@ -67,7 +67,7 @@ def _bounded_response(api: ModuleType) -> Any:
     # openai was built on httpx, and is on httpx2 from 2026 on.
     http = importlib.import_module(api.DefaultAsyncHttpxClient.__base__.__module__.partition(".")[0])
 
-    class Bounded(http.AsyncByteStream):  # type: ignore[misc, name-defined]
+    class BoundedStream(http.AsyncByteStream):  # type: ignore[misc, name-defined]
         """The bytes of another stream."""
 
         def __init__(self, stream: Any) -> None:
@@ -88,6 +88,6 @@ def _bounded_response(api: ModuleType) -> Any:
         coding = response.headers.get("content-encoding", "identity")
         if coding.lower() != "identity":
             raise api.OpenAIError(f"the answer is compressed ({coding[:20]}), which was not asked for")
-        response.stream = Bounded(response.stream)
+        response.stream = BoundedStream(response.stream)
 
     return bound

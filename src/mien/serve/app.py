@@ -13,8 +13,8 @@ from mien.core.pipeline import Pipeline
 from mien.errors import MissingExtra
 from mien.serve import openai as openai_api
 from mien.serve.door import HEADERS, LOOPBACK, Door
-from mien.serve.limits import Deadlines, Limits
-from mien.serve.models import Picture, Pictures, Refusal
+from mien.serve.limits import Deadlines, ServerLimits
+from mien.serve.models import PictureAnswer, PicturesAnswer, Refusal
 from mien.serve.routes import Routes
 from mien.serve.traffic import Traffic
 from mien.serve.work import Work
@@ -53,7 +53,7 @@ _REFUSALS: dict[int | str, dict[str, Any]] = {
 def _json_of(model: Any) -> dict[int | str, dict[str, Any]]:
     return {
         200: {"model": model, "description": "What was read; a face may not have been found"},
-        400: {"model": Picture | Refusal, "description": "The picture could not be read, or none came"},
+        400: {"model": PictureAnswer | Refusal, "description": "The picture could not be read, or none came"},
     }
 
 
@@ -67,7 +67,7 @@ _EVENTS: dict[int | str, dict[str, Any]] = {
         "content": {"text/event-stream": {"example": _EVENT}},
         "description": "Events: picture, text, face, and at the end done or error",
     },
-    400: {"model": Picture | Refusal, "description": "The picture could not be read, or none came"},
+    400: {"model": PictureAnswer | Refusal, "description": "The picture could not be read, or none came"},
 }
 
 
@@ -76,7 +76,7 @@ def create_app(
     *,
     openai: bool = False,
     workers: int | None = None,
-    limits: Limits | None = None,
+    limits: ServerLimits | None = None,
     hosts: Sequence[str] = LOOPBACK,
     origins: Sequence[str] = (),
     token: str | None = None,
@@ -88,7 +88,7 @@ def create_app(
     hosts: names of the server that requests may use, any with "*".   origins: of web pages elsewhere that may ask.
     token: what clients have to send; None asks for none.
     """
-    limits = limits or Limits()
+    limits = limits or ServerLimits()
     deadlines = Deadlines()
     traffic = Traffic(limits)
     work = Work(pipeline or Pipeline(), workers or os.cpu_count() or 1, limits, deadlines, traffic)
@@ -101,9 +101,14 @@ def create_app(
         Door, limits=limits, deadlines=deadlines, traffic=traffic, hosts=hosts, origins=origins, token=token
     )
     for path, route, summary, answer in (
-        ("/analyze", routes.analyze, "A picture to its report, as JSON", _json_of(Picture)),
+        ("/analyze", routes.analyze, "A picture to its report, as JSON", _json_of(PictureAnswer)),
         ("/report", routes.report, "A picture to its report, as a page", _PAGE),
-        ("/v1/analyze", routes.analyze_many, "Pictures to their reports, as JSON", _json_of(Picture | Pictures)),
+        (
+            "/v1/analyze",
+            routes.analyze_many,
+            "Pictures to their reports, as JSON",
+            _json_of(PictureAnswer | PicturesAnswer),
+        ),
         ("/v1/report", routes.report_many, "Pictures to one report, as a page", _PAGE),
         ("/v1/explain", routes.explain, "Why a face shows its expression, as it is written", _EVENTS),
     ):

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 import anyio
 from fastapi import HTTPException
 
-from mien.serve.limits import Deadlines, Limits, busy
+from mien.serve.limits import Deadlines, ServerLimits, busy
 from mien.serve.traffic import Traffic
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
@@ -43,7 +43,7 @@ class Door:
     def __init__(
         self,
         app: Callable[[Scope, Receive, Send], Awaitable[None]],
-        limits: Limits,
+        limits: ServerLimits,
         deadlines: Deadlines,
         traffic: Traffic,
         hosts: Sequence[str] = LOOPBACK,
@@ -221,7 +221,7 @@ class _Passage:
 _CLOSE = {"connection": "close"}
 
 
-def _too_large(limits: Limits) -> HTTPException:
+def _too_large(limits: ServerLimits) -> HTTPException:
     size = limits.request_bytes / 1_000_000
     return HTTPException(413, f"a request may have {size:g} MB; reduce the picture first", _CLOSE)
 

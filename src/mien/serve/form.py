@@ -7,7 +7,7 @@ from starlette.datastructures import FormData, UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import ClientDisconnect
 
-from mien.serve.limits import Limits
+from mien.serve.limits import ServerLimits
 
 _FIELDS = 8
 _GONE = "the upload was broken off"
@@ -38,7 +38,7 @@ async def body(request: Request) -> bytearray:
     return whole
 
 
-async def pictures(request: Request, limits: Limits) -> tuple[list[Sent], bool]:
+async def pictures(request: Request, limits: ServerLimits) -> tuple[list[Sent], bool]:
     """The files of a form, or the body as one, and whether it was a form.
 
     HTTPException for a form without files, with too many, or that is none.

@@ -12,7 +12,7 @@ from mien.core.images import LIMITS
 
 
 @dataclass(frozen=True)
-class Limits:
+class ServerLimits:
     """Bytes, counts and seconds.
 
     request_bytes: of one request.   bytes_in_flight: of all requests that are being received, waiting or read.
@@ -44,7 +44,7 @@ class Limits:
 STOPPING = HTTPException(503, "the server is being stopped", {"connection": "close"})
 
 
-def busy(limits: Limits) -> HTTPException:
+def busy(limits: ServerLimits) -> HTTPException:
     """The answer of a server that has all it can take."""
     return HTTPException(503, "the server is busy; try again soon", {"retry-after": str(limits.retry_seconds)})
 

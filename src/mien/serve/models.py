@@ -50,7 +50,7 @@ class Scores(_Exact):
     probabilities: Probabilities  # type: ignore[valid-type]
 
 
-class Phrase(_Exact):
+class PhraseAnswer(_Exact):
     """An action unit that an explanation names, held against the measured ones."""
 
     start: int
@@ -64,18 +64,18 @@ class Phrase(_Exact):
     supported: bool
 
 
-class Part(_Exact):
+class PartAnswer(_Exact):
     """One part of an explanation."""
 
     title: str
     text: str
-    phrases: list[Phrase]
+    phrases: list[PhraseAnswer]
 
 
-class Explanation(_Exact):
+class ExplanationAnswer(_Exact):
     """Why a face shows its expression, as a model wrote it."""
 
-    parts: list[Part]
+    parts: list[PartAnswer]
     expression: ExpressionLabel
     probabilities: Probabilities  # type: ignore[valid-type]
     concluded: ExpressionLabel
@@ -84,7 +84,7 @@ class Explanation(_Exact):
     model: str
 
 
-class Face(_Exact):
+class FaceAnswer(_Exact):
     """One face, in pixels of the upright picture; what the model does not give is null."""
 
     box: list[float] = Field(description="x1, y1, x2, y2", min_length=4, max_length=4)
@@ -99,11 +99,11 @@ class Face(_Exact):
     attention: list[list[float]] | None = Field(description="how much each part of the crop counted")
     crop: list[list[float]] = Field(description="takes pixels of the picture to the crop that was read")
     hidden: list[Hidden]  # type: ignore[valid-type]
-    explanation: Explanation | None
+    explanation: ExplanationAnswer | None
     attributes: None = Field(description="of a scan alone")
 
 
-class Picture(_Exact):
+class PictureAnswer(_Exact):
     """What became of one picture: its report, or the error; the object of a line of `mien analyze`."""
 
     model_config = ConfigDict(extra="forbid", json_schema_extra=lambda schema: _exemplify(schema))
@@ -114,13 +114,13 @@ class Picture(_Exact):
     width: int | None = None
     height: int | None = None
     model: str | None = None
-    faces: list[Face]
+    faces: list[FaceAnswer]
 
 
-class Pictures(_Exact):
+class PicturesAnswer(_Exact):
     """What became of the files of a form, in their order."""
 
-    results: list[Picture]
+    results: list[PictureAnswer]
 
 
 class Refusal(BaseModel):

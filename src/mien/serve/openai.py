@@ -21,7 +21,7 @@ from mien.methods.facescan.prompts import PROMPTS, schema
 from mien.providers.base import Picture
 from mien.providers.embedded import Embedded
 from mien.serve.form import body
-from mien.serve.limits import Limits
+from mien.serve.limits import ServerLimits
 from mien.serve.work import Work
 
 MODEL = "mien"
@@ -31,7 +31,7 @@ PEOPLE = schema(PROMPTS["people-1"], {Attribute.EXPRESSION: Attribute.EXPRESSION
 class Chat:
     """The routes."""
 
-    def __init__(self, work: Work, limits: Limits) -> None:
+    def __init__(self, work: Work, limits: ServerLimits) -> None:
         self._embedded, self._work, self._limits = Embedded(work.pipeline), work, limits
         self._started = int(time.time())
 

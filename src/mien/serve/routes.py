@@ -19,7 +19,7 @@ from mien.report.writers import json_line
 from mien.results.explanation import Mode
 from mien.results.outcome import Outcome
 from mien.serve.form import Sent, pictures
-from mien.serve.limits import Limits
+from mien.serve.limits import ServerLimits
 from mien.serve.work import Answer, Work
 
 # A report says by itself which script and style it has; this is what the server lets it say.
@@ -32,7 +32,7 @@ _REPORT_POLICY = (
 class Routes:
     """A body is one picture; a form holds one, and on the routes of /v1 any number."""
 
-    def __init__(self, work: Work, limits: Limits) -> None:
+    def __init__(self, work: Work, limits: ServerLimits) -> None:
         self._work, self._limits = work, limits
         self._explainer: Explainer | None = None
         self._opening = threading.Lock()

@@ -10,18 +10,18 @@ import uvicorn
 from fastapi import FastAPI
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from mien.serve.limits import Deadlines, Limits
+from mien.serve.limits import Deadlines, ServerLimits
 
 # Seconds for what runs to end by itself after the deadline of a stop; then the process ends.
 _LAST_SECONDS = 6
 
 
-def run(app: FastAPI, listening: socket.socket, limits: Limits) -> None:
+def run(app: FastAPI, listening: socket.socket, limits: ServerLimits) -> None:
     """Answer on a socket until SIGTERM or Ctrl-C; what has come by then is finished, within limits.stop_seconds."""
     make(app, limits).run(sockets=[listening])
 
 
-def make(app: FastAPI, limits: Limits) -> "Server":
+def make(app: FastAPI, limits: ServerLimits) -> "Server":
     """Return a server of an application of mien.serve.app, made with the same limits."""
     config = uvicorn.Config(
         app,
@@ -37,7 +37,7 @@ def make(app: FastAPI, limits: Limits) -> "Server":
 class Server(uvicorn.Server):
     """A server that tells the waits of its application when it is stopped."""
 
-    def __init__(self, config: uvicorn.Config, deadlines: Deadlines, limits: Limits) -> None:
+    def __init__(self, config: uvicorn.Config, deadlines: Deadlines, limits: ServerLimits) -> None:
         super().__init__(config)
         self._deadlines, self._limits = deadlines, limits
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -63,10 +63,10 @@ class Server(uvicorn.Server):
         last.start()
 
 
-def _protocol(limits: Limits) -> type[asyncio.Protocol]:
+def _protocol(limits: ServerLimits) -> type[asyncio.Protocol]:
     """HTTP/1.1 connections that are cut off when a request's headers, or the taking of an answer, take too long."""
 
-    class Bounded(H11Protocol):
+    class BoundedProtocol(H11Protocol):
         _waiting: asyncio.TimerHandle | None = None
         _writing: asyncio.TimerHandle | None = None
 
@@ -109,7 +109,7 @@ def _protocol(limits: Limits) -> type[asyncio.Protocol]:
             if self._writing is not None:
                 self._writing.cancel()
 
-    return Bounded
+    return BoundedProtocol
 
 
 def listen(host: str, port: int) -> socket.socket:

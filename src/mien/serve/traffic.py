@@ -4,7 +4,7 @@ from collections import Counter
 from typing import Any
 
 from mien.extras import optional
-from mien.serve.limits import Budget, Limits
+from mien.serve.limits import Budget, ServerLimits
 
 
 class Traffic:
@@ -13,7 +13,7 @@ class Traffic:
     bytes, requests: in flight, within the limits.   answers: by status of HTTP.   pictures: read, by their status.
     """
 
-    def __init__(self, limits: Limits) -> None:
+    def __init__(self, limits: ServerLimits) -> None:
         self.bytes, self.requests = Budget(limits.bytes_in_flight), Budget(limits.requests)
         self.answers: Counter[int] = Counter()
         self.pictures: Counter[str] = Counter()

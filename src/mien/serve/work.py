@@ -12,7 +12,7 @@ from mien.errors import InputError, MienError
 from mien.report.embed import reduced
 from mien.results.outcome import Outcome
 from mien.serve.decoders import Decoders
-from mien.serve.limits import Deadlines, Limits, busy
+from mien.serve.limits import Deadlines, ServerLimits, busy
 from mien.serve.traffic import Traffic
 
 Answer = TypeVar("Answer")
@@ -25,7 +25,7 @@ class Work:
     """
 
     def __init__(
-        self, pipeline: Pipeline, workers: int, limits: Limits, deadlines: Deadlines, traffic: Traffic
+        self, pipeline: Pipeline, workers: int, limits: ServerLimits, deadlines: Deadlines, traffic: Traffic
     ) -> None:
         self._traffic = traffic
         self.pipeline, self._workers, self._limits, self._deadlines = pipeline, workers, limits, deadlines

@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.table import Table
 
 from mien.cli.read.clips import run
-from mien.cli.shared.clip_options import ClipOptions, Reading, clip_options
+from mien.cli.shared.clip_options import ClipOptions, ClipReading, clip_options
 from mien.cli.shared.options import finding, safe, to_files
 from mien.cli.shared.outcomes import Gathered, gather, given, has_clips, to_pipe, wrong
 from mien.cli.shared.terminal import cell, new_table, shortened, usage_errors
@@ -71,7 +71,7 @@ def analyze(
     if has_clips(pictures):
         looking = {"threshold": threshold, "max_side": max_side, "rotations": rotations, "assume_crop": assume_crop}
         options = {"model": model, "threads": threads, **looking}
-        reading = Reading(columns=columns, safe_csv=safe_csv, options=options, **clip.reading)
+        reading = ClipReading(columns=columns, safe_csv=safe_csv, options=options, **clip.reading)
         if not run(pictures, outputs, reading, resume=clip.resume):
             context.exit(1)
         return

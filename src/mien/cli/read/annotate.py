@@ -39,7 +39,7 @@ def labeler(command: Callable[..., None]) -> Callable[..., None]:
     return command
 
 
-class Picture(NamedTuple):
+class LabelledPicture(NamedTuple):
     """A face to label: its name in the folder, and the label that it was made for or is filed under, if any."""
 
     file: str
@@ -89,7 +89,7 @@ def annotate(
     finder = YuNet() if detect else whole_picture
     parts = [found[i : i + BATCH] for i in range(0, len(found), BATCH)]
 
-    def labels(some: Sequence[Picture]) -> list[dict[str, object]]:
+    def labels(some: Sequence[LabelledPicture]) -> list[dict[str, object]]:
         return labelled(folder, some, jury, alone.size, finder)
 
     rows, failed = [], 0
@@ -110,19 +110,21 @@ def annotate(
         context.exit(1)
 
 
-def listed(folder: Path) -> list[Picture]:
+def listed(folder: Path) -> list[LabelledPicture]:
     """The faces that a folder says were generated, or else all pictures in it and below; InputError when none."""
     if (folder / MADE).is_file():
         rows = read_lines(folder / MADE)
-        return [Picture(r["file"], None if r["requested"] is None else expression(r["requested"])) for r in rows]
-    found = [Picture(str(file.relative_to(folder)), named(file.parent.name)) for file in pictures(folder)]
+        return [
+            LabelledPicture(r["file"], None if r["requested"] is None else expression(r["requested"])) for r in rows
+        ]
+    found = [LabelledPicture(str(file.relative_to(folder)), named(file.parent.name)) for file in pictures(folder)]
     if not found:
         raise InputError(f"{folder}: no pictures in this folder")
     return found
 
 
 def labelled(
-    folder: Path, some: Sequence[Picture], jury: feranno.Jury, size: int, detect: Detector
+    folder: Path, some: Sequence[LabelledPicture], jury: feranno.Jury, size: int, detect: Detector
 ) -> list[dict[str, object]]:
     """A row for each picture, in order; one that cannot be labelled has a status and an error instead of a label."""
     crops: dict[str, NDArray[np.uint8]] = {}

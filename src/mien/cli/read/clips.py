@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mien.cli.read.clip_files import Sinks, check
-from mien.cli.shared.clip_options import Reading
+from mien.cli.shared.clip_options import ClipReading
 from mien.cli.shared.outcomes import stoppable
 from mien.cli.shared.tally import ClipProgress, Tally
 from mien.cli.shared.terminal import say
@@ -26,7 +26,7 @@ from mien.video.recall import recalled
 from mien.video.series import number
 
 
-def run(inputs: Sequence[Picture], outputs: Sequence[Path], reading: Reading, *, resume: bool = False) -> bool:
+def run(inputs: Sequence[Picture], outputs: Sequence[Path], reading: ClipReading, *, resume: bool = False) -> bool:
     """Read clips and photographs in order and write the outputs. False when an input failed or not all was reached.
 
     Without outputs, JSON lines go into a pipe, and a summary to a terminal.
@@ -73,7 +73,7 @@ def _put(item: Item, sinks: Sinks, tally: "Tally", piping: bool) -> None:
 
 
 def _read(
-    source: Picture, reading: Reading, done: "_Done | None", keep_images: bool, progress: "ClipProgress"
+    source: Picture, reading: ClipReading, done: "_Done | None", keep_images: bool, progress: "ClipProgress"
 ) -> Iterator[Item]:
     """What is read of one input; a failure is its last item."""
     if isinstance(source, Outcome):

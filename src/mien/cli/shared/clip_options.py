@@ -16,7 +16,7 @@ from mien.video.frames import Span
 
 
 @dataclass(frozen=True)
-class Reading:
+class ClipReading:
     """How clips are read.
 
     span: fps, every, start and end.   options: of Pipeline.   command: as it was typed, for the files' metadata.
@@ -47,7 +47,7 @@ class Reading:
 
 @dataclass(frozen=True)
 class ClipOptions:
-    """What the command line says of clips.   reading: fields of Reading."""
+    """What the command line says of clips.   reading: fields of ClipReading."""
 
     reading: dict[str, Any]
     resume: bool
