@@ -10,6 +10,7 @@ from mien.cli.shared.data import DATA_HELP, open_data
 from mien.cli.shared.runs import one_command_each
 from mien.cli.shared.settings import given_settings, with_settings
 from mien.datasets import Mixed, Synthetic
+from mien.datasets.hold_out import hold_out as split_off
 from mien.datasets.pseudo_labels import read
 from mien.methods.registry import Method, method, methods
 
@@ -28,6 +29,14 @@ def _command(name: str) -> click.Command:
     )
     @click.option("--valid", metavar="KIND:PATH", help="Faces whose accuracy the log gives; logged only.")
     @click.option(
+        "--hold-out",
+        type=float,
+        default=0.0,
+        metavar="SHARE",
+        help="Keep this share of --data apart, the same pictures in every method, to choose and calibrate on; without "
+        "--valid the log gives their accuracy.",
+    )
+    @click.option(
         "-o", "--output", type=click.Path(path_type=Path, file_okay=False), required=True, help="Folder of the run."
     )
     @click.option("--resume", is_flag=True, help="Go on with the run in the folder after its last whole epoch.")
@@ -36,6 +45,7 @@ def _command(name: str) -> click.Command:
         split: str | None,
         synthetic: Path | None,
         valid: str | None,
+        hold_out: float,
         output: Path,
         resume: bool,
         preset: str | None,
@@ -46,15 +56,17 @@ def _command(name: str) -> click.Command:
         logging.basicConfig(level=logging.INFO, format="%(message)s")
         lessons: dict[str, object] = {} if pseudo_labels is None else {"labels": read(pseudo_labels)}
         lessons |= {} if chains is None else {"chains": chains}
-        faces = open_data(data, split)
+        faces, checked = open_data(data, split), None if valid is None else open_data(valid)
+        if hold_out:
+            faces, apart = split_off(faces, hold_out)
+            checked = apart if checked is None else checked
         dataset = faces if synthetic is None else Mixed(faces, Synthetic(synthetic))
         settings = given_settings(record.presets, preset, flags, base)
-        record.train(
-            dataset, settings, output, valid=None if valid is None else open_data(valid), resume=resume, **lessons
-        )
+        record.train(dataset, settings, output, valid=checked, resume=resume, **lessons)
         from mien.training.run import Run
 
-        Run(output).keep_data(dataset, data=data, split=split, synthetic=None if synthetic is None else str(synthetic))
+        mixed = None if synthetic is None else str(synthetic)
+        Run(output).keep_data(dataset, data=data, split=split, synthetic=mixed, hold_out=f"{hold_out:g}")
         click.echo(f"wrote {output}{_next(record, output)}", err=True)
 
     return with_settings(record.presets, base)(_with_lessons(record)(command))
