@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from mien.core.contract import softmax
-from mien.evaluation.calibration import Calibration, fit, fit_temperature, halves
+from mien.evaluation.calibration import Calibration, fit, fit_shares, fit_temperature, halves
 
 RNG = np.random.default_rng(0)
 
@@ -51,3 +51,17 @@ def test_halves_do_not_overlap_and_each_is_scored_once():
         assert sorted([*fit_on, *score_on]) == list(range(11))
         assert fit_on.tolist() == score_back.tolist()
         assert score_on.tolist() == fit_back.tolist()
+
+
+def test_vote_shares_give_back_the_temperature_that_spoiled_them():
+    rng = np.random.default_rng(0)
+    shares = rng.dirichlet(np.ones(8) / 2, 400)
+    found = fit_shares(3 * np.log(shares + 1e-9), shares, np.zeros(8))
+    assert found.temperature == pytest.approx(3, rel=0.05)
+
+
+def test_the_prior_is_moved_only_where_that_wins_on_faces_not_fitted_on():
+    rng = np.random.default_rng(0)
+    shares, shift = rng.dirichlet(np.ones(8), 400), np.linspace(-1, 1, 8)
+    assert fit_shares(np.log(shares), shares, shift).strength == 0
+    assert fit_shares(np.log(shares) - shift, shares, shift).strength == 1

@@ -3,10 +3,11 @@
 A reader trained on resampled faces has learned a prior that no picture has. Adding log(natural / drawn) to its logits
 undoes that (logit adjustment, Menon et al., 2021; prior shift, Saerens et al., 2002). How much of it to add is a trade
 between rare and frequent classes: strength 1 is the natural prior and the highest accuracy, 0 is the prior trained on.
-The temperature (Guo et al., 2017) then makes confidence equal accuracy.
+The temperature (Guo et al., 2017) then makes confidence equal accuracy (`fit`), or probabilities the shares of people
+who would choose each word (`fit_shares`).
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,6 +19,10 @@ from mien.evaluation.metrics import accuracy, confusion_tally, mean_recall
 Floats = NDArray[np.floating]
 STRENGTHS = np.linspace(0, 1.2, 25)
 TEMPERATURES = np.geomspace(0.3, 3, 231)
+# A class that is masked has a logit of minus infinity, which times no votes must be 0.
+_LEAST = -1e4
+# Strengths that fit_shares tries, besides none.
+_TRIED = (0.25, 0.5, 0.75, 1.0)
 
 
 @dataclass(frozen=True)
@@ -57,6 +62,42 @@ def fit_temperature(logits: Floats, labels: NDArray[np.integer]) -> float:
     rows = np.arange(len(labels))
     likelihood = [np.log(softmax(logits / t)[rows, labels] + 1e-12).mean() for t in TEMPERATURES]
     return float(TEMPERATURES[int(np.argmax(likelihood))])
+
+
+def fit_shares(logits: Floats, targets: Floats, shift: Floats, folds: int = 5, seed: int = 0) -> Calibration:
+    """The temperature under which vote shares are likeliest, and the prior's shift only where it wins on every fold.
+
+    logits: (N, 8), uncalibrated.   targets: (N, 8) vote shares, each row sums to 1. A strength above 0 is taken when,
+    fitted without a fold, it makes the votes of that fold likelier than strength 0 does, in each of the folds.
+    """
+
+    def likeliest(rows: NDArray[np.intp], strengths: Sequence[float]) -> tuple[float, float]:
+        shifted = ((s, t, (logits[rows] + s * shift) / t) for s in strengths for t in TEMPERATURES)
+        return min((_mean_loss(given, targets[rows]), s, t) for s, t, given in shifted)[1:]
+
+    fold = np.random.default_rng(seed).permutation(len(logits)) % folds
+    gains = []
+    for k in range(folds):
+        fitted, scored = np.flatnonzero(fold != k), np.flatnonzero(fold == k)
+        losses = []
+        for strengths in ((0.0,), _TRIED):
+            s, t = likeliest(fitted, strengths)
+            losses.append(_mean_loss((logits[scored] + s * shift) / t, targets[scored]))
+        gains.append(losses[0] - losses[1])
+    wins = len(logits) >= folds and min(gains) > 0
+    strength, temperature = likeliest(np.arange(len(logits)), _TRIED if wins else (0.0,))
+    return Calibration(tuple(map(float, shift)), float(strength), float(temperature))
+
+
+def temperature_of_shares(logits: Floats, targets: Floats) -> float:
+    """The temperature of TEMPERATURES under which vote shares, (N, 8), are likeliest."""
+    return float(min(TEMPERATURES, key=lambda t: _mean_loss(logits / t, targets)))
+
+
+def _mean_loss(logits: Floats, targets: Floats) -> float:
+    """Cross-entropy of the softmax with vote shares, in nats, mean over the rows."""
+    wide = np.maximum(logits.astype(np.float64) - logits.max(axis=1, keepdims=True), _LEAST)
+    return float((np.log(np.exp(wide).sum(axis=1)) - (targets * wide).sum(axis=1)).mean())
 
 
 def halves(count: int, splits: int, seed: int = 0) -> Iterator[tuple[NDArray[np.intp], NDArray[np.intp]]]:

@@ -157,6 +157,11 @@ def select(
     return Selection(samples, np.array(values, np.float32).reshape(-1, CLASSES), name, dict(sorted(dropped.items())))
 
 
+def vote_shares(samples: Sequence[Sample]) -> NDArray[np.float32]:
+    """(N, 8) shares of the votes left of each sample, or of its soft or single label; 0 where no expression is left."""
+    return soft_votes(np.array([_votes(sample) for sample in samples]).reshape(-1, CLASSES + 2)).values
+
+
 def folds(subjects: Sequence[str | None], count: int, seed: int = 0) -> list[tuple[NDArray[np.intp], NDArray[np.intp]]]:
     """Subject-exclusive folds: (train, test) indices, `count` times, so that nobody is in both of a pair.
 

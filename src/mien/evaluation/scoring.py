@@ -15,8 +15,9 @@ from mien.errors import InputError
 from mien.evaluation import calibration, metrics
 from mien.evaluation.compare import kept
 from mien.evaluation.intervals import bootstrap, percentile_interval, wilson_interval
-from mien.evaluation.protocols import Selection, select
+from mien.evaluation.protocols import Selection, select, vote_shares
 from mien.evaluation.result import Result
+from mien.evaluation.seen import fingerprint, seen
 from mien.facs.vocabulary import Expression
 
 Floats = NDArray[np.floating]
@@ -39,6 +40,8 @@ def evaluate(
     The numbers at the top leave out samples marked as duplicates of another split; `with_duplicates` has them all.
     `answers` keeps the answer to each face, for mien.evaluation.compare. Where samples have a group, such as the data
     set of a hybrid that they come from, `groups` has n, accuracy, macro F1 and mean recall of each.
+    `seen_in_calibration` is how many of the pictures the model's choices or calibration saw, and `unseen` whether none
+    was; None where the model does not say.
     detect: find the face in each picture first; left out, every picture is one face already.   threads: of the reader
     that then aligns the faces.
     cross_fit: refit the calibration on random halves, so many times, and score each on the half that it did not see.
@@ -46,12 +49,13 @@ def evaluate(
     """
     if cross_fit and protocol == "multi-target":
         raise InputError("a calibration is fitted on one label a face; cross_fit does not go with multi-target")
-    missed = []
+    missed, pictures = [], []
     reader = None if detect is None else Reader(classify, threads)
 
     def crop(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
         face = surest(detect(image)) if detect is not None else None
         missed.append(detect is not None and face is None)
+        pictures.append(fingerprint(image))
         frame = to_crop_frame(face or whole_picture(image)[0])
         crops = align(image, [frame], classify.contract.size)
         # As in the pipeline; a picture that is one face already is scored as it is.
@@ -80,6 +84,8 @@ def evaluate(
     dropped = selection.dropped | {"duplicate of another split": int(duplicate.sum())}
     result: Result = {"protocol": selection.protocol, "dropped": dropped}
     result |= scores(labels[clean], probabilities[clean][None], resamples=resamples, seed=seed)
+    count = seen(pictures, classify.contract.meta)
+    result |= {"seen_in_calibration": count, "unseen": None if count is None else count == 0}
     sources = [sample.source for sample, keep in zip(samples, clean, strict=True) if keep]
     result["answers"] = kept(sources, labels[clean], probabilities[clean].argmax(axis=1))
     result |= {"masked": [e.label for e in masked], "unknown_to_model": _unknown(classify), "seed": seed}
@@ -92,8 +98,11 @@ def evaluate(
     if detect is not None:
         result["no_face_found"] = int(np.array(missed)[clean].sum())
     if cross_fit:
-        answers = _refitted(classify, logits[clean], labels[clean], cross_fit, seed)
-        result["cross_fit"] = {"splits": cross_fit, "fitted": ["strength", "temperature"]}
+        by_votes = classify.contract.meta.get("probabilities") == "vote shares"
+        shares = vote_shares(samples)[clean] if by_votes else None
+        answers = _refitted(classify, logits[clean], labels[clean], shares, cross_fit, seed)
+        fitted = ["temperature"] if by_votes else ["strength", "temperature"]
+        result["cross_fit"] = {"splits": cross_fit, "fitted": fitted}
         result["cross_fit"] |= scores(labels[clean], answers, resamples=resamples, seed=seed)
     result["with_duplicates"] = scores(labels, probabilities[None], resamples=resamples, seed=seed)
     return result
@@ -198,16 +207,31 @@ def _unknown(classify: Classifier) -> list[str]:
     return [e.label for e in Expression if e not in classify.contract.labels]
 
 
-def _refitted(classify: Classifier, logits: Floats, labels: NDArray[np.integer], splits: int, seed: int) -> Floats:
-    """(splits, N, 8) probabilities, each from a calibration that was fitted without the image."""
+def _refitted(
+    classify: Classifier,
+    logits: Floats,
+    labels: NDArray[np.integer],
+    shares: Floats | None,
+    splits: int,
+    seed: int,
+) -> Floats:
+    """(splits, N, 8) probabilities, each from a calibration that was fitted without the image.
+
+    shares: (N, 8) votes, of a model whose probabilities were fitted to them; of its calibration the temperature alone.
+    """
     meta = classify.contract.meta
-    missing = [key for key in ("shift", "strength", "temperature", "accuracy_cost") if key not in meta]
-    if missing:
-        raise InputError(f"the model does not state its {missing[0]}, so its calibration cannot be fitted again")
-    shift = np.array([float(v) for v in meta["shift"].split(",")])
-    raw = logits * float(meta["temperature"]) - float(meta["strength"]) * shift
+    missing = [key for key in ("shift", "strength", "temperature") if key not in meta]
+    if missing or (shares is None and "accuracy_cost" not in meta):
+        what = (missing or ["accuracy_cost"])[0]
+        raise InputError(f"the model does not state its {what}, so its calibration cannot be fitted again")
+    shift, strength = np.array([float(v) for v in meta["shift"].split(",")]), float(meta["strength"])
+    raw = logits * float(meta["temperature"]) - strength * shift
     answers = np.empty((splits, *logits.shape), np.float32)
     for i, (fit_on, score_on) in enumerate(calibration.halves(len(labels), splits, seed)):
-        fitted = calibration.fit(raw[fit_on], labels[fit_on], shift, float(meta["accuracy_cost"]))
+        if shares is None:
+            fitted = calibration.fit(raw[fit_on], labels[fit_on], shift, float(meta["accuracy_cost"]))
+        else:
+            heat = calibration.temperature_of_shares(raw[fit_on] + strength * shift, shares[fit_on])
+            fitted = calibration.Calibration(tuple(map(float, shift)), strength, heat)
         answers[i // 2, score_on] = softmax(fitted(raw[score_on]))
     return answers

@@ -8,9 +8,12 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from mien.core.align import crop
 from mien.core.contract import Contract
 from mien.datasets import Sample
-from mien.evaluation.calibration import Calibration, fit
+from mien.evaluation.calibration import Calibration, fit, fit_shares
+from mien.evaluation.protocols import Selection, select
+from mien.evaluation.seen import ENTRY, packed
 from mien.export.to_onnx import Calibrated, to_onnx
 from mien.facs.vocabulary import Expression
 from mien.training.faces import MEAN, STD, FaceSettings, held_out, logits
@@ -22,12 +25,13 @@ class ExportOptions(TypedDict, total=False):
 
     calibrate: faces, not those trained on, to fit the strength of the prior and the temperature on; duplicates of other
     splits are left out. Without them the prior of the training faces is restored in full and nothing is fitted.
-    accuracy_cost: see mien.evaluation.calibration, 0.003 by default.
+    accuracy_cost: left out, probabilities are to mean vote shares, of all readable faces; a number fits on faces with a
+    strict majority instead and says how much accuracy recall may cost (see mien.evaluation.calibration).
     half: store weights in half precision, True by default.
     """
 
     calibrate: Sequence[Sample] | None
-    accuracy_cost: float
+    accuracy_cost: float | None
     half: bool
 
 
@@ -51,7 +55,7 @@ def export_run(
     *,
     meta: Mapping[str, str] | None = None,
     calibrate: Sequence[Sample] | None = None,
-    accuracy_cost: float = 0.003,
+    accuracy_cost: float | None = None,
     half: bool = True,
 ) -> dict[str, float]:
     """Write a run's network to an ONNX file; return how far file and network differ (see to_onnx).
@@ -71,7 +75,7 @@ def calibrated(
     network: nn.Module,
     size: int,
     calibrate: Sequence[Sample] | None = None,
-    accuracy_cost: float = 0.003,
+    accuracy_cost: float | None = None,
 ) -> tuple[Calibration, dict[str, str]]:
     """Return the calibration of a run's network, fitted as ExportOptions describes, and the file's entries about it."""
     kept = run.priors()
@@ -79,12 +83,24 @@ def calibrated(
     ratios = [np.log(n / d) if d > 0 else 0 for n, d in zip(kept["natural"], kept["drawn"], strict=True)]
     shift = np.round(ratios, 6)  # as the file will state it
     calibration = Calibration(tuple(map(float, shift)))
+    about = {}
     if calibrate is not None:
-        faces = held_out(calibrate, size, "calibrate on")
-        calibration = fit(logits(network, faces), faces.labels, shift, accuracy_cost)
-    return calibration, {
+        faces = _readable(calibrate, size) if accuracy_cost is None else held_out(calibrate, size, "calibrate on")
+        if accuracy_cost is None:
+            calibration = fit_shares(logits(network, faces), faces.targets, shift)
+        else:
+            calibration = fit(logits(network, faces), faces.labels, shift, accuracy_cost)
+        about = {ENTRY: packed(calibrate[i].image for i in range(len(calibrate)))}
+    about |= {
         "shift": ",".join(f"{v:.6f}" for v in calibration.shift),
         "strength": repr(calibration.strength),
         "temperature": repr(calibration.temperature),
-        "accuracy_cost": repr(accuracy_cost),
+        "probabilities": "vote shares" if accuracy_cost is None else "accuracy",
     }
+    return calibration, about if accuracy_cost is None else about | {"accuracy_cost": repr(accuracy_cost)}
+
+
+def _readable(dataset: Sequence[Sample], size: int) -> Selection:
+    """The faces whose largest vote is an expression, cropped; without duplicates of other splits."""
+    faces = select(dataset, "soft-votes", duplicates=False, prepare=lambda image: crop(image, size))
+    return faces.needed("calibrate on")

@@ -148,6 +148,8 @@ def summary(result: Result) -> Table:
     dropped = ", ".join(f"{count} {reason}" for reason, count in result["dropped"].items() if count)
     table.caption = f"dropped: {dropped or 'nothing'}; intervals: 95 %; accuracy and recall a class: Wilson's; "
     table.caption += "means, F1 and ECE: bootstrap over images"
+    if count := result["seen_in_calibration"]:
+        table.caption += f"; not unseen: {count} of the pictures chose or calibrated the model"
     if result["masked"]:
         table.caption += f"; masked, for the data lacks them: {', '.join(result['masked'])}"
     return table

@@ -54,7 +54,7 @@ def export(folder: Path, output: Path, **options: Unpack[ExportOptions]) -> dict
     trained = load(folder)
     model, words, settings = trained.network, trained.rest, trained.settings
     labeller = Labeller(model, words)
-    faces, cost = options.get("calibrate"), options.get("accuracy_cost", 0.003)
+    faces, cost = options.get("calibrate"), options.get("accuracy_cost")
     _, meta = calibrated(trained.run, labeller, settings.size, faces, cost)
     listed = words.to_json().encode()
     meta |= {"cot_share": repr(settings.cot_share), "words_sha256": hashlib.sha256(listed).hexdigest()}
