@@ -19,6 +19,7 @@ from mien.core.zoo import MODELS
 from mien.errors import InputError, ModelError
 from mien.facs.landmarks import mean_face
 from mien.facs.observation import Hidden, Pose
+from mien.facs.prior import prior, with_prior
 from mien.facs.units import ActionUnits
 from mien.facs.vocabulary import ActionUnit, Expression
 from mien.results.expression import ExpressionScores
@@ -379,3 +380,15 @@ def test_options_that_another_makes_meaningless_are_refused(options, problem):
 def test_the_typed_options_are_those_of_a_pipeline():
     parameters = inspect.signature(Pipeline.__init__).parameters
     assert set(PipelineOptions.__annotations__) == set(parameters) - {"self"}
+
+
+def test_a_prior_changes_probabilities_by_bayes_and_is_told_in_the_report():
+    learned = mien.analyze(ASTRONAUT)
+    even = mien.analyze(ASTRONAUT, prior="uniform")
+    assert (learned.prior, even.prior) == ("", "uniform")
+    assert "prior" not in learned.to_dict()
+    for before, after in zip(learned.faces, even.faces, strict=True):
+        assert np.allclose(
+            after.expression.probabilities, with_prior(before.expression.probabilities, prior("uniform")), atol=1e-5
+        )
+    assert mien.analyze(ASTRONAUT, prior=[1] * 8).to_dict() == even.to_dict()

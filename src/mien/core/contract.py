@@ -79,6 +79,7 @@ class Answers(NamedTuple):
     logits: (N, 8) float32 in Expression order, -inf for a class that the model lacks.
     action_units: (N, 24), 21 intensities and 3 asymmetries.   landmarks: (N, 68, 2), shares of the crop's side.
     pose: (N, 3), yaw, pitch, roll in degrees.   attention: (N, h, w), 0 or more.
+    readability: (N,), the share of people who could read the face, 0 to 1.
     """
 
     logits: NDArray[np.float32]
@@ -86,6 +87,7 @@ class Answers(NamedTuple):
     landmarks: NDArray[np.float32] | None = None
     pose: NDArray[np.float32] | None = None
     attention: NDArray[np.float32] | None = None
+    readability: NDArray[np.float32] | None = None
 
 
 # The shape of each output after the number of faces; None where any will do, up to LARGEST.
@@ -94,6 +96,7 @@ _SHAPES: dict[str, tuple[int | None, ...]] = {
     "landmarks": (68, 2),
     "pose": (3,),
     "attention": (None, None),
+    "readability": (),
 }
 
 

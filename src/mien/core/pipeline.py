@@ -19,6 +19,7 @@ from mien.core.visibility import detector, hidden
 from mien.core.zoo import DEFAULT, MODELS
 from mien.errors import InputError
 from mien.facs.observation import Hidden, Pose
+from mien.facs.prior import told
 from mien.results.face import Face, FaceReport, ImageReport, Reading
 from mien.results.notebook import preview
 
@@ -41,6 +42,7 @@ class PipelineOptions(TypedDict, total=False):
     rotations: Rotations
     assume_crop: bool
     threads: int
+    prior: str | Sequence[float] | None
 
 
 class Pipeline(Rebuilt):
@@ -51,6 +53,8 @@ class Pipeline(Rebuilt):
     out, the model named, or an ONNX file with a contract.
     assume_crop: every picture is one face already, as in FER2013; nothing is detected.
     threads: of each ONNX session; 1 is fastest for models this small.
+    prior: how frequent each expression is in the pictures: "ferplus", what the reader learned from and the default,
+    "uniform", or eight shares in Expression order. For the model, not for a `read` of your own.
     Raise InputError for an option that another one makes meaningless.
     """
 
@@ -65,6 +69,7 @@ class Pipeline(Rebuilt):
         rotations: Rotations = ROTATIONS,
         assume_crop: bool = False,
         threads: int = 1,
+        prior: str | Sequence[float] | None = None,
     ) -> None:
         if read is not None and model != DEFAULT:
             raise InputError(f"read reads the faces, so that model={str(model)!r} would not: give one of the two")
@@ -78,7 +83,8 @@ class Pipeline(Rebuilt):
         if detect is None:
             detect = whole_picture if assume_crop else YuNet(threshold, max_side, rotations, threads)
         self.detect = detect
-        self.read = Reader(model, threads) if read is None else read
+        self.read = Reader(model, threads, prior) if read is None else read
+        self.prior = "" if prior is None or read is not None else told(prior)
         self.size: int = getattr(self.read, "size", 48)
         self.model: str = getattr(self.read, "name", "")
         self._threads = threads
@@ -87,7 +93,8 @@ class Pipeline(Rebuilt):
         """A path, bytes, array or Pillow image (see mien.read_image) to a report; InputError when it is not usable."""
         image = read_image(source)
         faces = in_reading_order(self.detect(image))
-        return ImageReport(image.shape[:2], tuple(self.read_faces(image, faces)), self.model, preview=preview(image))
+        reports = tuple(self.read_faces(image, faces))
+        return ImageReport(image.shape[:2], reports, self.model, preview=preview(image), prior=self.prior)
 
     def read_faces(
         self,
@@ -139,6 +146,7 @@ class Pipeline(Rebuilt):
             reading.action_units,
             pose=None if reading.pose is None else in_image(reading.pose, frame),
             attention=reading.attention,
+            readability=reading.readability,
         )
         if reading.landmarks is None:
             return report
@@ -175,6 +183,8 @@ def analyze(source: ImageSource, **options: Unpack[PipelineOptions]) -> ImageRep
     own = options.get("detect") is not None or options.get("read") is not None
     if own or str(options.get("model", DEFAULT)) not in MODELS:
         return Pipeline(**options)(source)
+    if (prior := options.get("prior")) is not None:
+        options = {**options, "prior": told(prior)}  # a list of numbers could not be looked up
     return _pipeline(tuple(sorted(options.items())))(source)
 
 

@@ -37,6 +37,7 @@ COLUMNS: dict[str, type] = {
     "Roll": float,
     "Yaw": float,
     **dict.fromkeys(LANDMARKS, float),
+    "readability": float,
     "hidden": str,
     "model": str,
 }
@@ -133,6 +134,7 @@ def _face(face: FaceReport) -> Record:
         **{f"{unit}_asymmetry": value for unit, value in (values["asymmetries"] or {}).items()},
         **{angle.capitalize(): value for angle, value in (values["pose"] or {}).items()},
         **_landmarks(face),
+        "readability": values["readability"],
         "hidden": "; ".join(f"{half.side}: {half.reason}" for half in face.hidden) or None,
         **({} if face.attributes is None else _scan(face.attributes)),
     }

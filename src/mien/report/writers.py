@@ -262,7 +262,7 @@ class ParquetFile(JsonLinesFile):
         resume: bool = False,
     ) -> None:
         self._arrow, self._parquet = optional("pyarrow", "parquet"), optional("pyarrow.parquet", "parquet")
-        self._columns, self._about = columns, {"mien": mien.__version__, **(about or {})}
+        self._columns, self.about = columns, {"mien": mien.__version__, **(about or {})}
         super().__init__(path, resume=resume)
 
     def _encode(self, records: Iterable[Record]) -> bytes:
@@ -284,7 +284,7 @@ class ParquetFile(JsonLinesFile):
     def _converted(self, target: Path) -> Path:
         """Put the records into a Parquet file in this place, ROWS at a time."""
         types = {str: self._arrow.string(), int: self._arrow.int32(), float: self._arrow.float64()}
-        schema = self._arrow.schema([(name, types[kind]) for name, kind in self._columns.items()], self._about)
+        schema = self._arrow.schema([(name, types[kind]) for name, kind in self._columns.items()], self.about)
         records = self.records()
         with replacing(target) as beside, self._parquet.ParquetWriter(beside, schema) as file:
             rows = list(islice(records, ROWS))
@@ -326,7 +326,9 @@ class Writer:
         self.file, self._records = file, records
 
     def write(self, outcome: Outcome) -> None:
-        """Add the rows, or the report, of one outcome."""
+        """Add the rows, or the report, of one outcome; the prior of its report goes into the metadata of Parquet."""
+        if isinstance(self.file, ParquetFile) and outcome.report is not None and outcome.report.prior:
+            self.file.about["prior"] = outcome.report.prior
         self.file.append(self._records(outcome))
 
     def close(self) -> Path:

@@ -65,6 +65,7 @@ class Reading:
 
     landmarks: (68, 2) float32, iBUG order, shares of the crop's side from its upper left corner.
     pose: in the crop.   attention: (h, w) float32, 0 or more: how much each part of the crop counted.
+    readability: the share of people who could read the face, 0 to 1.
     """
 
     expression: ExpressionScores
@@ -72,6 +73,7 @@ class Reading:
     landmarks: NDArray[np.float32] | None = None
     pose: Pose | None = None
     attention: NDArray[np.float32] | None = None
+    readability: float | None = None
 
     def __init__(
         self,
@@ -80,6 +82,7 @@ class Reading:
         landmarks: ArrayLike | None = None,
         pose: Pose | None = None,
         attention: ArrayLike | None = None,
+        readability: float | None = None,
     ) -> None:
         placed = None if landmarks is None else fixed(landmarks, (68, 2), "landmarks")
         looked = None if attention is None else fixed(attention, np.shape(attention), "attention")
@@ -89,6 +92,7 @@ class Reading:
             ("landmarks", placed),
             ("pose", pose),
             ("attention", looked),
+            ("readability", readability),
         ):
             object.__setattr__(self, name, value)
 
@@ -102,6 +106,7 @@ class FaceReport:
     (the box, not turned).
     landmarks: (68, 2) float32, iBUG order, pixels of the image.   pose: in the image.
     attention: (h, w) float32, 0 or more: how much each part of the crop counted.
+    readability: the share of people who could read the face, 0 to 1.
     hidden: halves of the face that cannot be seen; what is said of them is a guess.   explanation: why, in words.
     attributes: what a model answered about the face; None when none was asked.
     """
@@ -117,6 +122,7 @@ class FaceReport:
     hidden: tuple[Hidden, ...] = ()
     explanation: Explanation | None = None
     attributes: Attributes | None = None
+    readability: float | None = None
 
     def __repr__(self) -> str:
         box = " ".join(f"{v:.0f}" for v in self.box)
@@ -150,6 +156,7 @@ class FaceReport:
             "pose": None if self.pose is None else {k: rounded(v, 1) for k, v in asdict(self.pose).items()},
             "attention": None if self.attention is None else rounded(self.attention, 3),
             "crop": rounded(self.crop, 6),
+            "readability": None if self.readability is None else rounded(self.readability, 3),
             "hidden": [asdict(half) for half in self.hidden],
             "explanation": None if self.explanation is None else self.explanation.to_dict(),
             "attributes": None if self.attributes is None else self.attributes.to_dict(),
@@ -173,6 +180,7 @@ class ImageReport:
     target: whom alone a scan was asked about, in words; None for everybody.
     unmatched: what a scan answered about people whose face was not found; or about nobody, when it failed altogether.
     preview: the picture as a small JPEG, kept where a notebook runs, which shows a report with it; else None.
+    prior: how frequent each expression was said to be, as mien.facs.prior.told has it; "" for what the model learned.
     """
 
     size: tuple[int, int]
@@ -181,6 +189,7 @@ class ImageReport:
     target: str | None = None
     unmatched: tuple[Attributes, ...] = ()
     preview: bytes | None = None
+    prior: str = ""
 
     def __repr__(self) -> str:
         return f"<ImageReport {notebook.in_words(self)}>"
@@ -216,5 +225,6 @@ class ImageReport:
             "height": self.size[0],
             "model": self.model,
             "faces": [face.to_dict() for face in self.faces],
+            **({"prior": self.prior} if self.prior else {}),
             **(scan if self.target is not None or self.unmatched else {}),
         }

@@ -43,6 +43,12 @@ NAME, NAME_BESIDE_WHY = 30, 22
 @finding
 @click.option("--jobs", type=click.IntRange(min=1), default=1, show_default=True, help="Pictures read at a time.")
 @clip_options
+@click.option(
+    "--prior",
+    metavar="NAME|N,N,...",
+    help="How frequent each expression is in these pictures: ferplus, as in the faces that the reader learned from and "
+    "the default, uniform, or eight shares from neutral to contempt.",
+)
 @click.option("--threads", default=1, show_default=True, help="Threads for each model.")
 @click.pass_context
 def analyze(
@@ -57,6 +63,7 @@ def analyze(
     rotations: Rotations,
     assume_crop: bool,
     jobs: int,
+    prior: str | None,
     threads: int,
     clip: ClipOptions,
 ) -> None:
@@ -88,6 +95,7 @@ def analyze(
             rotations=rotations,
             assume_crop=assume_crop,
             threads=threads,
+            prior=prior,
         )
     outcomes = read_many(pictures, pipeline, jobs=jobs, images=shows_pictures(outputs))
 
