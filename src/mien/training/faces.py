@@ -25,6 +25,7 @@ from mien.errors import InputError
 from mien.evaluation.protocols import Selection, select
 from mien.training import augment
 from mien.training.loop import Batch, Schedule, Step, descend, fit
+from mien.training.photographs import photograph
 from mien.training.run import Run
 
 # Of the FERPlus training faces, after scaling to 0..1.
@@ -38,6 +39,7 @@ class FaceSettings(Schedule):
     size: the side of a face in pixels.
     degrees, scale, shift: largest turn, change of size and shift (a share of the side) of a face; half are flipped.
     contrast, brightness: see augment.light.   soften_share, erase_share: of the faces, see augment.
+    photograph_share: of the faces, changed as photographs may show them (see training/photographs.py).
     mixup_share: this part of every batch is blended, with weights of Beta(mixup_alpha, mixup_alpha).
     rebalance: a face is drawn with probability proportional to n ** -rebalance, n being how many training faces share
     its class: 0 as they come, 0.5 square-root sampling (Mahajan et al., 2018), 1 all classes alike.
@@ -54,6 +56,7 @@ class FaceSettings(Schedule):
     brightness: float = 0.15
     soften_share: float = 0.1
     erase_share: float = 0.3
+    photograph_share: float = 0.0
     mixup_alpha: float = 0.4
     mixup_share: float = 0.5
     rebalance: float = 0.5
@@ -172,6 +175,8 @@ def augmented(images: Tensor, targets: Tensor, settings: FaceSettings) -> Augmen
     images = augment.move(images.float() / 255, matrix)
     images = augment.light(images, contrast=settings.contrast, brightness=settings.brightness)
     images = augment.soften(images, share=settings.soften_share)
+    if settings.photograph_share:
+        images = photograph(images, share=settings.photograph_share)
     images, erased = augment.erase(images, share=settings.erase_share)
     blended = round(settings.mixup_share * len(images))
     if blended:
