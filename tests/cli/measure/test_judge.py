@@ -11,7 +11,7 @@ from mien.cli import commands
 from mien.datasets.pseudo_labels import PseudoLabels, write
 from mien.facs.blendshapes import BLENDSHAPES, ShapeCalibration
 from mien.facs.units import VECTOR
-from mien.methods.au_cues.train import Settings as Reader
+from mien.methods.au_cues.settings import Settings as Reader
 from mien.methods.au_cues.train import build as build_reader
 from mien.training.run import Identity, Run
 from tests.helpers import drawn_face

@@ -32,7 +32,8 @@ from mien.methods.au_cues.loss import reduced
 from mien.methods.au_cues.maps import GENERIC, union_map
 from mien.methods.au_cues.model import ReaderOutput
 from mien.methods.au_cues.removal import blurred, drops, enlarged, most_attended, pieced, ranks, removals, rolled
-from mien.methods.au_cues.train import Settings, Taught, build
+from mien.methods.au_cues.settings import Settings
+from mien.methods.au_cues.train import Taught, build
 from mien.training.faces import MEAN, STD
 from tests.helpers import drawn_face, noise
 
@@ -125,7 +126,7 @@ def taught(found: list[bool]) -> Taught:
     count = len(found)
     landmarks = torch.from_numpy(mean_face()).float().expand(count, -1, -1)
     nothing = torch.zeros(count)
-    return Taught(nothing, nothing, torch.tensor(found), nothing, landmarks, nothing)
+    return Taught(nothing, nothing, torch.tensor(found), nothing, landmarks, nothing, nothing)
 
 
 def test_only_faces_that_have_a_map_and_that_the_teacher_found_can_agree():

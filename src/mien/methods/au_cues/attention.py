@@ -32,7 +32,8 @@ from mien.methods.au_cues.loss import attention
 from mien.methods.au_cues.maps import GENERIC, PAPER_CODE, SIDE, class_map, union_map
 from mien.methods.au_cues.model import ReaderNetwork, ReaderOutput
 from mien.methods.au_cues.removal import BLUR, enlarged, interval, removal_scores, removals
-from mien.methods.au_cues.train import Settings, Taught, teach
+from mien.methods.au_cues.settings import Settings
+from mien.methods.au_cues.train import Taught, teach
 from mien.training.faces import held_out, normalize, tensor
 
 Floats = NDArray[np.floating]

@@ -10,7 +10,8 @@ from mien.export.runs import ExportOptions, export_run
 from mien.facs.vocabulary import ActionUnit
 from mien.methods.au_cues.loss import attention, in_place
 from mien.methods.au_cues.model import ReaderNetwork
-from mien.methods.au_cues.train import Settings, build
+from mien.methods.au_cues.settings import Settings
+from mien.methods.au_cues.train import build
 from mien.training.run import Run, Trained
 
 
@@ -49,11 +50,12 @@ class Outputs(nn.Module):
         self.register_buffer("columns", torch.eye(width) if stage is None else in_place(width, size))
 
     def forward(self, faces: Tensor) -> dict[str, Tensor]:
-        """(B, 1, S, S) -> logits (B, 8), attention (B, h, w) and, with heads, action units, landmarks and pose."""
+        """(B, 1, S, S) -> logits (B, 8), attention (B, h, w) and what else the network has heads for."""
         answers = self.network(faces)
         looks = self.rows @ _not_negative(attention(answers.features[self.index])) @ self.columns.T  # (B, h, w)
         outputs = {"logits": answers.logits, "attention": looks}
         heads = {"action_units": answers.action_units, "landmarks": answers.landmarks, "pose": answers.pose}
+        heads["readability"] = answers.readability
         return outputs | {name: values for name, values in heads.items() if values is not None}
 
 

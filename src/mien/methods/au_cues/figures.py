@@ -16,7 +16,7 @@ from mien.methods.au_cues.attention import SIX, looked, prepared, six_maps
 from mien.methods.au_cues.maps import SIDE
 from mien.methods.au_cues.model import ReaderNetwork
 from mien.methods.au_cues.removal import enlarged
-from mien.methods.au_cues.train import Settings
+from mien.methods.au_cues.settings import Settings
 
 
 def curves(result: Result, path: Path) -> None:

@@ -6,7 +6,6 @@ Letters: B faces of a batch, N faces of the data, S the side of a face in pixels
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
@@ -25,97 +24,53 @@ from mien.errors import InputError
 from mien.evaluation.protocols import Selection
 from mien.facs.landmarks import MIRRORED_68
 from mien.facs.vocabulary import Expression
+from mien.methods.au_cues import further
 from mien.methods.au_cues.loss import alignment_loss, attention
 from mien.methods.au_cues.maps import CODEBOOKS, GENERIC, SIDE, class_map, union_map
 from mien.methods.au_cues.model import ReaderNetwork, ReaderOutput
-from mien.training import action_units, augment
+from mien.methods.au_cues.settings import PRESETS, Settings
+from mien.training import action_units, augment, readability
 from mien.training.backbones import Residual, Timm
-from mien.training.faces import AugmentedBatch, FaceSettings, faces_of, fit_faces
+from mien.training.faces import AugmentedBatch, faces_of, fit_faces, normalize, tensor
+from mien.training.mobilenet import MobileNet, start_from
 from mien.training.run import Run
+
+__all__ = ["PRESETS", "Settings", "Taught", "build", "loss", "moved", "moved_pose", "taught_loss", "teach", "train"]
 
 # An error of this many degrees in head pose weighs as much as one of a crop's side in landmarks, before the weights.
 _POSE_UNIT = 30.0
-
-
-@dataclass(frozen=True)
-class Settings(FaceSettings):
-    """Everything that a run of the reader depends on, besides the data.
-
-    backbone: "mien" for our residual network, which widths (channels), blocks and strides of its stages, squeeze and
-    stochastic_depth describe; or the name of a timm model, with large_maps if wanted.
-    start: "pretrained" for the weights that timm publishes of that model; "" for random ones.
-    heads: also learn a teacher's action units, landmarks and head pose, each with its weight; blended faces have none.
-    attention_weight: the paper's lambda; above 0 the attention of attention_stages (numbers from 1) is taught to match
-    the AU map that codebook and symmetric describe (see maps.py).
-    attention_map: "class", the map of the face's expression; for controls "generic", all AUs whatever the expression,
-    "shuffled", the map of a random other expression, "uniform", the same everywhere.
-    """
-
-    backbone: str = "mien"
-    start: str = ""
-    large_maps: bool = False
-    widths: tuple[int, ...] = (32, 64, 128, 192)
-    blocks: tuple[int, ...] = (1, 2, 3, 2)
-    strides: tuple[int, ...] = (1, 2, 2, 1)
-    squeeze: bool = True
-    dropout: float = 0.2
-    stochastic_depth: float = 0.1
-    heads: bool = False
-    action_unit_weight: float = 5.0
-    landmark_weight: float = 10.0
-    pose_weight: float = 0.5
-    attention_weight: float = 0.0
-    attention_stages: tuple[int, ...] = (4,)
-    attention_map: str = "class"
-    codebook: str = "paper_code"
-    symmetric: bool = False
-
-    @property
-    def taught(self) -> bool:
-        """Whether a run needs a teacher's labels."""
-        return self.heads or self.attention_weight > 0
-
-
-# The settings of the paper's network on its data: ResNet-50 with ImageNet weights, 28x28 maps of 224x224 faces.
-PAPER = Settings(
-    epochs=20,
-    learning_rate=2e-4,
-    batch_size=224,
-    backbone="resnet50",
-    start="pretrained",
-    large_maps=True,
-    size=224,
-    dropout=0.0,
-    degrees=6.0,
-    scale=0.1,
-    shift=0.05,
-    contrast=0.4,
-    brightness=0.4,
-    soften_share=0.0,
-    erase_share=0.5,
-    mixup_share=0.0,
-    rebalance=0.0,
-    attention_weight=4.0,
-    attention_stages=(5,),
-)
-PRESETS = {"small": Settings(), "paper": PAPER}
+# Faces that restore the batch normalization of starting weights.
+_STATISTICS = 500
+# Pairs are made of faces turned by fewer degrees; a face is at rest where this share of its votes says neutral.
+_AHEAD, _AT_REST = 20.0, 0.8
 
 
 def build(settings: Settings) -> ReaderNetwork:
     """Return an untrained reader of this size; with a pretrained backbone its heads are untrained."""
-    if settings.start not in ("", "pretrained") or (settings.start and settings.backbone == "mien"):
+    of_timm = settings.backbone not in ("mien", "faceres")
+    if settings.start and (settings.backbone == "mien" or (of_timm and settings.start != "pretrained")):
         raise InputError(
-            f'start is "" or, for a backbone of timm, "pretrained", not {settings.start!r} for {settings.backbone}'
+            f'start is "", for a backbone of timm "pretrained", for faceres a file, not {settings.start!r} for '
+            f"{settings.backbone}"
         )
     if settings.backbone == "mien":
         network: nn.Module = Residual(
             settings.widths, settings.blocks, settings.strides, settings.stochastic_depth, settings.squeeze
         )
+    elif settings.backbone == "faceres":
+        network = MobileNet(settings.enlarged, settings.last_stride, settings.frozen)
     else:
         network = Timm(
             settings.backbone, settings.size, pretrained=settings.start == "pretrained", large_maps=settings.large_maps
         )
-    reader = ReaderNetwork(network, settings.size, heads=settings.heads, dropout=settings.dropout)
+    reader = ReaderNetwork(
+        network,
+        settings.size,
+        heads=settings.heads,
+        readable=settings.readability_weight > 0,
+        dropout=settings.dropout,
+        local_stages=settings.local_stages,
+    )
     beyond = [n for n in settings.attention_stages if not 1 <= n <= reader.stages]
     if settings.attention_weight > 0 and beyond:
         raise InputError(f"the backbone has stages 1 to {reader.stages}; attention_stages has {beyond[0]}")
@@ -127,6 +82,7 @@ class Taught(NamedTuple):
 
     maps: (N, S, S) uint8 AU maps.   has_map: (N,) bool.   found: (N,) bool.
     action_units: (N, 24).   landmarks: (N, 68, 2), shares of the crop's side.   pose: (N, 3) degrees.
+    readable: (N,) share of the people who could read the face, by their votes.
     """
 
     maps: Tensor
@@ -135,6 +91,7 @@ class Taught(NamedTuple):
     action_units: Tensor
     landmarks: Tensor
     pose: Tensor
+    readable: Tensor
 
 
 def train(
@@ -167,13 +124,20 @@ def train(
             )
         taught = teach(faces, shapes, labels, settings)
     spread = torch.ones(1) if taught is None else action_units.spread(taught.action_units, taught.found)
+    source = None
+    if taught is not None and (settings.pairs or settings.readability_weight > 0):
+        source = pool(dataset, faces, taught, settings)
+    network = build(settings)
+    if settings.start and isinstance(network.backbone, MobileNet):
+        some = torch.randperm(len(faces.samples), generator=torch.Generator().manual_seed(settings.seed))[:_STATISTICS]
+        start_from(network, Path(settings.start), normalize(tensor(faces)[some]))
     trained: ReaderNetwork = fit_faces(
-        build(settings),
+        network,
         faces,
         settings,
         folder,
         loss=lambda network, seen, lessons: loss(
-            network, seen, Taught(*lessons) if lessons else None, settings, spread
+            network, seen, Taught(*lessons) if lessons else None, settings, spread, source
         ),
         lessons=taught or (),
         valid=valid,
@@ -212,7 +176,36 @@ def teach(faces: Selection, shapes: Sequence[tuple[int, ...]], labels: PseudoLab
         rows_of(labels.action_units[rows]),
         rows_of(landmarks),
         rows_of(labels.pose[rows]),
+        torch.from_numpy(_readable(faces.samples)),
     )
+
+
+def _readable(samples: Sequence[Sample]) -> NDArray[np.float32]:
+    """(N,) by the votes; 1 for a face with a label of another kind."""
+    votes = [s.votes for s in samples]
+    return np.array([1.0 if v is None else readability.readable_share(v[None])[0] for v in votes], np.float32)
+
+
+def pool(dataset: Sequence[Sample], faces: Selection, taught: Taught, settings: Settings) -> further.Pool:
+    """What pairs and worn faces are drawn from; of the data set the faces that most people could not read."""
+    unread = [s for s in map(dataset.__getitem__, range(len(dataset))) if s.votes is not None and _is_unread(s.votes)]
+    side = settings.size
+    images = np.stack([crop(s.image, side) for s in unread]) if unread else np.zeros((0, side, side), np.uint8)
+    ahead = taught.found & (taught.pose[:, :2].abs() < _AHEAD).all(dim=1)
+    if settings.pairs and not ahead.any():
+        raise InputError("no face with landmarks looks ahead, so no pair can be made; set pairs to 0")
+    return further.Pool(
+        tensor(faces),
+        taught.readable,
+        ahead.nonzero().flatten(),
+        taught.landmarks,
+        torch.from_numpy(images)[:, None],
+        torch.from_numpy(_readable(unread)),
+    )
+
+
+def _is_unread(votes: NDArray[np.uint8]) -> bool:
+    return int(votes.argmax()) >= len(Expression)
 
 
 def _drawn_expressions(faces: Selection, settings: Settings) -> list[Expression]:
@@ -236,16 +229,39 @@ def _au_map(landmarks: NDArray[np.float32], shown: Expression, settings: Setting
     raise InputError(f"attention_map is class, generic, shuffled or uniform, not {settings.attention_map!r}")
 
 
-def loss(network: nn.Module, seen: AugmentedBatch, taught: Taught | None, settings: Settings, spread: Tensor) -> Tensor:
-    """Cross-entropy against the vote distribution, and what a teacher adds.
+def loss(
+    network: nn.Module,
+    seen: AugmentedBatch,
+    taught: Taught | None,
+    settings: Settings,
+    spread: Tensor,
+    source: further.Pool | None = None,
+) -> Tensor:
+    """Cross-entropy against the vote distribution, and what a teacher, pairs and worn faces add.
 
     taught: of the faces before they were moved.   spread: (24,) standard deviation of each action unit over the faces.
+    source: what to draw pairs and worn faces from.
     """
-    answers: ReaderOutput = network(seen.images)
-    total = F.cross_entropy(answers.logits.float(), seen.targets)
+    # Whatever is shown besides goes through the network with the batch, so that one normalization serves both.
+    views = None if source is None else further.draw(source, settings, settings.pairs, settings.worn)
+    images = seen.images if views is None else torch.cat([seen.images, views.images])
+    count = len(seen.images)
+    answers: ReaderOutput = network(images.contiguous(memory_format=torch.channels_last))
+    batch = _rows(answers, slice(0, count))
+    total = F.cross_entropy(batch.logits.float(), seen.targets)
     if taught is not None:
         whole = Taught(*(part[seen.blended :] for part in moved(taught, seen.matrix)))
-        total = total + taught_loss(_after(answers, seen.blended), whole, settings, spread)
+        unblended = _rows(batch, slice(seen.blended, None))
+        total = total + taught_loss(unblended, whole, settings, spread)
+        if settings.rest_weight > 0 and unblended.action_units is not None:
+            neutral = seen.targets[seen.blended :, Expression.NEUTRAL] >= _AT_REST
+            total = total + settings.rest_weight * further.rest_loss(unblended.action_units, neutral)
+        if settings.readability_weight > 0 and unblended.readability is not None:
+            off = readability.loss(unblended.readability, whole.readable).mean()
+            total = total + settings.readability_weight * off
+    if views is not None:
+        by_pairs, by_worn = further.loss(_rows(answers, slice(count, None)), views)
+        total = total + settings.pair_weight * by_pairs + settings.readability_weight * by_worn
     return total
 
 
@@ -260,6 +276,7 @@ def moved(taught: Taught, matrix: Tensor) -> Taught:
         action_units.mirrored(taught.action_units, flipped),
         torch.where(flipped[:, None, None], landmarks[:, MIRRORED_68], landmarks),
         moved_pose(taught.pose, matrix),
+        taught.readable,
     )
 
 
@@ -281,7 +298,7 @@ def taught_loss(answers: ReaderOutput, taught: Taught, settings: Settings, sprea
         total = total + settings.attention_weight * alignment_loss(looks, taught.maps, taught.has_map)
     if not settings.heads:
         return total
-    _, _, units, landmarks, pose = answers
+    units, landmarks, pose = answers.action_units, answers.landmarks, answers.pose
     if units is None or landmarks is None or pose is None:
         raise InputError("the network has no heads; build it with heads=True")
     found = taught.found.float()
@@ -300,7 +317,7 @@ def taught_loss(answers: ReaderOutput, taught: Taught, settings: Settings, sprea
     )
 
 
-def _after(answers: ReaderOutput, blended: int) -> ReaderOutput:
-    """The answers without the first faces, which were blended."""
-    parts = (None if part is None else part[blended:] for part in answers[2:])
-    return ReaderOutput(answers.logits[blended:], [features[blended:] for features in answers.features], *parts)
+def _rows(answers: ReaderOutput, rows: slice) -> ReaderOutput:
+    """The answers about some of the faces."""
+    parts = (None if part is None else part[rows] for part in answers[2:])
+    return ReaderOutput(answers.logits[rows], [features[rows] for features in answers.features], *parts)
