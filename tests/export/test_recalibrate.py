@@ -2,7 +2,7 @@ import numpy as np
 import onnx
 import pytest
 
-from mien.core.contract import Classifier
+from mien.core.contract import NETWORK, Classifier, network_of
 from mien.core.zoo import load
 from mien.datasets import Sample
 from mien.errors import ExportError
@@ -45,3 +45,11 @@ def test_a_graph_that_ends_otherwise_is_refused():
     del content.graph.node[-1]
     with pytest.raises(ExportError, match="mien export did not write it"):
         recalibrated(content, Calibration((0.0,) * 8), {})
+
+
+def test_a_recalibrated_file_still_says_whose_network_it_is():
+    content = load("reader")
+    first = network_of(content, Classifier(content).contract)
+    model = recalibrated(onnx.load_model_from_string(content), Calibration((0.0,) * 8), {NETWORK: first})
+    again = model.SerializeToString()
+    assert network_of(again, Classifier(again).contract) == first

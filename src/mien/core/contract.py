@@ -1,5 +1,6 @@
 """Read the contract that an ONNX file carries: labels, size and normalization."""
 
+import hashlib
 import json
 import math
 from collections.abc import Sequence
@@ -71,6 +72,15 @@ class Contract:
             "mean": json.dumps(self.mean),
             "std": json.dumps(self.std),
         }
+
+
+# The entry of a contract with the SHA-256 of the file that had the same network first, under another calibration.
+NETWORK = "network_of"
+
+
+def network_of(model: bytes, contract: Contract) -> str:
+    """The SHA-256 of the file in which a network came first: this one, or that which it was recalibrated from."""
+    return contract.meta.get(NETWORK) or hashlib.sha256(model).hexdigest()
 
 
 class Answers(NamedTuple):

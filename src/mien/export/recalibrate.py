@@ -16,11 +16,11 @@ from onnx import helper, numpy_helper
 
 from mien import datasets
 from mien.core.align import crop
-from mien.core.contract import Classifier
+from mien.core.contract import NETWORK, Classifier, network_of
 from mien.core.zoo import load
 from mien.datasets import Sample
 from mien.errors import ExportError, InputError
-from mien.evaluation.calibration import Calibration, fit_shares
+from mien.evaluation.calibration import Calibration, fit_shares, temperature_of_shares
 from mien.evaluation.protocols import select
 from mien.evaluation.seen import ENTRY, packed
 
@@ -43,13 +43,19 @@ def raw_logits(classify: Classifier, faces: Sequence[Sample]) -> NDArray[np.floa
     return np.asarray(whole * float(meta["temperature"]) - float(meta["strength"]) * shift)
 
 
-def fitted(classify: Classifier, dataset: Sequence[Sample]) -> Calibration:
-    """The calibration of a model to vote shares, on the readable faces of a data set without duplicates of others."""
+def fitted(classify: Classifier, dataset: Sequence[Sample], *, shifted: bool = True) -> Calibration:
+    """The calibration of a model to vote shares, on the readable faces of a data set without duplicates of others.
+
+    shifted: whether the prior may be moved where that wins on every fold; it may cost the recall of rare classes.
+    """
     size = classify.contract.size
     faces = select(dataset, "soft-votes", duplicates=False, prepare=lambda image: crop(image, size))
     faces = faces.needed("calibrate on")
     shift = np.array([float(v) for v in classify.contract.meta.get("shift", "").split(",") if v])
-    return fit_shares(raw_logits(classify, faces.samples), faces.targets, shift)
+    raw = raw_logits(classify, faces.samples)
+    if not shifted:
+        return Calibration(tuple(map(float, shift)), 0.0, temperature_of_shares(raw, faces.targets))
+    return fit_shares(raw, faces.targets, shift)
 
 
 def recalibrated(model: onnx.ModelProto, calibration: Calibration, about: dict[str, str]) -> onnx.ModelProto:
@@ -81,12 +87,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=main.__doc__)
     parser.add_argument("model", help="A name of mien.core.zoo.MODELS or an ONNX file.")
     parser.add_argument("--data", required=True, metavar="KIND:PATH")
+    parser.add_argument("--no-shift", action="store_true", help="Leave the prior as it was learned.")
     parser.add_argument("-o", "--output", type=Path, required=True)
     given = parser.parse_args()
     dataset, content = datasets.open(given.data), load(given.model)
-    calibration = fitted(Classifier(content), dataset)
+    classify = Classifier(content)
+    calibration = fitted(classify, dataset, shifted=not given.no_shift)
     seen = packed(dataset[i].image for i in range(len(dataset)))
-    model = recalibrated(onnx.load_model_from_string(content), calibration, {ENTRY: seen})
+    about = {ENTRY: seen, NETWORK: network_of(content, classify.contract)}
+    model = recalibrated(onnx.load_model_from_string(content), calibration, about)
     given.output.write_bytes(model.SerializeToString())
     print(f"strength {calibration.strength:g}, temperature {calibration.temperature:.3f}")
 

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from mien.core.contract import Classifier, softmax
+from mien.core.contract import Classifier, network_of, softmax
 from mien.core.session import open_session
 from mien.core.zoo import MODELS, load
 from mien.errors import InputError, ModelError
@@ -41,8 +41,9 @@ class Seer:
     def __init__(self, generator: str | Path = "synfer", units: str | Path = "reader", threads: int = 1) -> None:
         self.generator = Sampler(generator, threads)
         data = load(units)
-        self.units = hashlib.sha256(data).hexdigest()
         self._units = Classifier(data, threads)
+        # Another calibration of expressions leaves action units as they are.
+        self.units = network_of(data, self._units.contract)
         size = self.generator.about.size
         if self._units.contract.size != size:
             raise InputError(f"{units} reads faces of {self._units.contract.size} pixels, the generator has {size}")

@@ -21,6 +21,7 @@ from rich.console import Console
 from rich.progress import track
 from torch import Tensor, nn
 
+from mien.core.contract import Classifier, network_of
 from mien.core.zoo import load
 from mien.datasets import Sample
 from mien.errors import InputError
@@ -120,7 +121,7 @@ def train(
     valid: faces for the accuracy in the log (strict majority, without duplicates); logged only.
     InputError when a face was generated, or when a run goes on whose generator has become another.
     """
-    used = {"generator": _hash(settings.generator), "units": _hash(settings.units)}
+    used = {"generator": _hash(settings.generator), "units": _network(settings.units)}
     run = Run(folder)
     if resume and (folder / SEEN_WITH).is_file() and run.read_json(SEEN_WITH) != used:
         raise InputError(
@@ -171,6 +172,11 @@ def accuracy(head: nn.Module, faces: GeneratorFeatures, labels: Tensor) -> float
     """The share of faces, in their first view, whose most probable expression is the label."""
     answers = head(faces.features[:, 0].float(), faces.maps[:, 0].float()).logits
     return float((answers.argmax(dim=1) == labels).float().mean())
+
+
+def _network(model: str) -> str:
+    data = load(model)
+    return network_of(data, Classifier(data).contract)
 
 
 def _hash(model: str) -> str:
