@@ -50,17 +50,17 @@ MODELS = {
     ),
     "reader": _own(
         "reader.onnx",
-        "95d5cdd3c65c0420be464ab96d7a05c667cbb426bb63e0e32cedbaad27a25610",
+        "f6cf9ac65f0d0a550d9c3c11be1a481abd00d6e799dd97752d6f2583ae57c8db",
         "reads the eight expressions, action units, landmarks and head pose",
     ),
     "vtff": _own(
         "vtff.onnx",
-        "b12fdd29588ee04f6d6c64a8f954320dd6a5ad8f1921ba9874c546e317ee0788",
+        "ce920b11bcad7b03d933d3d7b5d65378b12005cb7c52be0ae9ddf24ede4ed6e0",
         "reads the eight expressions from the face and its local binary patterns",
     ),
     "se-swin": _own(
         "se-swin.onnx",
-        "21f88a4a399d57563178adbdbca58641f977709150caa2c25bbe9b802e38ecc5",
+        "04cfd938eb07c3377a6bd2a0815409308047069e50088f680d7d26f6adc7cfc7",
         "reads the eight expressions by attention in windows",
     ),
     "expllm-encoder": _own(
