@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 from onnx import TensorProto, helper, numpy_helper
 
+from mien.core.contract import Classifier, network_of
 from mien.core.zoo import load
 from mien.facs.units import VECTOR
 from mien.facs.vocabulary import Expression
@@ -97,7 +98,7 @@ def head(path: Path, generator: Path) -> Path:
     meta = {
         "kind": KIND,
         "generator": hashlib.sha256(generator.read_bytes()).hexdigest(),
-        "units": hashlib.sha256(load("reader")).hexdigest(),
+        "units": network_of(load("reader"), Classifier(load("reader")).contract),
     }
     tensors = [numpy_helper.from_array(v, n) for n, v in named.items()]
     return _write(nodes, {"features": (1, 6, 6), "maps": (1, 6, 6)}, {"logits": (8,)}, tensors, meta, path)
