@@ -98,6 +98,7 @@ class FaceAnswer(_Exact):
     pose: Pose | None  # type: ignore[valid-type]
     attention: list[list[float]] | None = Field(description="how much each part of the crop counted")
     crop: list[list[float]] = Field(description="takes pixels of the picture to the crop that was read")
+    readability: float | None = Field(description="the share of people who could read the face, 0 to 1")
     hidden: list[Hidden]  # type: ignore[valid-type]
     explanation: ExplanationAnswer | None
     attributes: None = Field(description="of a scan alone")
