@@ -24,7 +24,7 @@ def is_held_out(image: NDArray[np.uint8], share: float, seed: int = 0) -> bool:
     return int.from_bytes(digest[:8], "little") < share * _RANGE
 
 
-class Part(Sequence[Sample]):
+class Portion(Sequence[Sample]):
     """Some samples of a data set, by their rows."""
 
     def __init__(self, dataset: Sequence[Sample], rows: Sequence[int]) -> None:
@@ -42,8 +42,8 @@ class Part(Sequence[Sample]):
 class Split(NamedTuple):
     """The faces to train on, and those to choose and calibrate on."""
 
-    train: Part
-    held_out: Part
+    train: Portion
+    held_out: Portion
 
 
 def hold_out(dataset: Sequence[Sample], share: float, seed: int = 0) -> Split:
@@ -56,6 +56,6 @@ def hold_out(dataset: Sequence[Sample], share: float, seed: int = 0) -> Split:
     apart = [is_held_out(dataset[i].image, share, seed) for i in range(len(dataset))]
     rows = range(len(dataset))
     return Split(
-        Part(dataset, [i for i in rows if not apart[i]]),
-        Part(dataset, [i for i in rows if apart[i]]),
+        Portion(dataset, [i for i in rows if not apart[i]]),
+        Portion(dataset, [i for i in rows if apart[i]]),
     )

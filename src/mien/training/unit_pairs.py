@@ -33,7 +33,7 @@ ALONG: dict[int, tuple[int, ...]] = {
 _BLINK = (7, 43)
 
 
-class Pairs(NamedTuple):
+class UnitPairs(NamedTuple):
     """Two views of each face.
 
     first, second: (B, 1, S, S), 0 to 1.   unit: (B,) FACS number, 0 for a sham.
@@ -46,7 +46,7 @@ class Pairs(NamedTuple):
     more: Tensor
 
 
-def draw(images: Tensor, landmarks: Tensor, matrix: Tensor) -> Pairs:
+def draw(images: Tensor, landmarks: Tensor, matrix: Tensor) -> UnitPairs:
     """A pair of each face, both views moved alike by the matrices of `augment.movement`.
 
     images: (B, 1, S, S), 0 to 1.   landmarks: (B, 68, 2), shares of the side, of faces that look ahead, more or less.
@@ -74,7 +74,7 @@ def draw(images: Tensor, landmarks: Tensor, matrix: Tensor) -> Pairs:
     first = _furrow(warp(images, matrix, points, one, reach), landmarks, matrix, depth * low.clamp(min=0))
     second = _furrow(warp(images, matrix, points, other, reach), landmarks, matrix, depth * high.clamp(min=0))
     second = torch.where(sham[:, None, None, None], _disturbed(second), second)
-    return Pairs(first, second, torch.where(sham, 0, unit), torch.where(sham, 0.0, high - low))
+    return UnitPairs(first, second, torch.where(sham, 0, unit), torch.where(sham, 0.0, high - low))
 
 
 def cameras(rest: Tensor, landmarks: Tensor) -> Tensor:

@@ -5,14 +5,14 @@ from mien.facs.units import VECTOR
 from mien.facs.vocabulary import ActionUnit
 from mien.methods.au_cues.further import REST, SLOPE, Pool, draw, intensity_logits, pair_loss, rest_loss
 from mien.methods.au_cues.settings import Settings
-from mien.training.unit_pairs import Pairs
+from mien.training.unit_pairs import UnitPairs
 
 UNITS = [int(unit) for unit in ActionUnit]
 NONE = torch.zeros(1, 1, 4, 4)
 
 
-def pair(unit: int, more: float) -> Pairs:
-    return Pairs(NONE, NONE, torch.tensor([unit]), torch.tensor([more]))
+def pair(unit: int, more: float) -> UnitPairs:
+    return UnitPairs(NONE, NONE, torch.tensor([unit]), torch.tensor([more]))
 
 
 def test_a_pair_costs_nothing_when_its_unit_moves_by_the_slope_and_all_else_stays():

@@ -13,7 +13,7 @@ from mien.facs.vocabulary import ActionUnit
 from mien.methods.au_cues.model import ReaderOutput
 from mien.training import augment, readability, unit_pairs
 from mien.training.faces import FaceSettings, normalize
-from mien.training.unit_pairs import Pairs
+from mien.training.unit_pairs import UnitPairs
 
 _UNITS = [int(unit) for unit in ActionUnit]
 # A dose of 1 is to move the logit of its unit by this much, in everybody: from "absent" at rest to "moderate".
@@ -43,7 +43,7 @@ class Views(NamedTuple):
     """images: (2 P + R, 1, S, S), normalized, the first views, the second, the worn.   wanted: (R,) readability."""
 
     images: Tensor
-    pairs: Pairs
+    pairs: UnitPairs
     wanted: Tensor
 
 
@@ -87,7 +87,7 @@ def intensity_logits(units: Tensor) -> Tensor:
     return torch.logit(units[:, : len(_UNITS)].float().clamp(1e-4, 1 - 1e-4))
 
 
-def pair_loss(first: Tensor, second: Tensor, pairs: Pairs) -> Tensor:
+def pair_loss(first: Tensor, second: Tensor, pairs: UnitPairs) -> Tensor:
     """The dialled unit's logit moves by SLOPE times the dose, all others stay, but for those the head brings along.
 
     first, second: (P, 21) logits.
