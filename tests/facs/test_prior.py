@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from mien.errors import InputError
-from mien.facs.prior import FERPLUS, divided, prior, with_prior
+from mien.facs.prior import FERPLUS, prior, with_prior
 from mien.facs.vocabulary import Expression
 
 
@@ -46,8 +46,3 @@ def test_what_is_no_prior_is_refused_with_what_would_be_one(given):
 def test_an_answer_that_the_prior_excludes_becomes_the_prior():
     wanted = prior([0, 1, 1, 0, 0, 0, 0, 0])
     assert np.allclose(with_prior(shares(neutral=1.0), wanted), wanted)
-
-
-def test_people_are_divided_between_words_that_are_close():
-    assert divided(shares(neutral=0.5, happiness=0.4, fear=0.1)) == (Expression.NEUTRAL, Expression.HAPPINESS)
-    assert divided(shares(neutral=0.7, happiness=0.3)) == ()

@@ -414,7 +414,7 @@ def test_the_page_says_which_model_and_version_and_command_made_it(monkeypatch: 
 
 def test_the_page_says_what_the_numbers_do_not_mean():
     text = Page(page([an_outcome(a_face())])).text
-    assert "most people who look at this face would choose this word" in text
+    assert "the share of people who would choose this word for this face" in text
     assert "not what the person feels" in text
     for word in ("hiring", "policing", "at work", "school", "EU AI Act", "48 pixels", "disgust and contempt"):
         assert word in text

@@ -16,8 +16,6 @@ from mien.facs.vocabulary import Expression
 # Mean shares of the votes of the 28,388 FERPlus training faces that mien learns from, single votes removed.
 FERPLUS = (0.3334, 0.2648, 0.1227, 0.1413, 0.0867, 0.0102, 0.0307, 0.0103)
 PRIORS = {"ferplus": FERPLUS, "uniform": (1 / 8,) * 8}
-# Two words are close when their probabilities differ by less than this.
-_CLOSE = 0.2
 
 
 def prior(given: str | Sequence[float]) -> NDArray[np.float64]:
@@ -55,16 +53,6 @@ def with_prior(
     weighed = probabilities.astype(np.float64) * (wanted / (np.array(learned) / np.sum(learned)))
     total = weighed.sum(axis=-1, keepdims=True)
     return np.where(total > 0, weighed / np.where(total > 0, total, 1), wanted).astype(np.float32)
-
-
-def divided(probabilities: NDArray[np.floating]) -> tuple[Expression, ...]:
-    """The words between which people would be divided, most probable first; none where one word is clearly ahead.
-
-    probabilities: (8,) shares of people. Words count that are less than .2 behind the first.
-    """
-    order = np.argsort(-probabilities, kind="stable")
-    close = [Expression(int(i)) for i in order if probabilities[order[0]] - probabilities[i] < _CLOSE]
-    return tuple(close) if len(close) > 1 else ()
 
 
 def _wanted(given: object) -> str:
