@@ -9,8 +9,7 @@ read at any time. When all is written, that file takes the place of `faces.csv`.
 an earlier `faces.csv` as it was, and the part. Parquet can be read only when it is finished, so that its records wait
 as JSON lines in `faces.parquet.part.jsonl`.
 
-A record is a row (.csv, .parquet) or a report as plain values (.json, .jsonl). RecordFile and its four kinds know
-nothing of faces: whatever has columns, or a JSON form, can be written by them.
+A record is a row (.csv, .parquet) or a report as plain values (.json, .jsonl); RecordFile and its kinds write any.
 """
 
 import csv

@@ -26,6 +26,7 @@ from mien.evaluation.protocols import Selection, select
 from mien.training import augment
 from mien.training.loop import Batch, Schedule, Step, descend, fit
 from mien.training.photographs import photograph
+from mien.training.progress import shown
 from mien.training.run import Run
 
 # Of the FERPlus training faces, after scaling to 0..1.
@@ -236,7 +237,8 @@ def normalize(images: Tensor) -> Tensor:
 def answer(network: nn.Module, images: Tensor) -> Iterator[Any]:
     """What a network says of (N, 1, S, S) uint8 crops, in parts of 256."""
     network.eval()
-    for part in torch.split(images, 256):
+    parts = torch.split(images, 256)
+    for part in shown(parts, "answering faces", len(parts)):
         yield network(normalize(part))
 
 

@@ -17,6 +17,7 @@ from torch.optim.lr_scheduler import CosineAnnealingLR, LinearLR, SequentialLR
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from torch.utils.data import DataLoader
 
+from mien.training.progress import shown
 from mien.training.run import Run
 
 log = logging.getLogger(__name__)
@@ -113,7 +114,7 @@ def fit(
         torch.manual_seed(schedule.seed * 100_003 + epoch)
         wrapped.train()
         started, total = time.monotonic(), 0.0
-        for batch in batches:
+        for batch in shown(batches, f"epoch {epoch}", len(batches)):
             loss = step(partial(loss_of, forward, batch), fabric, wrapped, optimizer, schedule.clip)
             scheduler.step()
             averaged.update_parameters(model)
@@ -142,7 +143,7 @@ def faster_precision(model: nn.Module, batch: Batch, loss_of: LossOf, steps: int
         with torch.autocast("cpu", torch.bfloat16, enabled=precision == "bf16-mixed"):
             loss_of(trial, batch).backward()  # type: ignore[no-untyped-call]
             started = time.monotonic()
-            for _ in range(steps):
+            for _ in shown(range(steps), f"timing {precision}", steps):
                 loss_of(trial, batch).backward()  # type: ignore[no-untyped-call]
         seconds[precision] = time.monotonic() - started
     log.info("seconds for %d steps: %s", steps, seconds)
