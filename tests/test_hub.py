@@ -2,8 +2,12 @@ import ast
 from pathlib import Path
 
 import pytest
+from huggingface_hub.errors import LocalEntryNotFoundError
 
+from mien.errors import InputError
 from mien.hub import checkpoint
+from mien.methods.se_swin.model import swin_tiny
+from mien.training.backbones import Timm
 
 SOURCE = Path(__file__).parents[1] / "src" / "mien"
 
@@ -58,3 +62,19 @@ def test_torch_reads_tensors_alone():
     for place, call in loads:
         given = {word.arg: word.value for word in call.keywords}
         assert getattr(given.get("weights_only"), "value", None) is True, place
+
+
+@pytest.mark.parametrize(
+    "open_network",
+    [
+        lambda: Timm("resnet18", 48, pretrained=True),
+        lambda: swin_tiny(224, 0.0, "timm/swin_tiny_patch4_window7_224.ms_in1k"),
+    ],
+)
+def test_weights_that_the_hub_does_not_give_are_a_sentence(open_network, monkeypatch):
+    def unreachable(*args, **kwargs):
+        raise LocalEntryNotFoundError("An error happened while trying to locate the file on the Hub.")
+
+    monkeypatch.setattr("timm.models._hub.hf_hub_download", unreachable)
+    with pytest.raises(InputError, match=r"not on this computer .* run this once where the hub can be reached"):
+        open_network()

@@ -18,6 +18,7 @@ from timm.layers.squeeze_excite import SEModule
 from torch import Tensor, nn
 
 from mien.errors import InputError
+from mien.hub import asking_the_hub
 
 
 class ResidualBlock(nn.Module):
@@ -91,7 +92,8 @@ class Timm(nn.Module):
         options: dict[str, Any] = {"img_size": size} if name.startswith(("vit", "deit", "swin")) else {}
         if stages:
             options["out_indices"] = tuple(range(stages))
-        network: Any = timm.create_model(name, pretrained=pretrained, features_only=True, **options)
+        with asking_the_hub(name):
+            network: Any = timm.create_model(name, pretrained=pretrained, features_only=True, **options)
         self.network, self.widths = network, list(network.feature_info.channels())
         if large_maps:
             _stride_one(self.network, name)

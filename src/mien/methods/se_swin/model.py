@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from mien.errors import InputError
 from mien.facs.vocabulary import Expression
+from mien.hub import asking_the_hub
 from mien.training.backbones import load_tensors, plain_attention
 
 GATES = ("none", "head", "stages", "constant")
@@ -167,7 +168,8 @@ def swin_tiny(size: int, drop_path: float, weights: str = "") -> SwinTransformer
     options: dict[str, Any] = {"num_classes": 0, "img_size": size, "drop_path_rate": drop_path}
     create: Any = timm.create_model
     if weights and Path(weights).suffix not in (".safetensors", ".pth", ".pt", ".bin"):
-        return cast(SwinTransformer, create(f"hf-hub:{weights}", pretrained=True, **options))
+        with asking_the_hub(weights):
+            return cast(SwinTransformer, create(f"hf-hub:{weights}", pretrained=True, **options))
     swin: SwinTransformer = create(TINY, **options)
     if weights:
         given = {k: v for k, v in load_tensors(Path(weights)).items() if not k.startswith("head.")}
