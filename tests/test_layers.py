@@ -13,8 +13,8 @@ ROOT = Path(__file__).parents[1] / "src" / "mien"
 # From low to high. `weights` holds data with its checksums, `mien` itself gathers names, `__main__` starts the command
 # line: these stand outside.
 LAYERS = (
-    "telemetry", "text", "errors", "extras", "hub", "arrays", "files", "facs", "results", "core", "video", "report",
-    "providers", "datasets", "evaluation", "training", "export", "methods", "serve", "cli",
+    "telemetry", "text", "progress", "errors", "extras", "hub", "arrays", "files", "facs", "results", "core", "video",
+    "report", "providers", "datasets", "evaluation", "training", "export", "methods", "serve", "cli",
 )  # fmt: skip
 OUTSIDE = {"__init__", "__main__", "weights"}
 # Here torch is what the code is about; elsewhere it is an extra, imported where it is used.

@@ -23,10 +23,10 @@ from mien.core.zoo import load
 from mien.datasets import Sample
 from mien.errors import InputError
 from mien.evaluation.protocols import Selection, select
+from mien.progress import shown
 from mien.training import augment
 from mien.training.loop import Batch, Schedule, Step, descend, fit
 from mien.training.photographs import photograph
-from mien.training.progress import shown
 from mien.training.run import Run
 
 # Of the FERPlus training faces, after scaling to 0..1.

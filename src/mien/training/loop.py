@@ -17,7 +17,7 @@ from torch.optim.lr_scheduler import CosineAnnealingLR, LinearLR, SequentialLR
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from torch.utils.data import DataLoader
 
-from mien.training.progress import shown
+from mien.progress import shown
 from mien.training.run import Run
 
 log = logging.getLogger(__name__)

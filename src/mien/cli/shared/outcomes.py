@@ -12,14 +12,14 @@ from pathlib import Path
 from typing import Any
 
 import click
-from rich.console import Console, RenderableType
-from rich.progress import track
+from rich.console import RenderableType
 
 from mien.cli.shared.terminal import say
 from mien.core.batch import Picture, find_pictures
 from mien.core.images import ENDINGS, ImageSource
 from mien.errors import InputError
 from mien.facs.vocabulary import Attribute
+from mien.progress import shown
 from mien.report.clips import OUTPUTS as CLIP_OUTPUTS
 from mien.report.embed import reduced
 from mien.report.html import LARGE
@@ -106,14 +106,12 @@ def gather(
     gathered = Gathered()
     options: dict[str, Any] = {"columns": columns, "asked": asked, "safe_csv": safe_csv}
     files = _Files(outputs, options)
-    quiet = not doing or count < 2 or not sys.stderr.isatty()
+    quiet = not doing or count < 2
     shows = shows_pictures(outputs)
     stopped = True
     try:
         with stoppable():
-            for outcome in track(
-                outcomes, doing, total=count, console=Console(stderr=True), disable=quiet, transient=True
-            ):
+            for outcome in shown(outcomes, doing, count, quiet=quiet):
                 if to_pipe(outputs):
                     click.echo(json_line(outcome))
                 image = outcome.image if shows else None

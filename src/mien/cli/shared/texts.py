@@ -1,12 +1,9 @@
 """What `mien evaluate` says of a model that writes, besides its labels."""
 
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-from rich.progress import track
 from rich.table import Table
 
 from mien.cli.shared.terminal import new_table
@@ -15,6 +12,7 @@ from mien.datasets.pseudo_labels import read
 from mien.evaluation.result import Result
 from mien.methods.expllm.evaluate import TARGETS, evaluate
 from mien.methods.expllm.small.generate import MODES, Explainer
+from mien.progress import shown
 
 # The rows: what is shown of a metric, and by how much its fraction is multiplied.
 _ROWS = {
@@ -38,8 +36,7 @@ def measure(explainer: Explainer, dataset: Sequence[Sample], pseudo_labels: Path
     """See mien.methods.expllm.evaluate; shows how far it is."""
 
     def progress(indices: Sequence[int]) -> Any:
-        console = Console(stderr=True)
-        return track(indices, "Writing", console=console, disable=not sys.stderr.isatty(), transient=True)
+        return shown(indices, "Writing")
 
     labels = None if pseudo_labels is None else read(pseudo_labels)
     return evaluate(explainer, dataset, labels, progress=progress, **options)

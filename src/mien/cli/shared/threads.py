@@ -1,14 +1,12 @@
 """Work on many items at a time, with a progress bar."""
 
-import sys
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, TypeVar
 
 import click
-from rich.console import Console
-from rich.progress import track
 
 from mien.core import batch
+from mien.progress import shown
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -28,6 +26,4 @@ def in_threads(
 
     doing: what the bar says; left out, there is none.   total: how many items there are.
     """
-    quiet = not doing or not sys.stderr.isatty()
-    results = batch.in_threads(work, items, jobs)
-    yield from track(results, doing, total=total, console=Console(stderr=True), disable=quiet, transient=True)
+    yield from shown(batch.in_threads(work, items, jobs), doing, total, quiet=not doing)

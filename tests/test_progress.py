@@ -1,6 +1,6 @@
 import sys
 
-from mien.training.progress import shown
+from mien.progress import shown
 
 
 def test_a_long_step_says_on_a_terminal_how_far_it_is(monkeypatch, capsys):
