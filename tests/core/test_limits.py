@@ -165,7 +165,7 @@ def test_decoding_ends_at_its_deadline():
         (Limits(side=23), "a side may have at most 23"),
         (Limits(ratio=1.4), "one side may be at most 1.4 times the other"),
         (Limits(file_bytes=100), "at most 0.0001 MB are read"),
-        (Limits(memory=1000), "24 x 16 pixels as PNG; at most 0 megapixels of it"),
+        (Limits(memory=1000), "24 x 16 pixels as PNG of 0.001.* MB; at most 0 megapixels of it"),
     ],
 )
 def test_a_limit_that_is_set_holds_for_files_and_bytes(tmp_path, limit, cause):
@@ -185,6 +185,8 @@ def test_a_limit_holds_for_arrays_and_pillow_images_too():
 def test_a_file_of_a_format_that_takes_more_memory_may_have_fewer_pixels():
     limits = Limits(memory=16 * PICTURE.shape[0] * PICTURE.shape[1])
     assert read_image(encoded(PICTURE, "PNG"), limits).shape == PICTURE.shape
+    with pytest.raises(InputError, match="as PNG of"):  # whose file counts too
+        read_image(encoded(PICTURE, "PNG") + bytes(3000), limits)
     with pytest.raises(InputError, match="as JPEG2000"):
         read_image(encoded(PICTURE, "JPEG2000"), limits)
 

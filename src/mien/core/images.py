@@ -6,6 +6,7 @@ import struct
 import time
 import warnings
 from collections.abc import Callable, Sequence
+from functools import partial
 from os import PathLike
 from typing import TypeAlias
 
@@ -13,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from mien.core import libtiff
+from mien.core import apart, libtiff
 from mien.core.files import read_regular
 from mien.core.limits import Limits, too_large
 from mien.core.sources import (
@@ -82,15 +83,15 @@ def read_image(source: ImageSource, limits: Limits = LIMITS) -> NDArray[np.uint8
             raise too_large(
                 "the bytes given", f"{size / 1e6:,.4g} MB; at most {limits.file_bytes / 1e6:,.4g} MB are read"
             )
-        return _open(bytes(source), "the bytes given", limits)
+        return begin(bytes(source), "the bytes given", limits)[1]()
     if is_open_file(source):
         data, name = read_open_file(source, limits.file_bytes), file_name(source)
         if len(data) > limits.file_bytes:
             raise too_large(name, f"more than the {limits.file_bytes / 1e6:,.4g} MB that are read")
-        return _open(data, name, limits)
+        return begin(data, name, limits)[1]()
     if isinstance(source, str | PathLike):
         refuse_url(str(source))
-        return _open(read_regular(source, limits.file_bytes), str(source), limits)
+        return begin(read_regular(source, limits.file_bytes), str(source), limits)[1]()
     raise InputError(
         f"expected a path, bytes, an open binary file, a uint8 array or a Pillow image, but got {type(source).__name__}"
     )
@@ -109,27 +110,46 @@ def _from_array(given: NDArray[np.uint8], limits: Limits) -> NDArray[np.uint8]:
 
 
 class _Timed(io.BytesIO):
-    """A file's bytes, which can be read until a deadline."""
+    """A file's bytes, which can be read until this thread has computed for so many seconds."""
 
     def __init__(self, data: bytes, name: str, seconds: float) -> None:
         super().__init__(data)
-        self._name, self._seconds, self._end = name, seconds, time.monotonic() + seconds
+        self._name, self._seconds, self._end = name, seconds, time.thread_time() + seconds
 
     def read(self, size: int | None = -1, /) -> bytes:
-        if time.monotonic() > self._end:
+        if time.thread_time() > self._end:
             raise too_large(self._name, f"decoding takes longer than {self._seconds:g} seconds")
         return super().read(size)
 
 
-def _open(data: bytes, name: str, limits: Limits) -> NDArray[np.uint8]:
+def begin(data: bytes, name: str, limits: Limits = LIMITS) -> tuple[int, Callable[[], NDArray[np.uint8]]]:
+    """Read the header of a file's bytes: how many pixels it claims to have, and what decodes them as read_image does.
+
+    Raises InputError, as decoding does, for what cannot be read.
+    """
+    image = _identified(data, name, limits)
+    size, scans = image.size, limits.check_scans(data, name) if image.format == "JPEG" else 0
+    limits.check_size(*size, name)
+    if not apart.wanted(image, scans):
+        return size[0] * size[1], partial(_decoded, image, data, name, limits)
+    limits.check_memory(*size, name, image.format, len(data), copies=2)
+    return size[0] * size[1], partial(apart.decode, data, name, limits)
+
+
+def decode_here(data: bytes, name: str, limits: Limits) -> NDArray[np.uint8]:
+    """A file's bytes to (H, W, 3) RGB as by read_image, in this process whatever it is; `name` stands in errors."""
+    return _decoded(_identified(data, name, limits), data, name, limits)
+
+
+def _identified(data: bytes, name: str, limits: Limits) -> Image.Image:
+    """The picture with its header read."""
     if not data:
         raise InputError(f"{name}: the file is empty", "unreadable")
     try:
         heif = is_heif(data)
         if heif:
             allow_heif()
-        formats = ("HEIF",) if heif else FORMATS
-        image = _identify(_Timed(data, name, limits.seconds), data[:16], formats)
+        image = _identify(_Timed(data, name, limits.seconds), data[:16], ("HEIF",) if heif else FORMATS)
     except (InputError, MissingExtra):
         raise
     except Image.DecompressionBombError as error:
@@ -138,11 +158,13 @@ def _open(data: bytes, name: str, limits: Limits) -> NDArray[np.uint8]:
         raise InputError(f"{name}: {_UNKNOWN} ({_cause(error)})", "unreadable") from error
     if image is None:
         raise InputError(f"{name}: {_UNKNOWN}", "unreadable")
-    if image.format == "JPEG":
-        limits.check_scans(data, name)
-    elif image.format == "TIFF":
+    return image
+
+
+def _decoded(image: Image.Image, data: bytes, name: str, limits: Limits) -> NDArray[np.uint8]:
+    if image.format == "TIFF":
         libtiff.silence()
-    pixels = _decode(image, name, limits)
+    pixels = _decode(image, name, limits, len(data))
     warn_of_more(image, name)
     return pixels
 
@@ -174,12 +196,14 @@ def _identify(file: io.BytesIO, prefix: bytes, formats: Sequence[str]) -> Image.
     return None
 
 
-def _decode(image: Image.Image, name: str, limits: Limits) -> NDArray[np.uint8]:
-    limits.check_size(*image.size, name, image.format)
+def _decode(image: Image.Image, name: str, limits: Limits, file_bytes: int = 0) -> NDArray[np.uint8]:
+    limits.check_size(*image.size, name)
+    limits.check_memory(*image.size, name, image.format, file_bytes)
     try:
         image.load()
         # The size of some formats is only known for sure by now.
-        limits.check_size(*image.size, name, image.format)
+        limits.check_size(*image.size, name)
+        limits.check_memory(*image.size, name, image.format, file_bytes)
         return _upright(image, _conversion(image, name))
     except InputError:
         raise

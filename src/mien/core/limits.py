@@ -7,8 +7,9 @@ from mien.errors import InputError
 
 # The most memory that Pillow's decoders were seen to take, in bytes a pixel, for pictures of noise: three channels, and
 # alpha where the format has it. Besides the file and the result, and rounded up.
-DECODING = {"JPEG2000": 24.0, "AVIF": 24.0, "WEBP": 18.0, "JPEG": 10.0}
+DECODING = {"JPEG2000": 24.0, "AVIF": 24.0, "WEBP": 20.0, "JPEG": 10.0}
 OTHERS = 8.0
+RESULT = 3.0
 # In the coded data of a JPEG, FF is followed by 00 or a restart marker.
 _MARKER = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")
 _SCAN, _END = 0xDA, 0xD9
@@ -20,21 +21,21 @@ class Limits:
 
     file_bytes: of the file.   pixels: width times height.   side: the longer one, in pixels.
     ratio: of the longer side to the shorter.
-    memory: of the decoder, in bytes, estimated from the format and the size.
+    memory: of the file, the decoder and the result together, in bytes, estimated from the format and the size.
     scans: of a JPEG; one that is sharpened step by step has about ten.
-    seconds: of decoding, for formats that are read piece by piece: JPEG, PNG, GIF, BMP and PPM.
+    seconds: of the processor, for decoding.
     """
 
     file_bytes: int = 400_000_000
     pixels: int = 100_000_000
     side: int = 65_535
     ratio: float = 1_000.0
-    memory: int = 1_000_000_000
+    memory: int = 1_500_000_000
     scans: int = 100
-    seconds: float = 60.0
+    seconds: float = 6.0
 
-    def check_size(self, width: int, height: int, name: str, format: str | None = None) -> None:
-        """Raise InputError when a picture of this size, in this format of Pillow, is empty or too large."""
+    def check_size(self, width: int, height: int, name: str) -> None:
+        """Raise InputError when a picture of this size is empty or too large."""
         if 0 in (width, height):
             raise InputError(f"{name}: {width} x {height} pixels; a picture has at least one", "unreadable")
         long, short, pixels = max(width, height), min(width, height), width * height
@@ -45,14 +46,30 @@ class Limits:
             raise too_large(name, f"{size}; a side may have at most {self.side}")
         if long > self.ratio * short:
             raise too_large(name, f"{size}; one side may be at most {self.ratio:g} times the other")
-        if format is not None and pixels * DECODING.get(format, OTHERS) > self.memory:
-            most = self.memory / DECODING.get(format, OTHERS) / 1e6
-            raise too_large(name, f"{size} as {format}; at most {most:.0f} megapixels of it are read")
 
-    def check_scans(self, jpeg: bytes, name: str) -> None:
-        """Raise InputError when a JPEG has too many scans."""
-        if jpeg.count(b"\xff\xda") > self.scans and (scans := _scans(jpeg)) > self.scans:
+    def check_memory(
+        self, width: int, height: int, name: str, format: str | None, file_bytes: int, copies: int = 1
+    ) -> None:
+        """Raise InputError when decoding a picture of this size, in this format of Pillow, takes too much memory.
+
+        format: None for one that is decoded already.   copies: of the file and the result.
+        """
+        if format is None:
+            return
+        a_pixel, most = DECODING.get(format, OTHERS) + copies * RESULT, self.memory - copies * file_bytes
+        if width * height * a_pixel > most:
+            raise too_large(
+                name,
+                f"{width} x {height} pixels as {format} of {file_bytes / 1e6:,.3g} MB; at most "
+                f"{max(0.0, most) / a_pixel / 1e6:,.3g} megapixels of it are read",
+            )
+
+    def check_scans(self, jpeg: bytes, name: str) -> int:
+        """Return how many scans a JPEG has at most; raise InputError when they are too many."""
+        scans = jpeg.count(b"\xff\xda")
+        if scans > self.scans and (scans := _scans(jpeg)) > self.scans:
             raise too_large(name, f"a JPEG of {scans} scans; at most {self.scans} are read")
+        return scans
 
 
 def too_large(name: str, cause: str) -> InputError:

@@ -50,7 +50,7 @@ def attempt(model: bytes, name: str) -> None:
 def main() -> None:
     """The other process: the model from standard input; what is wrong with it goes to standard output."""
     model = sys.stdin.buffer.read()
-    _bound(MEMORY + COPIES * len(model))
+    bound(MEMORY + COPIES * len(model))
     try:
         _run_once(model)
     except MemoryError:
@@ -86,7 +86,8 @@ def _zeros(shape: list[object], kind: str) -> np.ndarray:
     return np.zeros(sides, types.get(kind, np.float32))
 
 
-def _bound(most: int) -> None:
+def bound(most: int) -> None:
+    """Let this process take so many bytes at most, where the system can; more is a MemoryError."""
     try:
         import resource
     except ModuleNotFoundError:  # Windows

@@ -19,7 +19,7 @@ class ServerLimits:
     requests: such requests.   connections: open ones, idle or not.   pixels: decoded at a time.
     header_seconds: from a connection, or the last answer, to the end of a request's headers.
     body_seconds: for a body, and another second for every body_rate bytes; both ways.
-    decode_seconds: for the file of one picture.   files: in one form.
+    files: in one form.
     json_nodes: values in a JSON body.   retry_seconds: after which a refused client may come again.
     stop_seconds: for what has come when the server is stopped; what still waits for its turn then is refused.
     stop_upload_seconds: for what is still coming then.
@@ -33,7 +33,6 @@ class ServerLimits:
     header_seconds: float = 10.0
     body_seconds: float = 20.0
     body_rate: int = 50_000
-    decode_seconds: float = 60.0
     files: int = 100
     json_nodes: int = 20_000
     retry_seconds: int = 5

@@ -19,7 +19,7 @@ Answer = TypeVar("Answer")
 
 
 class Work:
-    """Reads pictures in threads, decoding them in processes of their own.
+    """Reads pictures in threads.
 
     workers: pictures that are read at a time.   A wait for one's turn ends when the server is stopped.
     """
@@ -29,7 +29,7 @@ class Work:
     ) -> None:
         self._traffic = traffic
         self.pipeline, self._workers, self._limits, self._deadlines = pipeline, workers, limits, deadlines
-        self.decoders = Decoders(limits.decode_seconds, limits.pixels)
+        self.decoders = Decoders(limits.pixels)
         self._turns: CapacityLimiter | None = None
         self._threads: CapacityLimiter | None = None
 
