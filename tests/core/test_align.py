@@ -185,6 +185,19 @@ def test_plain_sampling_would_alias_there():
     assert board.std() > 100
 
 
+def test_no_more_of_a_picture_is_made_gray_than_a_crop_shows(monkeypatch):
+    from mien.core import align as module
+
+    made, plain = [], module.to_gray
+    monkeypatch.setattr(module, "to_gray", lambda part: made.append(part.shape[:2]) or plain(part))
+    image = noise(400, 500, 3)
+    face = Face(np.array([100, 50, 160, 110], np.float32), None, 1.0)
+    (crop,) = align(image, [to_crop_frame(face)], 48)
+    assert made == [(64, 64)]
+    whole = align(image[50:110, 100:160], [to_crop_frame(Face(np.array([0, 0, 60, 60], np.float32), None, 1.0))], 48)
+    np.testing.assert_array_equal(crop[1:-1, 1:-1], whole[0][1:-1, 1:-1])
+
+
 def test_a_picture_longer_than_opencv_can_warp_is_cut_all_the_same():
     image = np.zeros((40, LONGEST_SIDE + 10_000, 3), np.uint8)
     image[:, 40_000:] = 250

@@ -26,6 +26,10 @@ _DEGREES, _SHARE = 3.0, 0.04
 _FARTHEST = 0.35
 # A face is first cut at a whole multiple of the crop's side and then averaged down, so that nothing aliases.
 MAX_MULTIPLE = 16
+# A frame with a smaller determinant shows nothing in particular.
+_NO_AREA = 1e-12
+# Pixels around what a crop shows that take part in it.
+_BESIDE = 2
 # OpenCV counts the pixels of a side in 16 bits when it warps.
 LONGEST_SIDE = 32_766
 
@@ -38,10 +42,31 @@ def align(image: NDArray[np.uint8], frames: Sequence[Floats], size: int, area: A
     if area is not None:
         image = area.of(image)
         frames = [compose(frame, np.column_stack([np.eye(2), area.corner])) for frame in frames]
-    gray = _within_reach(to_gray(image))
-    shrink = [image.shape[1] / gray.shape[1], image.shape[0] / gray.shape[0], 1]  # x, y
-    crops = [_cut(gray, frame * shrink, size) for frame in frames]
+    crops = [_cut_out(image, frame, size) for frame in frames]
     return np.stack(crops) if crops else np.zeros((0, size, size), np.uint8)
+
+
+def _cut_out(image: NDArray[np.uint8], frame: Floats, size: int) -> NDArray[np.uint8]:
+    """One crop, for which no more than the part of the image that it shows is made gray."""
+    left, top, right, bottom = _reach(frame, image.shape)
+    part = image[top:bottom, left:right]
+    frame = compose(frame, np.array([[1.0, 0, left], [0, 1.0, top]]))
+    gray = _within_reach(to_gray(part))
+    shrink = [part.shape[1] / gray.shape[1], part.shape[0] / gray.shape[0], 1]  # x, y
+    return _cut(gray, frame * shrink, size)
+
+
+def _reach(frame: Floats, shape: tuple[int, ...]) -> tuple[int, int, int, int]:
+    """Left, top, right and bottom of the pixels that a crop shows, and of those beside them; at least one."""
+    height, width = shape[:2]
+    if abs(np.linalg.det(frame[:, :2])) < _NO_AREA:
+        return 0, 0, width, height
+    back = inverse(frame)
+    corners = np.array([[0.0, 0], [1, 0], [0, 1], [1, 1]]) @ back[:, :2].T + back[:, 2]
+    most = [width, height]
+    low = np.clip(np.floor(corners.min(axis=0)) - _BESIDE, 0, np.subtract(most, 1)).astype(int)
+    high = np.clip(np.ceil(corners.max(axis=0)) + _BESIDE, low + 1, most).astype(int)
+    return int(low[0]), int(low[1]), int(high[0]), int(high[1])
 
 
 def crop(image: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
@@ -75,7 +100,7 @@ def realigned(frame: Floats, landmarks: NDArray[np.floating] | None) -> Floats |
     landmarks: (68, 2), shares of the crop's side.   None when there are none, they do not lie as in a face, or the
     frame itself is degenerate.
     """
-    if landmarks is None or abs(np.linalg.det(frame[:, :2])) < 1e-12:
+    if landmarks is None or abs(np.linalg.det(frame[:, :2])) < _NO_AREA:
         return None
     points = five_points(landmarks)
     onto = similarity(points, LANDMARK_TEMPLATE)
