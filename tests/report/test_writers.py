@@ -6,7 +6,8 @@ import pytest
 
 from mien.errors import InputError
 from mien.facs.vocabulary import Attribute
-from mien.report.writers import CsvFile, JsonFile, JsonLinesFile, ParquetFile, open_writer, write_table
+from mien.report.records import CsvFile, JsonFile, JsonLinesFile, ParquetFile
+from mien.report.writers import open_writer, write_table
 from mien.results.face import ImageReport
 from mien.results.outcome import Outcome
 from tests.helpers import full_report
@@ -179,7 +180,7 @@ def test_a_writer_takes_outcomes_one_at_a_time(tmp_path, ending):
 
 
 def test_a_table_larger_than_memory_holds_is_written_in_pieces(tmp_path, monkeypatch):
-    monkeypatch.setattr("mien.report.writers.ROWS", 2)
+    monkeypatch.setattr("mien.report.records.ROWS", 2)
     write_table(iter([ONE] * 5), tmp_path / "t.parquet")
     assert pyarrow.parquet.ParquetFile(tmp_path / "t.parquet").num_row_groups == 3
 

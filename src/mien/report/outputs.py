@@ -12,7 +12,7 @@ from mien.errors import InputError
 from mien.extras import optional
 from mien.facs.vocabulary import Attribute
 from mien.files import replacing
-from mien.report import writers
+from mien.report import records, writers
 from mien.report.draw import draw
 from mien.report.html import PageWriter
 from mien.report.tables import ColumnNames
@@ -102,7 +102,7 @@ class _Page:
     def __init__(self, path: Path, command: str) -> None:
         self._path, self._empty = path, True
         self._writer = PageWriter(command)
-        self._beside = writers.JsonLinesFile(path.with_name(f"{path.name}.jsonl"))
+        self._beside = records.JsonLinesFile(path.with_name(f"{path.name}.jsonl"))
 
     def write(self, outcome: Outcome) -> None:
         self._writer.add(outcome)
@@ -115,7 +115,7 @@ class _Page:
     def abandon(self) -> Path | None:
         if self._empty:
             return self._beside.abandon()
-        return self._written(writers.free_part(self._path))
+        return self._written(records.free_part(self._path))
 
     def _written(self, place: Path) -> Path:
         with self._writer, replacing(place) as beside, beside.open("wb") as file:

@@ -20,7 +20,7 @@ from mien.core.images import read_image
 from mien.core.zoo import load
 from mien.errors import InputError, ModelError
 from mien.facs.vocabulary import Expression
-from mien.report import writers
+from mien.report import records
 from mien.results.face import ImageReport
 from mien.results.outcome import Outcome
 from tests.helpers import ASTRONAUT, encoded, full_report, noise, scores, units
@@ -303,7 +303,7 @@ def test_an_output_that_cannot_be_written_does_not_cost_the_others(tmp_path, mon
     def full(self, records):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(writers.CsvFile, "_encode", full)
+    monkeypatch.setattr(records.CsvFile, "_encode", full)
     result = run(ASTRONAUT, "-o", tmp_path / "faces.csv", "-o", tmp_path / "faces.json")
     assert result.exit_code == 1
     assert "cannot be written (No space left on device)" in result.stderr

@@ -7,7 +7,7 @@ from click.testing import CliRunner
 
 from mien.cli import commands
 from mien.report.clips import CLIP_COLUMNS
-from mien.report.writers import CsvFile, ParquetFile
+from mien.report.records import CsvFile, ParquetFile
 from mien.video.rows import read_rows
 from mien.video.series import recordings
 from tests.video.test_events import row

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from mien.cli.shared.outcomes import gather
-from mien.report import writers
+from mien.report import records
 from mien.results.face import ImageReport
 from mien.results.outcome import Outcome
 
@@ -58,8 +58,8 @@ def test_sigterm_while_files_are_finished_costs_none(tmp_path, monkeypatch):
         os.kill(os.getpid(), signal.SIGTERM)
         return finish(self)
 
-    finish = writers.JsonFile.close
-    monkeypatch.setattr(writers.JsonFile, "close", close)
+    finish = records.JsonFile.close
+    monkeypatch.setattr(records.JsonFile, "close", close)
     assert gather([answer("a")], 1, [tmp_path / "x.json", tmp_path / "y.json"]).good
     assert (tmp_path / "x.json").is_file()
     assert (tmp_path / "y.json").is_file()

@@ -15,8 +15,8 @@ from mien.core.batch import Picture
 from mien.files import replacing
 from mien.report.annotated import AnnotatedClip
 from mien.report.clips import TABLES, clip_columns, frame_record, frame_rows, picture_rows
+from mien.report.records import CsvFile, JsonFile, JsonLinesFile, ParquetFile, RecordFile
 from mien.report.timeline import page
-from mien.report.writers import CsvFile, JsonFile, JsonLinesFile, ParquetFile, RecordFile
 from mien.results.frame import FrameReport
 from mien.results.outcome import Outcome
 from mien.results.record import Record

@@ -14,8 +14,8 @@ from mien.cli.shared.terminal import new_table, say
 from mien.errors import InputError
 from mien.files import replacing
 from mien.report.clips import CLIP_COLUMNS
+from mien.report.records import CsvFile, ParquetFile
 from mien.report.timeline import page
-from mien.report.writers import CsvFile, ParquetFile
 from mien.results.record import Record
 from mien.text import one_line
 from mien.video import summary
