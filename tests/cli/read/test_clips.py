@@ -89,6 +89,13 @@ def test_a_folder_of_clips_and_photographs_goes_into_one_table(clip, tmp_path):
     assert {frame for name, frame, _ in table if name == "a.avi"} == {"0", "8", "16"}
 
 
+def test_a_prior_is_of_clips_too(clip, tmp_path):
+    run("analyze", clip, "--end", 0.2, "-o", tmp_path / "plain.csv")
+    run("analyze", clip, "--end", 0.2, "-o", tmp_path / "even.csv", "--prior", "uniform")
+    plain, even = ([float(row["neutral"]) for row in rows(tmp_path / f"{name}.csv")] for name in ("plain", "even"))
+    assert plain != even
+
+
 def test_a_broken_clip_keeps_its_frames_and_ends_with_a_row_that_says_so(clip, tmp_path):
     data = clip.read_bytes()
     (tmp_path / "broken.avi").write_bytes(data[: len(data) // 2])
@@ -135,8 +142,11 @@ def test_a_run_that_was_stopped_goes_on_with_the_same_rows(clip, tmp_path, monke
     run("analyze", clip, "-o", again, *options, code=1)
     monkeypatch.undo()
     assert not again.exists()
+    written = _counted(monkeypatch)
     run("analyze", clip, "-o", again, *options, "--resume")
+    assert written == list(range(13, 24))
     assert _comparable(again) == _comparable(whole)
+    assert sorted(place.name for place in tmp_path.iterdir()) == [f"again.{ending}", f"whole.{ending}"]
 
 
 def _stop_after(monkeypatch, count):
@@ -152,27 +162,43 @@ def _stop_after(monkeypatch, count):
     monkeypatch.setattr(Sinks, "frame", frame)
 
 
+def _counted(monkeypatch):
+    """The numbers of the frames that are written from now on."""
+    from mien.cli.read.clip_files import Sinks
+
+    plain, numbers = Sinks.frame, []
+
+    def frame(self, name, frame, *arguments):
+        numbers.append(frame.number)
+        plain(self, name, frame, *arguments)
+
+    monkeypatch.setattr(Sinks, "frame", frame)
+    return numbers
+
+
 def _comparable(path):
     if path.suffix == ".parquet":
         return pytest.importorskip("pyarrow.parquet").read_table(path).to_pylist()
     return path.read_bytes()
 
 
-def test_a_killed_run_leaves_whole_frames_and_goes_on_behind_them(clip, tmp_path):
-    long = write_clip(tmp_path / "long.avi", [scene([(150 + n, 180, 160)]) for n in range(120)], 25)
-    table, part = tmp_path / "faces.csv", tmp_path / "faces.part.csv"
+@pytest.mark.parametrize(("ending", "part"), [("csv", "faces.part.csv"), ("parquet", "faces.parquet.part.jsonl")])
+def test_a_killed_run_leaves_whole_frames_and_goes_on_behind_them(tmp_path, ending, part):
+    long = write_clip(tmp_path / "long.avi", [scene([(150 + n, 180, 160)]) for n in range(80)], 25)
+    table, whole = tmp_path / f"faces.{ending}", tmp_path / f"whole.{ending}"
     command = [sys.executable, "-m", "mien", "analyze", str(long), "-o", str(table)]
     with subprocess.Popen(command, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL) as process:
-        while process.poll() is None and not (part.exists() and part.stat().st_size > 30_000):
+        while process.poll() is None and not ((tmp_path / part).exists() and (tmp_path / part).stat().st_size > 30_000):
             time.sleep(0.01)
         os.kill(process.pid, signal.SIGKILL)
     assert not table.exists()
-    left = rows(part)
+    lines = (tmp_path / part).read_text().splitlines()
+    left = rows(tmp_path / part) if ending == "csv" else [json.loads(line) for line in lines]
     assert [int(row["frame"]) for row in left] == list(range(len(left)))
-    assert None not in left[-1].values()
+    assert left[-1]["neutral"]
     run("analyze", long, "-o", table, "--resume")
-    run("analyze", long, "-o", tmp_path / "whole.csv")
-    assert table.read_bytes() == (tmp_path / "whole.csv").read_bytes()
+    run("analyze", long, "-o", whole)
+    assert _comparable(table) == _comparable(whole)
 
 
 @pytest.mark.parametrize(
@@ -205,7 +231,7 @@ def test_smoothing_calms_what_was_read_and_leaves_boxes_alone(clip, tmp_path):
 
 
 def test_a_disk_that_fills_up_leaves_the_whole_frames_and_says_so(clip, tmp_path, monkeypatch):
-    from mien.report.writers import CsvFile
+    from mien.report.records import CsvFile
 
     plain, left = CsvFile.append, iter(range(5))
 

@@ -77,7 +77,7 @@ def analyze(
     pictures = given(inputs, outputs, clips=True)
     if has_clips(pictures):
         looking = {"threshold": threshold, "max_side": max_side, "rotations": rotations, "assume_crop": assume_crop}
-        options = {"model": model, "threads": threads, **looking}
+        options = {"model": model, "threads": threads, **looking} | ({} if prior is None else {"prior": prior})
         reading = ClipReading(columns=columns, safe_csv=safe_csv, options=options, **clip.reading)
         if not run(pictures, outputs, reading, resume=clip.resume):
             context.exit(1)

@@ -2,7 +2,8 @@
 
 import json
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import cache
 from itertools import takewhile
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from mien.cli.shared.tally import ClipProgress, Tally
 from mien.cli.shared.terminal import say
 from mien.core.batch import Picture, named, read_outcome
 from mien.core.pipeline import Pipeline
+from mien.errors import MienError
 from mien.report.clips import frame_record
 from mien.results.frame import FrameReport
 from mien.results.outcome import Outcome
@@ -37,15 +39,19 @@ def run(inputs: Sequence[Picture], outputs: Sequence[Path], reading: ClipReading
     try:
         with stoppable(), Sinks(outputs, reading, resume) as sinks, ClipProgress(len(inputs)) as progress:
             done = _Done(sinks, tally) if resume else None
+            pipeline = cache(lambda: Pipeline(**reading.options))  # opened for the first photograph
             for source in inputs:
-                for item in _read(source, reading, done, sinks.annotated is not None, progress):
+                for item in _read(source, reading, done, sinks.annotated is not None, progress, pipeline):
                     _put(item, sinks, tally, piping)
             sinks.finish()
     except KeyboardInterrupt:
         say("mien: stopped; --resume goes on behind the last frame that was written")
         return False
-    except OSError as error:
-        say(f"mien: cannot write on ({error.strerror or error}); what was finished is in the part")
+    except (MienError, click.ClickException):
+        raise
+    except Exception as error:  # of a writer: what a clip or a picture raises is its outcome
+        cause = (error.strerror if isinstance(error, OSError) else None) or error
+        say(f"mien: cannot write on ({cause}); what was finished is in the part")
         return False
     for output in outputs:
         say(f"wrote {output}")
@@ -73,7 +79,12 @@ def _put(item: Item, sinks: Sinks, tally: "Tally", piping: bool) -> None:
 
 
 def _read(
-    source: Picture, reading: ClipReading, done: "_Done | None", keep_images: bool, progress: "ClipProgress"
+    source: Picture,
+    reading: ClipReading,
+    done: "_Done | None",
+    keep_images: bool,
+    progress: "ClipProgress",
+    pipeline: Callable[[], Pipeline],
 ) -> Iterator[Item]:
     """What is read of one input; a failure is its last item."""
     if isinstance(source, Outcome):
@@ -85,7 +96,7 @@ def _read(
         return
     try:
         if not is_clip(name):
-            yield read_outcome(name, Pipeline(**reading.options), keep=False)
+            yield read_outcome(name, pipeline(), keep=False)
             return
         images: dict[int, NDArray[np.uint8]] = {}
         after = done.reports(shown, reading.smooth) if done is not None else ()
