@@ -2,13 +2,18 @@ import struct
 import subprocess
 import sys
 import threading
+import time
 import wave
+from functools import partial
+from typing import ClassVar
 
+import cv2
 import numpy as np
 import pytest
 from PIL import Image
 
 from mien.errors import InputError
+from mien.video.analyze import analyze_video
 from mien.video.frames import frames, is_clip, length
 from tests.video.clips import blank, write_at, write_clip
 
@@ -133,6 +138,70 @@ def test_nothing_but_the_error_is_said_of_a_file_without_a_video(tmp_path):
 def test_a_camera_that_is_not_there_is_refused():
     with pytest.raises(InputError, match="no such camera"):
         frames(987)
+
+
+class Camera:
+    """What OpenCV opens for a camera: it gives so many frames, a hundredth of a second apart, then no more."""
+
+    opened: ClassVar[list["Camera"]] = []
+
+    def __init__(self, number, count=5):
+        self.number, self.left, self.released = number, count, False
+        self.opened.append(self)
+
+    def isOpened(self):
+        return True
+
+    def grab(self):
+        self.left -= 1
+        time.sleep(0.01)
+        return self.left >= 0
+
+    def retrieve(self):
+        return True, blank(40 * self.left)
+
+    def get(self, what):
+        return -1.0  # a camera has no length, and none of its times is of use
+
+    def release(self):
+        self.released = True
+
+
+@pytest.fixture
+def camera(monkeypatch):
+    monkeypatch.setattr(Camera, "opened", [])
+    monkeypatch.setattr(cv2, "VideoCapture", Camera)
+    return Camera
+
+
+def test_a_camera_gives_frames_with_the_times_at_which_they_came_until_it_gives_no_more(camera):
+    read = list(frames(3))
+    assert camera.opened[0].number == 3
+    assert [frame.number for frame in read] == list(range(5))
+    steps = np.diff([frame.time for frame in read])
+    assert read[0].time == 0
+    assert (steps >= 0.01).all()
+    assert [int(frame.image[0, 0, 0]) for frame in read] == [160, 120, 80, 40, 0]
+    assert camera.opened[0].released
+
+
+def test_a_camera_is_let_go_when_its_frames_are_not_wanted_any_more(camera):
+    reader = frames(0)
+    next(reader)
+    reader.close()
+    assert camera.opened[0].released
+
+
+def test_a_camera_without_a_frame_says_so(monkeypatch):
+    monkeypatch.setattr(cv2, "VideoCapture", partial(Camera, count=0))
+    with pytest.raises(InputError, match="camera 0: gives no frame"):
+        list(frames(0))
+
+
+def test_a_camera_is_smoothed_by_what_is_past(camera):
+    reports = list(analyze_video(0, smooth=0.2))
+    assert [report.number for report in reports] == list(range(5))
+    assert {report.report.status for report in reports} == {"no_face"}
 
 
 @pytest.mark.parametrize("options", [{"fps": 0}, {"every": 0}, {"fps": 5, "every": 2}, {"start": 3, "end": 2}])

@@ -96,6 +96,7 @@ def frames(
     """The frames of a clip or camera, in order.
 
     source: a file's path, or the number of a camera, from 0.   fps, every, start, end: see Span.
+    A camera's times are those at which its frames came; its frames end when it gives no more.
     Raises InputError at once when there is nothing to read, and after the last frame, with status "broken", when the
     clip ends long before its header says.
     """
@@ -195,7 +196,8 @@ def _selected(capture: cv2.VideoCapture, source: Clip, span: Span) -> Iterator[F
             last_step = step
             yield Frame(number, time, np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2RGB), np.uint8))
         if number < 0:
-            raise InputError(f"{source}: holds no frame that can be read", "unreadable")
+            shown = f"camera {source}: gives" if isinstance(source, int) else f"{source}: holds"
+            raise InputError(f"{shown} no frame that can be read", "unreadable")
         frame = seconds / count if count else 0.0
         if seconds - (time + frame) > _MISSING_SECONDS and count - (number + 1) > _MISSING_FRAMES:
             raise InputError(
