@@ -142,13 +142,35 @@ def test_a_teacher_of_other_faces_is_refused():
         Teacher("reader", 64)
 
 
+def test_of_several_teachers_the_average_is_learned(tmp_path, monkeypatch):
+    shares = {"one": 0, "other": 1}
+
+    class Sure:
+        def __init__(self, model, size):
+            self.column = shares[model]
+
+        def __call__(self, images):
+            return torch.nn.functional.one_hot(torch.full((len(images),), self.column), 8).float()
+
+    monkeypatch.setattr("mien.training.faces.Teacher", Sure)
+    seen = []
+
+    def loss(network, batch, lessons):
+        seen.append(batch.targets)
+        return network(batch.images).logits.sum() * 0
+
+    settings = dataclasses.replace(TINY, epochs=1, teachers=("one", "other"), teacher_weight=1.0)
+    fit_faces(Linear(), faces_of(faces(16), SIZE), settings, tmp_path, loss=loss)
+    assert torch.allclose(seen[0][:, :3], torch.tensor([0.5, 0.5, 0.0]))
+
+
 def test_a_network_that_listens_to_its_teacher_alone_says_what_the_teacher_says(tmp_path):
     # The votes say fear of every face; the shipped reader does not.
     samples = [dataclasses.replace(face, votes=sample(Expression.FEAR).votes) for face in faces(16)]
     chosen = faces_of(samples, SIZE)
     plain = dataclasses.replace(
         TINY, epochs=80, learning_rate=2e-3, weight_decay=0, degrees=0, scale=0, shift=0, contrast=0, brightness=0,
-        soften_share=0, erase_share=0, mixup_share=0, teacher="reader",
+        soften_share=0, erase_share=0, mixup_share=0, teachers=("reader",),
     )  # fmt: skip
 
     def says(weight: float) -> np.ndarray:

@@ -259,3 +259,10 @@ def test_timing_the_precisions_leaves_the_network_as_it_was():
     assert faster_precision(model, batch, loss, steps=1) in ("32-true", "bf16-mixed")
     assert_equal(model, network())
     assert all(p.grad is None for p in model.parameters())
+
+
+def test_a_part_with_a_rate_of_nothing_stays_as_it_started(tmp_path):
+    start = network()
+    trained = run(tmp_path, model=network(), rates={"0.": 0.0})
+    assert torch.equal(trained[0].weight, start[0].weight)
+    assert not torch.equal(trained[4].weight, start[4].weight)

@@ -5,7 +5,7 @@ A network's answer has at least `logits`, (B, 8) in Expression order.
 Letters: B faces of a batch, N faces of the data, S the side of a face in pixels.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -44,8 +44,8 @@ class FaceSettings(Schedule):
     mixup_share: this part of every batch is blended, with weights of Beta(mixup_alpha, mixup_alpha).
     rebalance: a face is drawn with probability proportional to n ** -rebalance, n being how many training faces share
     its class: 0 as they come, 0.5 square-root sampling (Mahajan et al., 2018), 1 all classes alike.
-    teacher: a model of mien, or an ONNX file, whose answers to the very faces that the network sees are mixed into the
-    targets with teacher_weight, 0 to 1 (distillation, Hinton et al., 2015); left out, the votes alone teach.
+    teachers: models of mien, or ONNX files, whose average answer to the very faces that the network sees is mixed into
+    the targets with teacher_weight, 0 to 1 (distillation, Hinton et al., 2015); left out, the votes alone teach.
     """
 
     batch_size: int = 128
@@ -61,7 +61,7 @@ class FaceSettings(Schedule):
     mixup_alpha: float = 0.4
     mixup_share: float = 0.5
     rebalance: float = 0.5
-    teacher: str = ""
+    teachers: tuple[str, ...] = ()
     teacher_weight: float = 0.5
 
 
@@ -119,19 +119,22 @@ def fit_faces(
     resume: bool = False,
     step: Step = descend,
     draws: int | None = None,
+    rates: Mapping[str, float] | None = None,
 ) -> Any:
     """Train on augmented faces; return what `fit` returns; the folder receives what `fit` leaves, and the priors.
 
-    draws: see `balanced`.   lessons: more to learn of each face, (N, ...) tensors whose rows the loss is given.
+    draws: see `balanced`.   rates: see `fit`.
+    lessons: more to learn of each face, (N, ...) tensors whose rows the loss is given.
     valid: faces for the accuracy in the log (strict majority, without duplicates); nothing is chosen by it.
     """
     checks = None if valid is None else held_out(valid, settings.size)
-    teacher = Teacher(settings.teacher, settings.size) if settings.teacher else None
+    teachers = [Teacher(model, settings.size) for model in settings.teachers]
 
     def loss_of(network: nn.Module, batch: Batch) -> Tensor:
         seen = augmented(batch[0], batch[1], settings)
-        if teacher is not None:
-            targets = torch.lerp(seen.targets, teacher(seen.images), settings.teacher_weight)
+        if teachers:
+            taught = torch.stack([teacher(seen.images) for teacher in teachers]).mean(dim=0)  # (B, 8)
+            targets = torch.lerp(seen.targets, taught, settings.teacher_weight)
             seen = seen._replace(targets=targets)
         return loss(network, seen, batch[2:])
 
@@ -143,6 +146,7 @@ def fit_faces(
         folder,
         resume=resume,
         step=step,
+        rates=rates,
         after_epoch=lambda network: {} if checks is None else recalls(network, checks),
     )
     Run(folder).keep_priors(priors(faces, settings))

@@ -76,12 +76,14 @@ def fit(
     resume: bool = False,
     step: Step = descend,
     after_epoch: Callable[[nn.Module], dict[str, float]] = lambda model: {},
+    rates: Mapping[str, float] | None = None,
 ) -> nn.Module:
     """Train, and return the moving average of the weights in evaluation mode.
 
     loss_of: model and batch to a scalar loss.   schedule: a method's settings extend it.
     step: how one batch changes the weights; it may ask for the loss more than once.
     after_epoch: called with the averaged model; its numbers go into the log beside the loss.
+    rates: by the first part of a parameter's name, what its learning rate is multiplied by; 1 for all others.
     folder: of the run, which receives the settings, the log, a checkpoint after every epoch and the weights at the end.
     With `resume` a killed run goes on after its last whole epoch and ends as the uninterrupted one would have.
     Raise InputError when the folder holds a run and `resume` is not given, or a run with other settings.
@@ -96,7 +98,7 @@ def fit(
     if precision == "auto":
         precision = _precision_so_far(run) or faster_precision(model, next(iter(loader)), loss_of)
     fabric = Fabric(devices=1, precision=precision)  # type: ignore[arg-type]
-    optimizer = torch.optim.AdamW(_decayed(model, schedule.weight_decay), lr=schedule.learning_rate)
+    optimizer = torch.optim.AdamW(parameter_groups(model, schedule, rates or {}), lr=schedule.learning_rate)
     wrapped, optimizer = fabric.setup(model, optimizer)
     batches: Any = fabric.setup_dataloaders(loader)
     scheduler = _schedule(optimizer, schedule, len(batches))
@@ -150,15 +152,18 @@ def faster_precision(model: nn.Module, batch: Batch, loss_of: LossOf, steps: int
     return min(seconds, key=lambda name: seconds[name])
 
 
-def _decayed(model: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
+def parameter_groups(model: nn.Module, schedule: Schedule, rates: Mapping[str, float]) -> list[dict[str, Any]]:
     """Parameter groups: weight decay for matrices and kernels, none for biases, normalization and learned tables."""
-    decayed: list[nn.Parameter] = []
-    free: list[nn.Parameter] = []
+    groups: dict[tuple[float, float], list[nn.Parameter]] = {}
     for name, parameter in model.named_parameters():
         if parameter.requires_grad:
-            table = any(word in name for word in _TABLES)
-            (decayed if parameter.ndim > 1 and not table else free).append(parameter)
-    return [{"params": decayed, "weight_decay": weight_decay}, {"params": free, "weight_decay": 0.0}]
+            decayed = parameter.ndim > 1 and not any(word in name for word in _TABLES)
+            rate = next((rate for start, rate in rates.items() if name.startswith(start)), 1.0)
+            groups.setdefault((schedule.weight_decay if decayed else 0.0, rate), []).append(parameter)
+    return [
+        {"params": parameters, "weight_decay": decay, "lr": rate * schedule.learning_rate}
+        for (decay, rate), parameters in groups.items()
+    ]
 
 
 def decay(schedule: Schedule, per_epoch: int) -> float:

@@ -172,3 +172,9 @@ def test_data_that_name_no_data_set_are_wrong_usage(data):
 
 def test_figures_without_a_result_file_are_wrong_usage():
     assert run("evaluate", "reader", "--data", "folder:x", "--figures").exit_code == 2
+
+
+def test_teachers_are_names_or_files_and_one_that_is_not_there_is_named(faces, tmp_path):
+    given = ["--data", f"folder:{faces}", "-o", tmp_path / "run", "--teachers", "reader, none.onnx"]
+    result = run("train", "au-cues", *given, *TINY)
+    assert "none.onnx: there is no such file" in str(result.exception)

@@ -9,7 +9,7 @@ from mien.evaluation.protocols import select
 from mien.facs.vocabulary import Expression
 from mien.methods import se_swin
 from mien.training.faces import recalls
-from mien.training.loop import _decayed
+from mien.training.loop import Schedule, parameter_groups
 from tests.helpers import drawn_face
 
 TINY = se_swin.Settings(
@@ -76,7 +76,8 @@ def test_an_exported_run_answers_as_the_network_does_and_says_what_spoke_for_the
 
 def test_positions_and_normalization_do_not_decay(run):
     network, _ = run
-    decayed, free = (group["params"] for group in _decayed(network, 0.05))
+    groups = parameter_groups(network, Schedule(weight_decay=0.05), {})
+    decayed, free = ([p for g in groups if g["weight_decay"] == decay for p in g["params"]] for decay in (0.05, 0))
     tables = [p for name, p in network.named_parameters() if "relative_position" in name]
     assert len(tables) == 2
     assert all(any(p is q for q in free) for p in tables)

@@ -25,6 +25,16 @@ class Numbers(click.ParamType):  # type: ignore[type-arg]
             return self.fail(f"{value!r} is not a list of whole numbers such as 32,64", param, ctx)
 
 
+class Names(click.ParamType):  # type: ignore[type-arg]
+    """Names or files, separated by commas."""
+
+    name = "NAME,NAME,..."
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, ...]:
+        """ "reader,vtff.onnx" to ("reader", "vtff.onnx")."""
+        return tuple(name for part in value.split(",") if (name := part.strip()))
+
+
 def with_settings(
     presets: Mapping[str, Any], base: Any, *, without: tuple[str, ...] = ()
 ) -> Callable[[click.Command], click.Command]:
@@ -63,5 +73,6 @@ def _option(name: str, hint: Any, default: Any) -> Callable[[click.Command], cli
     if hint is bool:
         return click.option(f"{flag}/--no-{flag[2:]}", name, default=default, show_default=True)
     if typing.get_origin(hint) is tuple:
-        return click.option(flag, name, type=Numbers(), default=",".join(map(str, default)), show_default=True)
+        items = Names() if str in typing.get_args(hint) else Numbers()
+        return click.option(flag, name, type=items, default=",".join(map(str, default)), show_default=bool(default))
     return click.option(flag, name, type=hint, default=default, show_default=True)

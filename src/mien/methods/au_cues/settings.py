@@ -18,6 +18,8 @@ class Settings(FaceSettings):
     wanted.
     start: "" for random weights; of a timm model "pretrained" for those that timm publishes; of faceres a .safetensors
     file, converted by mien.training.tensorflow_js or of another run.
+    backbone_rate: the backbone's learning rate as a share of learning_rate; below 1 where it starts from weights that
+    have learned more than the heads (discriminative fine-tuning, Howard and Ruder, 2018).
     heads: also learn a teacher's action units, landmarks and head pose, each with its weight; blended faces have none.
     local_stages: see model.Reader.
     readability_weight: above 0 the share of people who could read a face is learned too, also from so many worn faces
@@ -35,6 +37,7 @@ class Settings(FaceSettings):
     enlarged: int = 96
     last_stride: int = 2
     frozen: int = 0
+    backbone_rate: float = 1.0
     widths: tuple[int, ...] = (32, 64, 128, 192)
     blocks: tuple[int, ...] = (1, 2, 3, 2)
     strides: tuple[int, ...] = (1, 2, 2, 1)

@@ -142,6 +142,7 @@ def train(
         lessons=taught or (),
         valid=valid,
         resume=resume,
+        rates={"backbone.": settings.backbone_rate},
     )
     Run(folder).keep_data(dataset)
     return trained
