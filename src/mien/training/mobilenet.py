@@ -31,16 +31,13 @@ class Same(nn.Conv2d):
 
     def forward(self, input: Tensor) -> Tensor:
         """(B, inputs, H, W) -> (B, outputs, H / stride, W / stride), rounded up."""
-        step = self.stride[0]
-        pads = []
-        for side in (input.shape[3], input.shape[2]):
-            total = max((-(-side // step) - 1) * step + 3 - side, 0)
-            pads += [total // 2, total - total // 2]
-        padded = F.pad(input, pads)
-        if self.training and step > 1 and self.groups > 1:
-            # On a CPU the gradient of a depthwise convolution with a stride takes ten times as long as without one.
-            return F.conv2d(padded, self.weight, groups=self.groups)[:, :, ::step, ::step]
-        return F.conv2d(padded, self.weight, stride=self.stride, groups=self.groups)
+        step, (height, width) = self.stride[0], input.shape[2:]
+        if step == 2 and height % 2 == width % 2 == 0:
+            if self.training and self.groups > 1:
+                # On a CPU the gradient of a depthwise convolution with a stride takes ten times as long as without one.
+                return F.conv2d(input, self.weight, padding=1, groups=self.groups)[:, :, 1::2, 1::2]
+            return F.conv2d(F.pad(input, (0, 1, 0, 1)), self.weight, stride=2, groups=self.groups)
+        return F.conv2d(input, self.weight, stride=step, padding=1, groups=self.groups)
 
 
 class MobileNet(nn.Module):
@@ -134,4 +131,4 @@ def _restore(layer: nn.Module, given: tuple[Tensor, ...]) -> None:
 
 
 def _normalized(convolution: nn.Conv2d) -> nn.Sequential:
-    return nn.Sequential(convolution, nn.BatchNorm2d(convolution.out_channels), nn.ReLU6())
+    return nn.Sequential(convolution, nn.BatchNorm2d(convolution.out_channels), nn.ReLU6(inplace=True))
