@@ -14,7 +14,6 @@ from typing import Any
 
 import cv2
 import numpy as np
-from mien.evaluation.evaluate import scores
 from numpy.typing import NDArray
 
 from mien import datasets
@@ -25,6 +24,7 @@ from mien.datasets import Sample
 from mien.datasets.hold_out import hold_out
 from mien.evaluation.intervals import bootstrap, percentile_interval
 from mien.evaluation.protocols import UNKNOWN, majority, soft_votes
+from mien.evaluation.scoring import scores
 from mien.evaluation.seen import ENTRY
 from mien.evaluation.vote_shares import risk_coverage, shares
 from mien.facs.vocabulary import ActionUnit, Expression
