@@ -89,6 +89,13 @@ class Pipeline(Rebuilt):
         self.model: str = getattr(self.read, "name", "")
         self._threads = threads
 
+    @property
+    def options(self) -> PipelineOptions:
+        """What it was made with; Pipeline(**pipeline.options) makes another like it."""
+        args, options = self._made_with
+        given: PipelineOptions = {**dict(zip(("detect", "read"), args, strict=False)), **options}  # type: ignore[typeddict-item]
+        return given
+
     def __call__(self, source: ImageSource) -> ImageReport:
         """A path, bytes, array or Pillow image (see mien.read_image) to a report; InputError when it is not usable."""
         image = read_image(source)

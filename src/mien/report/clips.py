@@ -1,6 +1,6 @@
 """The frames of clips as rows and in JSON: those of photographs, with frame, timestamp and track."""
 
-from mien.report.tables import COLUMNS, OPENFACE_COLUMNS, ColumnNames, openface_rows, rows
+from mien.report.tables import COLUMNS, OPENFACE_COLUMNS, ColumnNames, openface_rows, record_rows, rows
 from mien.results.frame import FrameReport
 from mien.results.outcome import Outcome
 from mien.results.record import Record
@@ -36,9 +36,14 @@ def frame_rows(name: str, frame: FrameReport, columns: ColumnNames = "mien") -> 
         about = {"frame": frame.number + 1, "timestamp": round(frame.time, DECIMALS)}
         ids = frame.tracks or (None,)
         return [row | about | {"face_id": id} for row, id in zip(openface_rows(outcome), ids, strict=True)]
-    about = {"frame": frame.number, "timestamp": round(frame.time, DECIMALS)}
-    tracks = frame.tracks or (None,)
-    made = zip(rows(outcome), tracks, strict=True)
+    return clip_record_rows(frame_record(name, frame))
+
+
+def clip_record_rows(record: Record) -> list[Record]:
+    """The same rows from the JSON form of a frame; of a photograph, those that it has in a table with clips."""
+    about = {name: record.get(name) for name in ("frame", "timestamp")}
+    tracks = [face.get("track") for face in record["faces"]] or [None]
+    made = zip(record_rows(record), tracks, strict=True)
     return [dict.fromkeys(CLIP_COLUMNS) | row | about | {"track": track} for row, track in made]
 
 

@@ -17,16 +17,14 @@ from collections.abc import Iterable, Iterator, Mapping
 from itertools import count, islice, takewhile
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self, TypeAlias
+from typing import Any, Self
 
-import mien
 from mien.errors import InputError
 from mien.extras import optional
 from mien.files import put_in_place, replacing, resolved
+from mien.report.encoded import Columns, csv_header, csv_lines, parquet_schema
 from mien.results.record import Record
 
-# Column to type: str, int or float.
-Columns: TypeAlias = Mapping[str, type]
 # Rows of a Parquet file that are in memory together.
 ROWS = 10_000
 _BLOCK = 1 << 16
@@ -169,16 +167,11 @@ class CsvFile(RecordFile):
         self, path: str | os.PathLike[str], columns: Columns, *, safe: bool = False, resume: bool = False
     ) -> None:
         self._columns, self._safe = columns, safe
-        super().__init__(path, self._lines([dict(zip(columns, columns, strict=True))]), resume=resume)
+        super().__init__(path, csv_header(columns), resume=resume)
 
     def _encode(self, records: Iterable[Record]) -> bytes:
         rows = _checked(records, self._columns)
-        return self._lines(map(_harmless, rows) if self._safe else rows)
-
-    def _lines(self, rows: Iterable[Record]) -> bytes:
-        text = io.StringIO(newline="")
-        csv.DictWriter(text, list(self._columns)).writerows(rows)
-        return text.getvalue().encode("utf-8")
+        return csv_lines(map(_harmless, rows) if self._safe else rows, self._columns)
 
     def records(self) -> Iterator[Record]:
         """Yield the rows that are in the part so far, each value of its column's type; an empty field is None."""
@@ -254,7 +247,7 @@ class ParquetFile(JsonLinesFile):
         resume: bool = False,
     ) -> None:
         self._arrow, self._parquet = optional("pyarrow", "parquet"), optional("pyarrow.parquet", "parquet")
-        self._columns, self.about = columns, {"mien": mien.__version__, **(about or {})}
+        self._columns, self.about = columns, dict(about or {})
         self.path = Path(path)
         if resume and not self._parts():
             self._take_back()
@@ -291,8 +284,7 @@ class ParquetFile(JsonLinesFile):
 
     def _converted(self, target: Path) -> Path:
         """Put the records into a Parquet file in this place, ROWS at a time."""
-        types = {str: self._arrow.string(), int: self._arrow.int32(), float: self._arrow.float64()}
-        schema = self._arrow.schema([(name, types[kind]) for name, kind in self._columns.items()], self.about)
+        schema = parquet_schema(self._columns, self.about)
         records = self.records()
         with replacing(target) as beside, self._parquet.ParquetWriter(beside, schema) as file:
             rows = list(islice(records, ROWS))

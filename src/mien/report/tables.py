@@ -1,6 +1,6 @@
 """Reports to rows: one a face, with columns named as py-feat or as OpenFace has them."""
 
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import Literal, NamedTuple, TypeAlias
 
 import numpy as np
@@ -79,15 +79,22 @@ def rows(outcome: Outcome) -> list[Record]:
     right, up and clockwise in the image.
     A scan adds the columns of what it asked, and a row without a face for each answer that belongs to none.
     """
-    about: Record = dict.fromkeys([*COLUMNS, *scan_columns(attributes_of([outcome]))]) | {
-        "input": outcome.name,
-        "status": outcome.status,
-    }
-    if outcome.report is None:
-        return [about | {"error": outcome.reason}]
-    about["model"] = outcome.report.model
-    found = [about | {"face": i} | _face(face) for i, face in enumerate(outcome.report.faces)]
-    return [*found, *(about | _scan(answered) for answered in outcome.report.unmatched)] or [about]
+    columns = COLUMNS | scan_columns(attributes_of([outcome]))
+    unmatched = () if outcome.report is None else outcome.report.unmatched
+    about, found = _about_and_faces(outcome.to_dict(), columns)
+    return [*found, *(about | _scan(answered.to_dict()) for answered in unmatched)] or [about]
+
+
+def record_rows(record: Record) -> list[Record]:
+    """The same rows from the JSON form of an outcome without a scan."""
+    about, found = _about_and_faces(record, COLUMNS)
+    return found or [about]
+
+
+def _about_and_faces(record: Record, columns: Iterable[str]) -> tuple[Record, list[Record]]:
+    about: Record = dict.fromkeys(columns) | {name: record[name] for name in ("input", "status", "error")}
+    about["model"] = record.get("model")
+    return about, [about | {"face": i} | _face(face) for i, face in enumerate(record["faces"])]
 
 
 def scan_columns(asked: Collection[Attribute]) -> dict[str, type]:
@@ -108,8 +115,7 @@ def _scans(outcome: Outcome) -> list[Attributes]:
     return [*report.unmatched, *(face.attributes for face in report.faces if face.attributes is not None)]
 
 
-def _scan(answered: Attributes) -> Record:
-    values = answered.to_dict()
+def _scan(values: Record) -> Record:
     row: Record = {"scan_model": values["model"], "scan_prompt": values["prompt"], "scan_seed": values["seed"]}
     for attribute, answer in values["answers"].items():
         name = SCANNED[Attribute(attribute)]
@@ -117,8 +123,8 @@ def _scan(answered: Attributes) -> Record:
     return row
 
 
-def _face(face: FaceReport) -> Record:
-    values = face.to_dict()
+def _face(values: Record) -> Record:
+    """What a row says of a face, from its JSON form."""
     x1, y1, x2, y2 = values["box"]
     return {
         "FaceRectX": x1,
@@ -133,18 +139,15 @@ def _face(face: FaceReport) -> Record:
         **(values["action_units"] or {}),
         **{f"{unit}_asymmetry": value for unit, value in (values["asymmetries"] or {}).items()},
         **{angle.capitalize(): value for angle, value in (values["pose"] or {}).items()},
-        **_landmarks(face),
+        **_landmarks(values["landmarks"]),
         "readability": values["readability"],
-        "hidden": "; ".join(f"{half.side}: {half.reason}" for half in face.hidden) or None,
-        **({} if face.attributes is None else _scan(face.attributes)),
+        "hidden": "; ".join(f"{half['side']}: {half['reason']}" for half in values["hidden"]) or None,
+        **({} if values["attributes"] is None else _scan(values["attributes"])),
     }
 
 
-def _landmarks(face: FaceReport) -> Record:
-    if face.landmarks is None:
-        return {}
-    pixels = np.round(face.landmarks.astype(np.float64), 2).T.ravel().tolist()
-    return dict(zip(LANDMARKS, pixels, strict=True))
+def _landmarks(pixels: Sequence[Sequence[float]] | None) -> Record:
+    return {} if pixels is None else dict(zip(LANDMARKS, [point[k] for k in (0, 1) for point in pixels], strict=True))
 
 
 def openface_rows(outcome: Outcome) -> list[Record]:
@@ -168,7 +171,7 @@ def _openface(face: FaceReport) -> Record:
     return {
         "confidence": round(face.face.score, 4),
         **({} if face.pose is None else _openface_pose(face.pose)),
-        **_landmarks(face),
+        **_landmarks(face.to_dict()["landmarks"]),
         **({} if units is None else _openface_units(units)),
     }
 
