@@ -114,6 +114,15 @@ def length(source: Clip) -> tuple[int, float]:
         capture.release()
 
 
+def pixels(source: Clip) -> int:
+    """How many pixels a frame of a clip has, as its header says; 0 where it is silent."""
+    capture = _open(source)
+    try:
+        return int(capture.get(cv2.CAP_PROP_FRAME_WIDTH) * capture.get(cv2.CAP_PROP_FRAME_HEIGHT))
+    finally:
+        capture.release()
+
+
 def is_clip(path: str | PathLike[str]) -> bool:
     """Whether a file's name ends as those of clips do."""
     return Path(path).suffix.lower() in ENDINGS
