@@ -1,10 +1,13 @@
 import json
 import re
+from importlib.resources import files
 
 import pytest
 
 from mien.core.images import read_image
 from mien.core.pipeline import Pipeline
+from mien.facs.vocabulary import ActionUnit, Expression
+from mien.report.draw import COLORS
 from tests.helpers import ASTRONAUT, encoded, noise
 from tests.methods.facescan.stub import found
 
@@ -15,6 +18,7 @@ testclient = pytest.importorskip("starlette.testclient")
 from mien.serve import app as serving  # noqa: E402 - needs fastapi
 from mien.serve.limits import ServerLimits  # noqa: E402
 
+KINDS = {".html": "text/html", ".js": "text/javascript", ".css": "text/css"}
 PICTURE = encoded(noise(100, 200, 3))
 
 
@@ -82,11 +86,20 @@ def test_nothing_is_fetched_from_elsewhere_by_the_page(client):
     assert "default-src 'none'" in page.headers["content-security-policy"]
     linked = re.findall(r'(?:src|href|action)="([^"]+)"', page.text)
     assert set(linked) == {"data:,", "style.css", "app.js", "report"}
-    for name, kind in (("style.css", "text/css"), ("app.js", "text/javascript")):
-        answer = client.get(f"/{name}")
-        assert answer.headers["content-type"].startswith(kind)
+    for file in (files("mien.serve") / "web").iterdir():
+        answer = client.get("/" if file.name == "index.html" else f"/{file.name}")
+        assert answer.headers["content-type"].startswith(KINDS[file.suffix])
         assert "//" not in re.sub(r"// .*", "", answer.text)
         assert "@import" not in answer.text
+
+
+def test_the_page_has_the_words_and_colors_of_the_reports(client):
+    style, script = client.get("/style.css").text, client.get("/common.js").text
+    for expression, color in COLORS.items():
+        assert f"--{expression.label}: {color};" in style
+    assert re.search(r"EXPRESSIONS = \[(.*)\]", script)[1].replace('"', "").split(", ") == [e.label for e in Expression]
+    known = dict(re.findall(r'(AU\d\d): "([^"]+)"', script))
+    assert known == {unit.column: unit.label for unit in ActionUnit}
 
 
 def test_the_page_sends_its_form_to_the_report_inside_it(client):
@@ -99,5 +112,6 @@ def test_the_page_sends_its_form_to_the_report_inside_it(client):
 def test_the_openai_routes_are_there_only_when_asked_for(client):
     assert client.get("/v1/models").status_code == 404
     assert client.get("/docs").status_code == 404
-    paths = {"/analyze", "/report", "/v1/analyze", "/v1/report", "/v1/explain", "/healthz", "/metrics"}
+    paths = {"/analyze", "/report", "/v1/analyze", "/v1/report", "/v1/explain", "/v1/table", "/v1/about"}
+    paths |= {"/healthz", "/metrics"}
     assert paths == set(client.get("/openapi.json").json()["paths"])

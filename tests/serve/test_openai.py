@@ -59,6 +59,23 @@ def test_the_last_picture_of_a_conversation_counts():
     assert "happiness" in answer["choices"][0]["message"]["content"]
 
 
+def test_of_a_message_with_several_pictures_each_is_answered_or_refused_by_its_number(client):
+    bad = url(b"hello")
+    spoken = said(client, PICTURE, bad, PICTURE).split("\n\n")
+    assert [part[:12] for part in spoken] == ["Picture 1: 2", "Picture 2: c", "Picture 3: 2"]
+    assert "not a picture" in spoken[1]
+    listed = json.loads(said(client, PICTURE, bad, response_format={"type": "json_object"}))["pictures"]
+    assert [(p["picture"], len(p.get("people", ()))) for p in listed] == [(1, 2), (2, 0)]
+    assert "not a picture" in listed[1]["error"]
+    for urls, other, why in (
+        ((bad, bad), {}, "picture 1: "),
+        ((PICTURE, PICTURE, PICTURE), {"response_format": schema({"properties": {}})}, "picture 2 and picture 3"),
+    ):
+        answer = client.post("/v1/chat/completions", json=body(*urls, **other))
+        assert answer.status_code == 400
+        assert why in answer.json()["error"]["message"]
+
+
 def test_a_stream_has_the_answer_and_an_end(client):
     answer = client.post("/v1/chat/completions", json=body(PICTURE, stream=True))
     events = [line.removeprefix("data: ") for line in answer.text.splitlines() if line]

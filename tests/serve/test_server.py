@@ -227,3 +227,51 @@ def test_who_went_away_is_not_read_for():
         go.set()
         assert [answer(connection)[0] for connection in (staying, last)] == [200, 200]
     assert len(read) == 2
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        b"hello",
+        b"GET /v1/live HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+        b"Sec-WebSocket-Key: a",
+        b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+        b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13",
+    ],
+)
+def test_what_no_route_answers_has_the_headers_of_every_answer(sent):
+    with running() as (port, _), connected(port) as connection:
+        connection.sendall(sent + b"\r\n\r\n")
+        data = b""
+        with suppress(ConnectionError):
+            while part := connection.recv(65536):
+                data += part
+    assert data.startswith(b"HTTP/1.1 4")
+    for header in (b"x-content-type-options: nosniff", b"frame-ancestors 'self'", b"x-frame-options: SAMEORIGIN"):
+        assert header in data
+
+
+def opened_socket(port):
+    """A connection after the handshake of a WebSocket."""
+    connection = connected(port)
+    key = "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n"
+    upgrade = "Connection: Upgrade\r\nUpgrade: websocket\r\n"
+    connection.sendall(f"GET /v1/live HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\n{upgrade}{key}\r\n".encode())
+    assert connection.recv(4096).startswith(b"HTTP/1.1 101")
+    return connection
+
+
+def test_a_socket_outlives_the_deadline_of_headers_and_one_that_drips_a_frame_is_cut_off():
+    limits = replace(LIMITS, header_seconds=0.2, live_seconds=1.5)
+    with running(limits=limits) as (port, _), opened_socket(port) as connection:
+        # The head of a masked frame of 100 kB, and then a byte now and then.
+        connection.sendall(b"\x82\xff" + (100_000).to_bytes(8, "big") + b"\0\0\0\0")
+        began = time.monotonic()
+        assert dripped(connection, b"a")
+        assert time.monotonic() - began > 0.5
+
+
+def test_a_stop_says_goodbye_to_open_sockets():
+    with running() as (port, stop), opened_socket(port) as connection:
+        stop()
+        assert connection.recv(4096)[:4] == b"\x88\x02" + (1012).to_bytes(2, "big")

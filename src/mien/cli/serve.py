@@ -1,5 +1,7 @@
 """mien serve: the same reports over HTTP, and a web page."""
 
+from pathlib import Path
+
 import click
 
 from mien.cli.shared.terminal import usage_errors
@@ -26,6 +28,12 @@ from mien.extras import optional
     help="Web pages elsewhere that may ask: https://example.com. None may by default.",
 )
 @click.option("--token", envvar="MIEN_TOKEN", metavar="TEXT", help="What clients have to send; better in MIEN_TOKEN.")
+@click.option(
+    "--clips",
+    type=click.Path(file_okay=False, path_type=Path),
+    metavar="FOLDER",
+    help="Also take clips at /v1/clips; what is read of them lies in FOLDER for a day.",
+)
 @click.option("--model", default=DEFAULT, metavar="NAME|FILE.onnx", show_default=True, help="Who reads the faces.")
 @click.option("--threshold", default=0.7, show_default=True, help="Lowest detector score that counts as a face.")
 @click.option("--max-side", default=640, show_default=True, help="Reduce longer pictures to this before detection.")
@@ -37,6 +45,7 @@ def serve(
     hosts: tuple[str, ...],
     origins: tuple[str, ...],
     token: str | None,
+    clips: Path | None,
     model: str,
     threshold: float,
     max_side: int,
@@ -44,10 +53,10 @@ def serve(
 ) -> None:
     """Read pictures over HTTP: POST /v1/analyze gives JSON, /v1/report a page, /v1/explain words; / is a page to use.
 
-    Pictures are not stored and go nowhere else. Without --token anybody who reaches the server may ask: keep it on this
-    machine, or behind a server that encrypts.
+    Pictures and frames of a camera are not stored and go nowhere else. Without --token anybody who reaches the server
+    may ask: keep it on this machine, or behind a server that encrypts.
     """
-    for module in ("fastapi", "multipart", "uvicorn"):
+    for module in ("fastapi", "multipart", "uvicorn", "websockets"):
         optional(module, "serve")
     from mien.core.pipeline import Pipeline
     from mien.serve.app import create_app
@@ -68,7 +77,14 @@ def serve(
         port = listening.getsockname()[1]
         address = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
         click.echo(f"mien: open {address}/" + (f", or use {address}/v1 as base URL" if openai else ""), err=True)
-        app = create_app(
-            pipeline, openai=openai, limits=limits, hosts=(*LOOPBACK, host, *hosts), origins=origins, token=token
-        )
+        with usage_errors():
+            app = create_app(
+                pipeline,
+                openai=openai,
+                limits=limits,
+                hosts=(*LOOPBACK, host, *hosts),
+                origins=origins,
+                token=token,
+                clips=clips,
+            )
         run(app, listening, limits)

@@ -26,6 +26,8 @@ HEADERS = {
     "cross-origin-resource-policy": "same-origin",
     "cache-control": "no-store",
 }
+# What a client of /v1/live may offer as its protocol, and how it may send the token: pages cannot set headers there.
+PROTOCOL, _TOKEN_PROTOCOL = "mien.live", "mien.token."
 _RAW = {name.encode(): value.encode() for name, value in HEADERS.items()}
 _DRAIN_SECONDS = 5
 Scope = MutableMapping[str, Any]
@@ -38,6 +40,7 @@ class Door:
 
     hosts: names of this server that requests may use; "*" is any.   origins: web pages elsewhere that may ask.
     token: what requests have to know; None lets everybody in.
+    streamed: paths whose bodies are not kept in memory, with how many bytes each may have.
     """
 
     def __init__(
@@ -49,20 +52,24 @@ class Door:
         hosts: Sequence[str] = LOOPBACK,
         origins: Sequence[str] = (),
         token: str | None = None,
+        streamed: Mapping[str, int] | None = None,
     ) -> None:
         self._app, self._limits, self._deadlines = app, limits, deadlines
         self._hosts = frozenset(host.lower().strip("[]") for host in hosts)
         self._origins = frozenset(origins)
         self._token = None if token is None else token.encode()
-        self._traffic = traffic
+        self._traffic, self._streamed = traffic, dict(streamed or {})
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request, or refuse it."""
+        if scope["type"] == "websocket":
+            await self._socket(scope, receive, send)
+            return
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
-        passage = _Passage(self, headers, receive, send, head=scope["method"] == "HEAD")
+        headers = _headers(scope)
+        passage = _Passage(self, scope, headers, receive, send)
         refusal = self._refusal(scope, headers)
         if refusal is None and scope["method"] == "OPTIONS" and "access-control-request-method" in headers:
             await passage.answer(204, b"", {"access-control-max-age": "600"})
@@ -76,6 +83,24 @@ class Door:
             finally:
                 passage.leave()
 
+    async def _socket(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Let a WebSocket through, or refuse it with an answer of HTTP."""
+
+        async def said(message: MutableMapping[str, Any]) -> None:
+            if message["type"] == "websocket.http.response.start":
+                self._traffic.answers[message["status"]] += 1
+                message = _with(message, _RAW)
+            await send(message)
+
+        refusal = self._refusal(scope, _headers(scope))
+        if refusal is None:
+            await self._app(scope, receive, said)
+            return
+        body = json.dumps({"detail": refusal.detail}).encode()
+        raw = _raw({"content-type": "application/json", **(refusal.headers or {})})
+        await said({"type": "websocket.http.response.start", "status": refusal.status_code, "headers": raw})
+        await said({"type": "websocket.http.response.body", "body": body})
+
     def _refusal(self, scope: Scope, headers: Mapping[str, str]) -> HTTPException | None:
         if scope["path"] in _OPEN:
             return None
@@ -87,12 +112,25 @@ class Door:
         origin = headers.get("origin")
         if origin is not None and origin not in self._origins and urlsplit(origin).netloc != headers.get("host"):
             return HTTPException(403, f"pages of {origin} may not ask; start the server with --allow-origin {origin}")
-        preflight = scope["method"] == "OPTIONS"  # comes without a token, by design
-        if self._token is not None and not preflight and not self._knows(headers.get("authorization", "")):
+        preflight = scope.get("method") == "OPTIONS"  # comes without a token, by design
+        if self._token is not None and not preflight and not self._let_in(scope, headers):
             # A browser asks for the password of the second, so that the page can be used as well.
             schemes = {"www-authenticate": 'Bearer, Basic realm="mien: any user, the token as password"'}
             return HTTPException(401, "this server wants its token: Authorization: Bearer TOKEN", schemes)
         return None
+
+    def _let_in(self, scope: Scope, headers: Mapping[str, str]) -> bool:
+        offered = [
+            p.removeprefix(_TOKEN_PROTOCOL) for p in scope.get("subprotocols", ()) if p.startswith(_TOKEN_PROTOCOL)
+        ]
+        return self._knows(headers.get("authorization", "")) or any(map(self._decodes, offered))
+
+    def _decodes(self, offered: str) -> bool:
+        try:
+            secret = base64.urlsafe_b64decode(offered + "=" * (-len(offered) % 4))
+        except ValueError:
+            return False
+        return hmac.compare_digest(secret, self._token or b"")
 
     def _knows(self, authorization: str) -> bool:
         scheme, _, given = authorization.partition(" ")
@@ -110,8 +148,11 @@ class Door:
 class _Passage:
     """One request on its way in, and its answer on its way out."""
 
-    def __init__(self, door: Door, headers: Mapping[str, str], receive: Receive, send: Send, head: bool) -> None:
-        self._door, self._headers, self._receive, self._send, self.head = door, headers, receive, send, head
+    def __init__(self, door: Door, scope: Scope, headers: Mapping[str, str], receive: Receive, send: Send) -> None:
+        self._door, self._headers, self._receive, self._send = door, headers, receive, send
+        self.head = scope["method"] == "HEAD"
+        self._streamed = scope["path"] in door._streamed
+        self._most = door._streamed.get(scope["path"], door._limits.request_bytes)
         self._declared = int(headers.get("content-length", "0"))
         self._length = self._declared
         self._has_body = self._declared > 0 or "transfer-encoding" in headers
@@ -125,14 +166,15 @@ class _Passage:
         door, limits = self._door, self._door._limits
         if not self._has_body:
             return None
-        if self._declared > limits.request_bytes:
-            return _too_large(limits)
+        if self._declared > self._most:
+            return _too_large(self._most)
         if not door._traffic.requests.take(1):
             return busy(limits)
-        if not door._traffic.bytes.take(self._declared):
+        held = 0 if self._streamed else self._declared
+        if not door._traffic.bytes.take(held):
             door._traffic.requests.give(1)
             return busy(limits)
-        self._held, self._began = self._declared, anyio.current_time()
+        self._held, self._began = held, anyio.current_time()
         return None
 
     def leave(self) -> None:
@@ -157,23 +199,20 @@ class _Passage:
         return message
 
     def _count(self, size: int) -> None:
-        limits = self._door._limits
         self._came += size
-        if self._came > limits.request_bytes:
-            raise _too_large(limits)
-        more = self._came - (self._held or 0)
+        if self._came > self._most:
+            raise _too_large(self._most)
+        more = 0 if self._streamed else self._came - (self._held or 0)
         if more > 0:  # its length was not declared
             if not self._door._traffic.bytes.take(more):
-                raise busy(limits)
+                raise busy(self._door._limits)
             self._held = self._came
 
     async def send(self, message: MutableMapping[str, Any]) -> None:
         """Send a part of the answer, with the headers that all have."""
         if message["type"] == "http.response.start":
             self._door._traffic.answers[message["status"]] += 1
-            given = list(message.get("headers", ()))
-            names = {name.lower() for name, _ in given}
-            message = {**message, "headers": given + [h for h in self._all().items() if h[0] not in names]}
+            message = _with(message, self._all())
         elif self.head:
             message = {**message, "body": b""}
         if message["type"] == "http.response.body" and not message.get("more_body") and not self._ended:
@@ -190,7 +229,7 @@ class _Passage:
             return _RAW
         allowed = {
             b"access-control-allow-origin": origin.encode("latin-1"),
-            b"access-control-allow-methods": b"GET, HEAD, POST",
+            b"access-control-allow-methods": b"DELETE, GET, HEAD, POST",
             b"access-control-allow-headers": b"authorization, content-type",
             b"vary": b"origin",
             b"cross-origin-resource-policy": b"cross-origin",
@@ -206,7 +245,7 @@ class _Passage:
 
     async def answer(self, status: int, body: bytes, headers: Mapping[str, str]) -> None:
         """Answer without asking a route."""
-        raw = [(name.encode(), value.encode("latin-1")) for name, value in headers.items()]
+        raw = _raw(headers)
         if body:
             raw.append((b"content-length", str(len(body)).encode()))
         await self.send({"type": "http.response.start", "status": status, "headers": raw})
@@ -221,9 +260,23 @@ class _Passage:
 _CLOSE = {"connection": "close"}
 
 
-def _too_large(limits: ServerLimits) -> HTTPException:
-    size = limits.request_bytes / 1_000_000
-    return HTTPException(413, f"a request may have {size:g} MB; reduce the picture first", _CLOSE)
+def _too_large(most: int) -> HTTPException:
+    return HTTPException(413, f"a request may have {most / 1_000_000:g} MB; send something smaller", _CLOSE)
+
+
+def _headers(scope: Scope) -> dict[str, str]:
+    return {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
+
+
+def _raw(headers: Mapping[str, str]) -> list[tuple[bytes, bytes]]:
+    return [(name.encode(), value.encode("latin-1")) for name, value in headers.items()]
+
+
+def _with(message: MutableMapping[str, Any], headers: Mapping[bytes, bytes]) -> MutableMapping[str, Any]:
+    """The start of an answer with these headers, except those that it has already."""
+    given = list(message.get("headers", ()))
+    names = {name.lower() for name, _ in given}
+    return {**message, "headers": given + [h for h in headers.items() if h[0] not in names]}
 
 
 def _name(host: str) -> str:

@@ -38,13 +38,13 @@ async def body(request: Request) -> bytearray:
     return whole
 
 
-async def pictures(request: Request, limits: ServerLimits) -> tuple[list[Sent], bool]:
-    """The files of a form, or the body as one, and whether it was a form.
+async def pictures(request: Request, name: str, limits: ServerLimits) -> tuple[list[Sent], bool]:
+    """The files of a form, or the body as one of that name, and whether it was a form.
 
     HTTPException for a form without files, with too many, or that is none.
     """
     if not request.headers.get("content-type", "").startswith("multipart/form-data"):
-        return [Sent(request.query_params.get("name", "picture"), await body(request))], False
+        return [Sent(name, await body(request))], False
     parser = _InMemory(request.headers, request.stream(), max_files=limits.files, max_fields=_FIELDS)
     try:
         form: FormData = await parser.parse()

@@ -23,6 +23,11 @@ class ServerLimits:
     json_nodes: values in a JSON body.   retry_seconds: after which a refused client may come again.
     stop_seconds: for what has come when the server is stopped; what still waits for its turn then is refused.
     stop_upload_seconds: for what is still coming then.
+    live: sockets of /v1/live.   live_frame: bytes of one frame.   live_seconds: from one frame to the next.
+    clip_bytes: of one clip, which goes to the disk.   clip_seconds: how long it may last.   clip_pixels: of its frames.
+    clips: jobs that are there at a time.   clips_waiting: of these, jobs that are received or wait.
+    clip_keep_seconds: after which a job and its results are deleted.
+    clip_stall_seconds: a job that comes no further for so long is ended.
     """
 
     request_bytes: int = 32_000_000
@@ -38,6 +43,16 @@ class ServerLimits:
     retry_seconds: int = 5
     stop_seconds: float = 22.0
     stop_upload_seconds: float = 5.0
+    live: int = 32
+    live_frame: int = 2_000_000
+    live_seconds: float = 30.0
+    clip_bytes: int = 1_000_000_000
+    clip_seconds: float = 1800.0
+    clip_pixels: int = 36_000_000
+    clips: int = 100
+    clips_waiting: int = 16
+    clip_keep_seconds: float = 86_400.0
+    clip_stall_seconds: float = 120.0
 
 
 STOPPING = HTTPException(503, "the server is being stopped", {"connection": "close"})

@@ -7,7 +7,7 @@ import json
 from dataclasses import fields
 from functools import cache
 from importlib.resources import files
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, create_model
 
@@ -17,6 +17,23 @@ from mien.facs.vocabulary import ASYMMETRIES, ActionUnit, Expression
 from mien.results.explanation import Degree, Mode, PhraseSide
 from mien.results.expression import ExpressionLabel
 from mien.results.face import LandmarkSource
+
+JOB: dict[str, Any] = {
+    "id": "mJ0Zc1kq3v8t5xYbN2aPfw", "name": "interview.mp4", "status": "running", "error": None, "read": 120, "of": 900,
+    "seconds": 4.0, "frames": None, "tracks": None, "model": "reader", "smooth": 0.0, "fps": None, "ahead": 0,
+    "expires": 1790000000, "results": None,
+}  # fmt: skip
+EVENT: dict[str, Any] = {
+    "input": "interview.mp4", "track": 0, "name": "happiness", "onset": 1.2, "apex": 1.8, "offset": 2.9,
+    "duration": 1.7, "value": 0.97, "onset_frame": 36, "apex_frame": 54, "offset_frame": 86, "enter": 0.5, "leave": 0.4,
+}  # fmt: skip
+ABOUT: dict[str, Any] = {
+    "version": "0.1.0",
+    "models": [{"name": "reader", "purpose": "reads expressions, action units, landmarks and head pose"}],
+    "tables": ["csv", "json", "jsonl", "parquet"],
+    "clips": {"bytes": 1000000000, "seconds": 1800.0, "keep_seconds": 86400.0},
+    "request_bytes": 32000000,
+}
 
 
 class _Exact(BaseModel):
@@ -124,6 +141,114 @@ class PicturesAnswer(_Exact):
     results: list[PictureAnswer]
 
 
+class TrackedFaceAnswer(FaceAnswer):
+    """A face of a frame."""
+
+    track: int = Field(description="one face keeps one track as long as it is in sight")
+
+
+class FrameAnswer(PictureAnswer):
+    """What was read of one frame; the object of a line of `mien analyze clip.mp4`."""
+
+    model_config = ConfigDict(extra="forbid", json_schema_extra=lambda schema: _exemplify(schema, frame=True))
+
+    frame: int = Field(description="its number, from 0")
+    timestamp: float = Field(description="seconds from the first frame")
+    faces: list[TrackedFaceAnswer]  # type: ignore[assignment]
+
+
+class ResultLinks(_Exact):
+    """Where the results of a clip are."""
+
+    table: str
+    page: str
+    events: str
+
+
+class JobAnswer(_Exact):
+    """A clip and how far it is."""
+
+    model_config = ConfigDict(extra="forbid", json_schema_extra={"example": JOB})
+
+    id: str
+    name: str
+    status: Literal["waiting", "running", "done", "failed"]
+    error: str | None = Field(description="why it failed, or what is missing at the end of a broken clip")
+    read: int = Field(description="frames that were read")
+    of: int | None = Field(description="how many there are, about")
+    seconds: float = Field(description="the time of the frame that was read last")
+    frames: int | None
+    tracks: int | None
+    model: str
+    smooth: float
+    fps: float | None
+    ahead: int = Field(description="clips that are read before this one")
+    expires: int = Field(description="when it is deleted, in seconds since 1970")
+    results: ResultLinks | None
+
+
+class EventAnswer(_Exact):
+    """A stretch of time in which a face shows an expression or an action unit."""
+
+    input: str
+    track: int
+    name: str
+    onset: float
+    apex: float
+    offset: float
+    duration: float
+    value: float
+    onset_frame: int
+    apex_frame: int
+    offset_frame: int
+    enter: float
+    leave: float
+
+
+class EventsAnswer(_Exact):
+    """The events of a clip."""
+
+    model_config = ConfigDict(extra="forbid", json_schema_extra={"example": {"events": [EVENT]}})
+
+    events: list[EventAnswer]
+
+
+class ModelAnswer(_Exact):
+    """A model that reads faces."""
+
+    name: str
+    purpose: str
+
+
+class ClipLimitsAnswer(_Exact):
+    """What clips may be."""
+
+    bytes: int
+    seconds: float
+    keep_seconds: float
+
+
+class AboutAnswer(_Exact):
+    """What the server can do."""
+
+    model_config = ConfigDict(extra="forbid", json_schema_extra={"example": ABOUT})
+
+    version: str
+    models: list[ModelAnswer] = Field(description="the first reads unless another is asked for")
+    tables: list[str] = Field(description="formats of /v1/table")
+    clips: ClipLimitsAnswer | None = Field(description="null where no clips are taken")
+    request_bytes: int
+
+
+class HealthAnswer(_Exact):
+    """Whether the server takes requests."""
+
+    model_config = ConfigDict(extra="forbid", json_schema_extra={"example": {"status": "ok", "version": "0.1.0"}})
+
+    status: Literal["ok", "stopping"]
+    version: str | None = None
+
+
 class Refusal(BaseModel):
     """Why a request was not answered."""
 
@@ -132,8 +257,14 @@ class Refusal(BaseModel):
     detail: str
 
 
-def _exemplify(schema: dict[str, Any]) -> None:
-    schema["example"] = example()
+def _exemplify(schema: dict[str, Any], frame: bool = False) -> None:
+    schema["example"] = frame_example() if frame else example()
+
+
+def frame_example() -> dict[str, Any]:
+    """A frame's JSON form."""
+    faces = [{"track": i, **face} for i, face in enumerate(example()["faces"])]
+    return {**example(), "input": "camera", "frame": 41, "timestamp": 1.3667, "faces": faces}
 
 
 @cache

@@ -1,6 +1,6 @@
 """mien's own models behind OpenAI's chat completions, so that FaceScan's client, and anybody's, can ask them.
 
-Of the messages only the last picture counts. Without `response_format` the answer is a few sentences, with
+Of the messages only the last that has pictures counts. Without `response_format` the answer is a few sentences, with
 `json_object` the list of people that FaceScan asks for, with `json_schema` whatever of the schema can be answered.
 """
 
@@ -32,7 +32,7 @@ class Chat:
     """The routes."""
 
     def __init__(self, work: Work, limits: ServerLimits) -> None:
-        self._embedded, self._work, self._limits = Embedded(work.pipeline), work, limits
+        self._embedded, self._work, self._limits = Embedded(work.pipelines.first), work, limits
         self._started = int(time.time())
 
     async def models(self) -> Response:
@@ -81,23 +81,56 @@ class Chat:
         return json.loads(data)
 
     def _text(self, asked: Mapping[str, Any]) -> str:
-        urls = list(_urls(asked["messages"]))
+        urls = _urls(asked["messages"])
         wanted = _wanted(asked.get("response_format"))
         if not urls:
             return self._embedded.complete((), (), wanted).text
-        with self._work.decoders.open(_decoded(urls[-1])) as pixels:
+        if len(urls) == 1:
+            return self._of(urls[0], wanted)
+        if wanted is not None and wanted is not PEOPLE:
+            others = " and ".join(f"picture {i}" for i in range(2, len(urls) + 1))
+            raise InputError(
+                f"a JSON schema is filled for one picture, but the message has {len(urls)}: ask about {others} in a "
+                "request of its own"
+            )
+        return self._of_each(urls, wanted)
+
+    def _of(self, url: str, wanted: Mapping[str, Any] | None) -> str:
+        with self._work.decoders.open(_decoded(url)) as pixels:
             return self._embedded.complete((), [Picture(pixels)], wanted).text
 
+    def _of_each(self, urls: list[str], wanted: Mapping[str, Any] | None) -> str:
+        """The answer to every picture of a message, or why it has none; InputError when none has."""
+        texts: list[tuple[int, str]] = []
+        refused: dict[int, str] = {}
+        for number, url in enumerate(urls, start=1):
+            try:
+                texts.append((number, self._of(url, wanted)))
+            except MienError as error:
+                refused[number] = str(error).removeprefix("the bytes given: ")
+        if not texts:
+            raise InputError("; ".join(f"picture {number}: {why}" for number, why in refused.items()))
+        if wanted is None:
+            said = dict(texts) | {number: f"could not be read: {why}" for number, why in refused.items()}
+            return "\n\n".join(f"Picture {number}: {said[number]}" for number in sorted(said))
+        found = {number: json.loads(text) for number, text in texts}
+        found |= {number: {"error": why} for number, why in refused.items()}
+        return json.dumps({"pictures": [{"picture": number, **found[number]} for number in sorted(found)]})
 
-def _urls(messages: list[Any]) -> Iterator[str]:
-    """The addresses of all pictures in the messages, in order."""
-    for message in messages:
+
+def _urls(messages: list[Any]) -> list[str]:
+    """The addresses of the pictures in the last message that has any, in order."""
+    for message in reversed(messages):
         content = message.get("content") if isinstance(message, Mapping) else None
+        urls = []
         for part in content if isinstance(content, list) else ():
             given = part.get("image_url") if isinstance(part, Mapping) else None
             url = given.get("url") if isinstance(given, Mapping) else given
             if isinstance(url, str):
-                yield url
+                urls.append(url)
+        if urls:
+            return urls
+    return []
 
 
 def _decoded(url: str) -> bytes:

@@ -6,9 +6,9 @@ import threading
 from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 from functools import partial
-from typing import Any
+from typing import Annotated, Any
 
-from fastapi import HTTPException, Request, Response
+from fastapi import HTTPException, Query, Request, Response
 from fastapi.responses import HTMLResponse, StreamingResponse
 
 from mien.errors import MienError
@@ -20,13 +20,12 @@ from mien.results.explanation import Mode
 from mien.results.outcome import Outcome
 from mien.serve.form import Sent, pictures
 from mien.serve.limits import ServerLimits
+from mien.serve.policy import REPORT
 from mien.serve.work import Answer, Work
 
-# A report says by itself which script and style it has; this is what the server lets it say.
-_REPORT_POLICY = (
-    "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src data:; form-action 'none'; "
-    "base-uri 'none'; frame-ancestors 'self'"
-)
+Name = Annotated[str, Query(description="of the picture in the body", max_length=255)]
+ModelName = Annotated[str | None, Query(description="who reads the faces; /v1/about lists the models", max_length=80)]
+ModeName = Annotated[Mode, Query(description="what is written first: the reasons, or the expression")]
 
 
 class Routes:
@@ -37,38 +36,42 @@ class Routes:
         self._explainer: Explainer | None = None
         self._opening = threading.Lock()
 
-    async def analyze(self, request: Request) -> Response:
+    async def analyze(self, request: Request, name: Name = "picture", model: ModelName = None) -> Response:
         """POST /analyze."""
-        return await self._run(partial(self._json, await self._one(request)), request)
+        reader = self._work.pipelines.check(model)
+        return await self._run(partial(self._json, await self._one(request, name), reader), request)
 
-    async def report(self, request: Request) -> Response:
+    async def report(self, request: Request, name: Name = "picture", model: ModelName = None) -> Response:
         """POST /report."""
-        return await self._run(partial(self._page, await self._one(request)), request)
+        reader = self._work.pipelines.check(model)
+        return await self._run(partial(self._page, await self._one(request, name), reader), request)
 
-    async def analyze_many(self, request: Request) -> Response:
+    async def analyze_many(self, request: Request, name: Name = "picture", model: ModelName = None) -> Response:
         """POST /v1/analyze: the object of a line of `mien analyze`; of a form a list of them."""
-        sent, form = await pictures(request, self._limits)
+        reader = self._work.pipelines.check(model)
+        sent, form = await pictures(request, name, self._limits)
         if not form:
-            return await self._run(partial(self._json, sent[0]), request)
-        lines = [await self._run(partial(self._line, each), request) for each in sent]
+            return await self._run(partial(self._json, sent[0], reader), request)
+        lines = [await self._run(partial(self._line, each, reader), request) for each in sent]
         return Response(f'{{"results": [{", ".join(lines)}]}}', media_type="application/json")
 
-    async def report_many(self, request: Request) -> Response:
+    async def report_many(self, request: Request, name: Name = "picture", model: ModelName = None) -> Response:
         """POST /v1/report: one page, of all pictures of a form."""
-        sent, form = await pictures(request, self._limits)
+        reader = self._work.pipelines.check(model)
+        sent, form = await pictures(request, name, self._limits)
         if not form or len(sent) == 1:
-            return await self._run(partial(self._page, sent[0]), request)
-        outcomes = [await self._run(partial(self._shown, each), request) for each in sent]
+            return await self._run(partial(self._page, sent[0], reader), request)
+        outcomes = [await self._run(partial(self._shown, each, reader), request) for each in sent]
         return await self._run(lambda: (_html(outcomes), "page"), request)
 
-    async def explain(self, request: Request) -> Response:
+    async def explain(
+        self, request: Request, name: Name = "picture", mode: ModeName = MODES[0], model: ModelName = None
+    ) -> Response:
         """POST /v1/explain: server-sent events, the text as it is written; at the end the picture's object."""
-        mode = request.query_params.get("mode", MODES[0])
-        if mode not in MODES:
-            raise HTTPException(422, f"there is no mode {mode[:40]!r}; the modes are {' and '.join(MODES)}")
-        sent = await self._one(request)
+        reader = self._work.pipelines.check(model)
+        sent = await self._one(request, name)
         events = _Events()
-        task = asyncio.create_task(self._run(partial(self._explain, sent, mode, events.put), request))
+        task = asyncio.create_task(self._run(partial(self._explain, sent, mode, reader, events.put), request))
         task.add_done_callback(events.end)
         first = await events.first()
         if first is None:  # nothing is written of a picture that could not be read, or not at all
@@ -79,33 +82,33 @@ class Routes:
     async def _run(self, item: Callable[[], tuple[Answer, str]], request: Request) -> Answer:
         return await self._work.run(item, request.is_disconnected)
 
-    async def _one(self, request: Request) -> Sent:
-        sent, _ = await pictures(request, self._limits)
+    async def _one(self, request: Request, name: str) -> Sent:
+        sent, _ = await pictures(request, name, self._limits)
         if len(sent) > 1:
             raise HTTPException(400, f"this route reads one picture, but the form has {len(sent)} files")
         return sent[0]
 
-    def _json(self, sent: Sent) -> tuple[Response, str]:
-        outcome = self._work.read(sent.name, sent.data)
+    def _json(self, sent: Sent, reader: str) -> tuple[Response, str]:
+        outcome = self._work.read(sent.name, sent.data, reader)
         status = 200 if outcome.report else 400
         return Response(json_line(outcome), status, media_type="application/json"), outcome.status
 
-    def _line(self, sent: Sent) -> tuple[str, str]:
-        outcome = self._work.read(sent.name, sent.data)
+    def _line(self, sent: Sent, reader: str) -> tuple[str, str]:
+        outcome = self._work.read(sent.name, sent.data, reader)
         return json_line(outcome), outcome.status
 
-    def _shown(self, sent: Sent) -> tuple[Outcome, str]:
-        outcome = self._work.read(sent.name, sent.data, show=True)
+    def _shown(self, sent: Sent, reader: str) -> tuple[Outcome, str]:
+        outcome = self._work.read(sent.name, sent.data, reader, show=True)
         return outcome, outcome.status
 
-    def _page(self, sent: Sent) -> tuple[Response, str]:
-        outcome, status = self._shown(sent)
+    def _page(self, sent: Sent, reader: str) -> tuple[Response, str]:
+        outcome, status = self._shown(sent, reader)
         return _html([outcome]), status
 
-    def _explain(self, sent: Sent, mode: Mode, tell: Callable[[str, Any], None]) -> tuple[Outcome, str]:
+    def _explain(self, sent: Sent, mode: Mode, reader: str, tell: Callable[[str, Any], None]) -> tuple[Outcome, str]:
         try:
             with self._work.decoders.open(sent.data) as image:
-                report = self._work.pipeline(image)
+                report = self._work.pipelines(reader)(image)
                 tell("picture", Outcome(sent.name, report).to_dict())
                 explainer, faces = self._open(), []
                 for i, face in enumerate(report.faces):
@@ -169,4 +172,4 @@ def _say(tell: Callable[[str, Any], None], face: int, text: str) -> None:
 
 def _html(outcomes: list[Outcome]) -> Response:
     status = 200 if len(outcomes) > 1 or outcomes[0].report else 400
-    return HTMLResponse(page(outcomes, "mien serve"), status, {"Content-Security-Policy": _REPORT_POLICY})
+    return HTMLResponse(page(outcomes, "mien serve"), status, {"Content-Security-Policy": REPORT})

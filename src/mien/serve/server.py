@@ -5,11 +5,16 @@ import os
 import socket
 import threading
 from types import FrameType
+from typing import Any
 
+import h11
 import uvicorn
 from fastapi import FastAPI
 from uvicorn.protocols.http.h11_impl import H11Protocol
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+from websockets.http11 import Response
 
+from mien.serve.door import HEADERS
 from mien.serve.limits import Deadlines, ServerLimits
 
 # Seconds for what runs to end by itself after the deadline of a stop; then the process ends.
@@ -26,7 +31,9 @@ def make(app: FastAPI, limits: ServerLimits) -> "Server":
     config = uvicorn.Config(
         app,
         http=_protocol(limits),
-        ws="none",
+        ws=_sockets(limits),
+        ws_max_size=limits.live_frame,
+        ws_per_message_deflate=False,  # pictures are compressed, and a bomb need not be
         log_level="warning",
         access_log=False,
         server_header=False,
@@ -69,6 +76,7 @@ def _protocol(limits: ServerLimits) -> type[asyncio.Protocol]:
     class BoundedProtocol(H11Protocol):
         _waiting: asyncio.TimerHandle | None = None
         _writing: asyncio.TimerHandle | None = None
+        _upgraded = False
 
         def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
             super().connection_made(transport)
@@ -90,9 +98,25 @@ def _protocol(limits: ServerLimits) -> type[asyncio.Protocol]:
             super().on_response_complete()
             self._watch()
 
+        def handle_websocket_upgrade(self, event: h11.Request) -> None:
+            super().handle_websocket_upgrade(event)
+            self._upgraded = True  # the socket has deadlines of its own
+
+        def send_400_response(self, msg: str) -> None:
+            """Answer what is no HTTP, with the headers that all answers have."""
+            headers = [(name.encode(), value.encode()) for name, value in HEADERS.items()]
+            headers += [(b"content-type", b"text/plain; charset=utf-8"), (b"connection", b"close")]
+            for event in (
+                h11.Response(status_code=400, headers=headers, reason=b"Bad Request"),
+                h11.Data(data=msg.encode("ascii")),
+                h11.EndOfMessage(),
+            ):
+                self.transport.write(self.conn.send(event) or b"")
+            self.transport.close()
+
         def _watch(self) -> None:
             """Set the deadline when no request is being answered, once: more bytes do not move it."""
-            answering = self.cycle is not None and not self.cycle.response_complete
+            answering = self._upgraded or (self.cycle is not None and not self.cycle.response_complete)
             if answering and self._waiting is not None:
                 self._waiting.cancel()
                 self._waiting = None
@@ -110,6 +134,41 @@ def _protocol(limits: ServerLimits) -> type[asyncio.Protocol]:
                 self._writing.cancel()
 
     return BoundedProtocol
+
+
+def _sockets(limits: ServerLimits) -> type[asyncio.Protocol]:
+    """WebSockets whose clients are cut off when they do not take what is sent; refusals have the usual headers."""
+
+    class BoundedSocket(WebSocketsSansIOProtocol):
+        _writing: asyncio.TimerHandle | None = None
+
+        def __init__(self, *args: Any, **options: Any) -> None:
+            super().__init__(*args, **options)
+            send = self.conn.send_response
+
+            def send_response(response: Response) -> None:
+                for name, value in HEADERS.items() if response.status_code != 101 else ():
+                    if name not in response.headers:
+                        response.headers[name] = value
+                send(response)
+
+            self.conn.send_response = send_response  # type: ignore[method-assign]
+
+        def connection_lost(self, exc: Exception | None) -> None:
+            super().connection_lost(exc)
+            if self._writing is not None:
+                self._writing.cancel()
+
+        def pause_writing(self) -> None:
+            super().pause_writing()
+            self._writing = self.loop.call_later(limits.body_seconds, self.transport.abort)
+
+        def resume_writing(self) -> None:
+            super().resume_writing()
+            if self._writing is not None:
+                self._writing.cancel()
+
+    return BoundedSocket
 
 
 def listen(host: str, port: int) -> socket.socket:

@@ -7,12 +7,12 @@ from anyio import CapacityLimiter, current_time
 from anyio.to_thread import run_sync
 from fastapi import HTTPException
 
-from mien.core.pipeline import Pipeline
 from mien.errors import InputError, MienError
 from mien.report.embed import reduced
 from mien.results.outcome import Outcome
 from mien.serve.decoders import Decoders
 from mien.serve.limits import Deadlines, ServerLimits, busy
+from mien.serve.pipelines import Pipelines
 from mien.serve.traffic import Traffic
 
 Answer = TypeVar("Answer")
@@ -25,10 +25,10 @@ class Work:
     """
 
     def __init__(
-        self, pipeline: Pipeline, workers: int, limits: ServerLimits, deadlines: Deadlines, traffic: Traffic
+        self, pipelines: Pipelines, workers: int, limits: ServerLimits, deadlines: Deadlines, traffic: Traffic
     ) -> None:
         self._traffic = traffic
-        self.pipeline, self._workers, self._limits, self._deadlines = pipeline, workers, limits, deadlines
+        self.pipelines, self._workers, self._limits, self._deadlines = pipelines, workers, limits, deadlines
         self.decoders = Decoders(limits.pixels)
         self._turns: CapacityLimiter | None = None
         self._threads: CapacityLimiter | None = None
@@ -53,11 +53,16 @@ class Work:
         finally:
             self._turns.release()
 
-    def read(self, name: str, data: bytes | bytearray | memoryview, show: bool = False) -> Outcome:
+    @property
+    def stopping(self) -> bool:
+        """Whether the server was asked to stop."""
+        return self._deadlines.stopping
+
+    def read(self, name: str, data: bytes | bytearray | memoryview, model: str, show: bool = False) -> Outcome:
         """The outcome of one picture.   show: keep it, as small as a page shows it."""
         try:
             with self.decoders.open(data) as image:
-                return Outcome(name, self.pipeline(image), image=reduced(image) if show else None)
+                return Outcome(name, self.pipelines(model)(image), image=reduced(image) if show else None)
         except InputError as error:  # nobody gave bytes: they gave a picture with a name
             return Outcome(name, error=InputError(str(error).removeprefix("the bytes given: "), error.status))
         except MienError as error:
