@@ -1,40 +1,60 @@
-// Without this script the page still works: a file, a button, and the report below.
-const [form, file, drop, state, report] = ["form", "file", "drop", "state", "report"].map((id) => document.getElementById(id));
+// The frame around the three views: which is shown, which model reads, and what the server can do.
+import { element, find } from "./common.js";
+import { leaveCamera, setUpCamera } from "./camera.js";
+import { setUpClips } from "./clips.js";
+import { setUpPictures } from "./pictures.js";
 
-function send(files) {
-  const picture = [...files].find((each) => each.type.startsWith("image/") || !each.type);
-  if (!picture) {
-    state.textContent = "That is not a picture.";
-    return;
+const VIEWS = ["pictures", "camera", "clips"];
+
+function show(view) {
+  if (view !== "camera") leaveCamera();
+  for (const each of VIEWS) {
+    const chosen = each === view;
+    find(each).hidden = !chosen;
+    find(`tab-${each}`).setAttribute("aria-selected", String(chosen));
+    find(`tab-${each}`).tabIndex = chosen ? 0 : -1;
   }
-  const one = new DataTransfer();
-  one.items.add(picture);
-  file.files = one.files;
-  read();
 }
 
-function read() {
-  state.textContent = `Reading ${file.files[0].name} …`;
-  document.title = `${file.files[0].name} – mien`;
-  form.requestSubmit();
+// To follow a hash would take the focus away from the tab.
+function go(view) {
+  history.pushState(null, "", `#${view}`);
+  show(view);
 }
 
-report.addEventListener("load", () => {
-  if (!file.files.length) return; // the empty page that every frame begins with
-  state.textContent = "";
-  form.classList.add("reading");
-});
-file.addEventListener("change", () => file.files.length && read());
-document.addEventListener("paste", (event) => event.clipboardData.files.length && send(event.clipboardData.files));
-for (const kind of ["dragenter", "dragover"]) {
-  document.addEventListener(kind, (event) => {
+function byHash() {
+  const view = location.hash.slice(1);
+  show(VIEWS.includes(view) ? view : VIEWS[0]);
+}
+
+const tabs = VIEWS.map((view) => find(`tab-${view}`));
+tabs.forEach((tab, i) => {
+  tab.addEventListener("click", () => go(VIEWS[i]));
+  tab.addEventListener("keydown", (event) => {
+    const step = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
+    if (!step) return;
     event.preventDefault();
-    drop.classList.add("over");
+    const next = (i + step + tabs.length) % tabs.length;
+    go(VIEWS[next]);
+    tabs[next].focus();
   });
-}
-document.addEventListener("dragleave", (event) => event.relatedTarget || drop.classList.remove("over"));
-document.addEventListener("drop", (event) => {
-  event.preventDefault();
-  drop.classList.remove("over");
-  send(event.dataTransfer.files);
 });
+
+async function begin() {
+  document.documentElement.classList.add("js");
+  addEventListener("hashchange", byHash);
+  addEventListener("popstate", byHash);
+  byHash();
+  const about = await (await fetch("v1/about")).json();
+  for (const { name, purpose } of about.models) {
+    find("model").append(element("option", { value: name, title: purpose }, name));
+  }
+  for (const id of ["picture-format", "camera-format"]) {
+    find(id).append(...about.tables.map((format) => element("option", { value: format }, format)));
+  }
+  setUpPictures();
+  setUpCamera(about);
+  setUpClips(about);
+}
+
+begin();
