@@ -4,7 +4,7 @@ python benchmarks/doses.py make FOLDER OUT [--units 1,4,12] [--doses 0.25,0.5,0.
 python benchmarks/doses.py score FOLDER [--model NAME|FILE.onnx] [-o FILE.json]
 python benchmarks/doses.py score FOLDER --mediapipe FILE.task --calibration LABELS.parquet [-o FILE.json]
 
-`make` warps neutral photographs, one person a file, by the morphable head that mien/training/unit_shapes.py describes,
+`make` warps neutral photographs, one person a file, by the morphable head that mien/facs/head.py describes,
 from landmarks that mien finds. It draws no teeth, no eyeball and no furrow, so units that open the mouth are not made.
 mien's reader learned from pairs of faces made with the same head: a result on these pictures must be borne out by
 others. `score` takes that folder or another with a doses.csv (file, person, unit, dose; no unit at dose 0; a unit such
@@ -70,8 +70,8 @@ def made(folder: Path, out: Path, units: Sequence[int] | None, doses: Sequence[f
     """Write each person's photograph, cropped, and its doses, and doses.csv."""
     import torch
 
-    from mien.training.unit_pairs import _REACH, cameras, warp
-    from mien.training.unit_shapes import load
+    from mien.facs.head import REACH, load
+    from mien.training.unit_pairs import cameras, warp
 
     shapes, pipeline, rows = load(), Pipeline(), []
     rest, still = torch.from_numpy(shapes.rest), torch.tensor([[[1.0, 0, 0], [0, 1.0, 0]]])
@@ -87,7 +87,7 @@ def made(folder: Path, out: Path, units: Sequence[int] | None, doses: Sequence[f
         camera = cameras(rest[:68], points68)
         points = rest @ camera[:, :, :3].mT + camera[:, None, :, 3]
         points[:, :68] = points68
-        reach = _REACH * (points68[:, 36] - points68[:, 45]).norm(dim=1)
+        reach = REACH * (points68[:, 36] - points68[:, 45]).norm(dim=1)
 
         def save(name: str, view: Any, unit: str, dose: float, person: str = path.stem) -> None:
             pixels = (view[0].permute(1, 2, 0).clamp(0, 1) * 255).round().to(torch.uint8).numpy()

@@ -7,6 +7,7 @@ from mien import telemetry
 
 if TYPE_CHECKING:
     from mien.core.batch import analyze_many
+    from mien.core.dial import dial
     from mien.core.images import read_image
     from mien.core.limits import Limits
     from mien.core.pipeline import Pipeline, analyze
@@ -49,6 +50,7 @@ __all__ = [
     "analyze",
     "analyze_many",
     "analyze_video",
+    "dial",
     "frames",
     "open_writer",
     "read_image",
@@ -68,6 +70,7 @@ _HOME = {
     "mien.core.limits": ("Limits",),
     "mien.core.pipeline": ("Pipeline", "analyze"),
     "mien.core.batch": ("analyze_many",),
+    "mien.core.dial": ("dial",),
     "mien.video.frames": ("frames",),
     "mien.video.analyze": ("analyze_video",),
     "mien.report.writers": ("open_writer", "write_table"),

@@ -1,6 +1,6 @@
 """Pairs of views of a face that differ by a known dose of one action unit, and shams that differ in no unit.
 
-No photograph says how strong its units are, but of a face warped by a morphable head (see unit_shapes) it is known by
+No photograph says how strong its units are, but of a face warped by a morphable head (mien.facs.head) it is known by
 how much one unit is stronger than in the same face warped otherwise. A dose of 1 is about the strongest a person makes.
 A sham is warped as heads differ, or blurred, or lit otherwise: nothing that a unit may answer to.
 
@@ -13,8 +13,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from mien.facs.head import REACH, load
 from mien.training import augment
-from mien.training.unit_shapes import load
 
 # Doses: the first view's largest, and how much more the second view has.
 _FIRST, _MORE = 0.5, (0.4, 1.0)
@@ -22,8 +22,6 @@ _FIRST, _MORE = 0.5, (0.4, 1.0)
 _BOTH_WAYS, _BACKWARDS = frozenset({1, 2, 4, 12, 15}), 0.25
 # Of all pairs, these are shams; of AU4's pairs, these have furrows painted between the brows.
 _SHAMS, _FURROWS = 0.25, 0.5
-# How far a point's movement reaches, as a share of the distance between the outer corners of the eyes.
-_REACH = 0.35
 # Units that a unit of the head brings along: its pairs say nothing of them.
 ALONG: dict[int, tuple[int, ...]] = {
     1: (5,), 2: (5,), 4: (7, 9), 5: (43, 7), 6: (7, 43, 12, 10), 7: (6, 43), 9: (4, 10, 6, 7, 25), 10: (25, 9, 16),
@@ -68,7 +66,7 @@ def draw(images: Tensor, landmarks: Tensor, matrix: Tensor) -> UnitPairs:
     flat = camera[:, :, :3].mT  # (B, 3, 2)
     one = (torch.where(sham, 0.0, low)[:, None, None] * move) @ flat
     other = (torch.where(sham[:, None, None], head, high[:, None, None] * move)) @ flat
-    reach = _REACH * _between_eyes(landmarks)
+    reach = REACH * _between_eyes(landmarks)
     furrowed = (unit == 4) & ~sham & (torch.rand(count) < _FURROWS)
     depth = torch.rand(count) * 0.4 * furrowed
     first = _furrow(warp(images, matrix, points, one, reach), landmarks, matrix, depth * low.clamp(min=0))

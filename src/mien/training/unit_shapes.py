@@ -1,25 +1,15 @@
-"""A morphable head reduced to what pairs of faces need: where a few points of a face go when an action unit is dialled.
-
-The head is ICT-FaceKit (MIT licence, USC Institute for Creative Technologies; Li et al., CVPR 2020). The table that
-ships, unit_shapes.npz, was written by `python -m mien.training.unit_shapes FOLDER_OF_THE_KIT`. Lengths are shares of
-the distance between the outer corners of the head's eyes; x to the right, y up, z towards the camera.
-
-Letters: U units, P points (the 68 landmarks, then others on cheeks, chin and forehead), I ways in which heads differ.
-"""
+"""ICT-FaceKit to the table of mien.facs.head: `python -m mien.training.unit_shapes FOLDER_OF_THE_KIT`."""
 
 import argparse
 import json
-from functools import cache
-from importlib.resources import files
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mien.errors import InputError
+from mien.facs.head import FILE, Shapes
 
-Floats = NDArray[np.float32]
 # Shapes of the kit that make each unit at dose 1, about the strongest a person makes; those with two sides count twice.
 _RECIPES: dict[int, dict[str, float]] = {
     1: {"browInnerUp": 1.0},
@@ -50,30 +40,6 @@ _MORE = (
 # Vertices before this one are skin; points are taken from those this near to their place, in centimetres.
 _SKIN, _NEAR = 9409, 0.3
 _IDENTITIES = 12
-_FILE = "unit_shapes.npz"
-
-
-class Shapes(NamedTuple):
-    """Where the points are and go.
-
-    units: (U,) FACS numbers.   rest: (P, 3).   moves: (U, P, 3) at dose 1.
-    identities: (I, P, 3), each one standard deviation of a way in which heads differ.
-    """
-
-    units: NDArray[np.int64]
-    rest: Floats
-    moves: Floats
-    identities: Floats
-
-
-@cache
-def load() -> Shapes:
-    """The table that ships with mien."""
-    with files("mien.training").joinpath(_FILE).open("rb") as file:
-        table = np.load(file, allow_pickle=False)
-        return Shapes(
-            table["units"].astype(np.int64), *(table[k].astype(np.float32) for k in ("rest", "moves", "identities"))
-        )
 
 
 def reduce(kit: Path) -> Shapes:
@@ -125,7 +91,7 @@ def main() -> None:
     """Write the table of points of an ICT-FaceKit that lies in a folder."""
     parser = argparse.ArgumentParser(description=main.__doc__)
     parser.add_argument("kit", type=Path)
-    parser.add_argument("-o", "--output", type=Path, default=Path(__file__).with_name(_FILE))
+    parser.add_argument("-o", "--output", type=Path, default=Path(__file__).parents[1] / "facs" / FILE)
     given = parser.parse_args()
     shapes = reduce(given.kit)
     np.savez_compressed(
