@@ -87,8 +87,10 @@ def test_training_and_dialling_move_the_skin_alike(picture, face):
 
 
 def test_what_a_warp_cannot_show_is_refused_in_words(picture, face):
-    with pytest.raises(InputError, match=r"AU26 cannot be dialled; those that can: 1, 2, 4"):
+    with pytest.raises(InputError, match=r"AU26 cannot be dialled, for what is behind the lips is not in the picture"):
         dial(picture, face, {26: -1})
+    with pytest.raises(InputError, match=r"AU99 cannot be dialled; those that can: 1, 2, 4"):
+        dial(picture, face, {99: -1})
     with pytest.raises(InputError, match=r"between -1.5 and 1.5, but that of AU12 is 9"):
         dial(picture, face, {12: 9})
     assert "no landmarks" in refusal(replace(face, landmarks=None), {12: -1})

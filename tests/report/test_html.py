@@ -23,7 +23,7 @@ from mien.facs.vocabulary import CAVEAT, ActionUnit, Attribute, Expression
 from mien.report.card import divided, pose_in_words
 from mien.report.heat import STRENGTH
 from mien.report.html import LARGE, PageWriter, page
-from mien.results.explanation import Explanation, Part, Phrase
+from mien.results.explanation import Effect, Explanation, Part, Phrase, Rejected
 from mien.results.face import Face, FaceReport, ImageReport
 from mien.results.outcome import Outcome
 from mien.results.scan import Answer, AnswerStatus, Attributes
@@ -619,15 +619,46 @@ def test_an_explanation_is_shown_as_text_in_its_three_parts():
 def test_every_phrase_about_an_action_unit_leads_to_its_measured_value_and_says_whether_that_supports_it():
     section = explanation_of(page([a_photo(full_report(explanation=EXPLAINED))]))
     supported, unsupported = re.findall(r"<a class=.*?</a>(?: <small>.*?</small>)?", section)
-    assert supported == (
-        '<a class="supported" href="#p1-f1-AU12" title="AU12 lip corner puller: measured as told, 0.80">smile</a>'
+    assert supported.startswith(
+        '<a class="supported" href="#p1-f1-AU12" '
+        'aria-label="smile (AU12 lip corner puller: measured as told, 0.80)">smile<span class="peek"'
     )
-    assert unsupported == (
-        '<a class="unsupported" href="#p1-f1-AU09" title="AU9 nose wrinkler: measured as absent, 0.00">'
-        "wrinkled nose</a> <small>(measured as absent)</small>"
-    )
+    assert unsupported.startswith('<a class="unsupported" href="#p1-f1-AU09" aria-label="wrinkled nose (AU9 ')
+    assert unsupported.endswith("</a> <small>(measured as absent)</small>")
     assert "A big <a" in section
     assert "1 of 2 mentions of action units are borne out" in section
+
+
+def test_a_phrase_shows_the_bars_of_its_action_units_when_it_is_pointed_at():
+    section = explanation_of(page([a_photo(full_report(explanation=EXPLAINED))]))
+    bars = re.findall(r'<span class="peek" aria-hidden="true">(.*?)</span></span></a>', section)
+    assert ["AU12 lip corner puller <b>0.80</b> extreme" in bars[0], 'width="80"' in bars[0]] == [True, True]
+    assert "AU9 nose wrinkler <b>0.00</b> absent" in bars[1]
+
+
+def test_sentences_that_were_taken_back_are_folded_away_with_the_reason():
+    back = Rejected("Key observations", "A <frown>.", "absent", '"frown": measured as absent', "A big smile.")
+    section = explanation_of(page([a_photo(full_report(explanation=replace(EXPLAINED, rejected=(back,))))]))
+    assert "Taken back while it was written: 1 sentence<" in section
+    assert "“A &lt;frown&gt;.” <small>&quot;frown&quot;: measured as absent</small>" in section
+    assert "Taken back" not in explanation_of(page([a_photo(full_report(explanation=EXPLAINED))]))
+
+
+def test_what_is_read_without_a_movement_stands_beside_two_pictures_and_says_that_it_tests_the_model():
+    picture = np.full((8, 8, 3), 90, np.uint8)
+    corners = (ActionUnit.LIP_CORNER_PULLER,)
+    smile = Effect(
+        corners, "lifted lip corners", Expression.HAPPINESS, -0.8, (0.8, 0.1), (0.97, 0.2), Expression.NEUTRAL, 0.7,
+        pictures=(picture, picture),
+    )  # fmt: skip
+    untried = replace(smile, units=(ActionUnit.JAW_DROP,), phrase="a dropped jaw", refused="not in it", pictures=())
+    section = explanation_of(page([a_photo(full_report(explanation=replace(EXPLAINED, effects=(smile, untried))))]))
+    first, second = re.findall(r"<tr><th scope=\"row\">(.*?)</tr>", section)
+    assert first.startswith("lifted lip corners <small>AU12</small>")
+    assert first.count('<img src="data:image/jpeg;base64,') == 2
+    assert "happiness 97 % → <b>20 %</b><br>neutral 70 %" in first
+    assert "not tried: not in it" in second
+    assert "This tests the model that reads the face, not the person" in section
 
 
 def test_a_phrase_that_names_two_action_units_is_one_link():

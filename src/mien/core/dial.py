@@ -17,6 +17,7 @@ from mien.core.align import compose
 from mien.core.images import ImageSource, read_image
 from mien.errors import InputError
 from mien.facs.head import REACH, load
+from mien.facs.vocabulary import ActionUnit
 from mien.results.face import FaceReport
 
 Floats = NDArray[np.float64]
@@ -28,7 +29,7 @@ CLOSED, OPEN = 0.04, 0.06
 # Units that part the lids when they are taken away, and that press the lips together when they are added.
 _LIDS, _PRESS = (7, 43), (17, 24)
 # Of a warped part, how far it reaches beyond the points, in reaches; and how finely its movement is computed.
-_MARGIN, _STEPS = 3.0, 6
+_MARGIN, _STEPS = 3.0, 4
 
 
 def dial(source: ImageSource, face: FaceReport, doses: Mapping[int, float]) -> Image:
@@ -42,7 +43,7 @@ def dial(source: ImageSource, face: FaceReport, doses: Mapping[int, float]) -> I
     if why:
         raise InputError(why)
     image = read_image(source).copy()
-    part = Part.of(image, face)
+    part = Patch.of(image, face)
     x, y = part.corner
     height, width = part.image.shape[:2]
     image[y : y + height, x : x + width] = part.warped(doses)
@@ -58,6 +59,8 @@ def refusal(face: FaceReport, doses: Mapping[int, float]) -> str:
     """
     known = [int(unit) for unit in load().units]
     for unit, dose in doses.items():
+        if unit not in known and unit in set(ActionUnit):
+            return f"AU{int(unit)} cannot be dialled, for what is behind the lips is not in the picture"
         if unit not in known:
             return f"AU{int(unit)} cannot be dialled; those that can: {', '.join(map(str, known))}"
         if not abs(dose) <= LARGEST:
@@ -81,7 +84,7 @@ def _unseen(landmarks: NDArray[np.floating], doses: Mapping[int, float]) -> str:
     return ""
 
 
-class Part(NamedTuple):
+class Patch(NamedTuple):
     """The part of a picture that a warp of a face may change.
 
     image: (h, w, 3) uint8.   corner: x, y of its first pixel in the picture.
@@ -94,7 +97,7 @@ class Part(NamedTuple):
     camera: Floats
 
     @staticmethod
-    def of(image: Image, face: FaceReport) -> "Part":
+    def of(image: Image, face: FaceReport) -> "Patch":
         """The part of an (H, W, 3) picture around a face with landmarks."""
         assert face.landmarks is not None, "refusal() says so"
         landmarks = face.landmarks.astype(np.float64)
@@ -108,19 +111,19 @@ class Part(NamedTuple):
         last = np.ceil(np.maximum(points.max(axis=0) + margin, seen.max(axis=0))).astype(int)
         x1, y1 = np.minimum(first, [image.shape[1] - 1, image.shape[0] - 1])
         x2, y2 = np.clip(last, [x1 + 1, y1 + 1], [image.shape[1], image.shape[0]])
-        return Part(image[y1:y2, x1:x2], (int(x1), int(y1)), points - (x1, y1), camera[:, :3])
+        return Patch(image[y1:y2, x1:x2], (int(x1), int(y1)), points - (x1, y1), camera[:, :3])
 
-    def reduced(self, longest: int) -> "Part":
+    def reduced(self, longest: int) -> "Patch":
         """The same with a side of at most so many pixels, which is faster to warp; its corner is then of no use."""
         scale = longest / max(self.image.shape[:2])
         if scale >= 1:
             return self
         height, width = (max(1, round(scale * side)) for side in self.image.shape[:2])
-        small = cv2.resize(self.image, (width, height), interpolation=cv2.INTER_AREA)
+        small = np.asarray(cv2.resize(self.image, (width, height), interpolation=cv2.INTER_AREA), np.uint8)
         factor = np.array([width / self.image.shape[1], height / self.image.shape[0]])
-        return Part(small, self.corner, self.points * factor, self.camera * factor[:, None])
+        return Patch(small, self.corner, self.points * factor, self.camera * factor[:, None])
 
-    def frame(self, frame: Floats, original: "Part") -> Floats:
+    def frame(self, frame: Floats, original: "Patch") -> Floats:
         """A frame of the picture as one of this part.   original: the part before it was reduced."""
         factor = np.array(original.image.shape[1::-1]) / self.image.shape[1::-1]
         onto = np.column_stack([np.diag(factor), np.array(original.corner, np.float64)])
@@ -148,8 +151,8 @@ class Part(NamedTuple):
         x, y = (np.arange(columns) + 0.5) * width / columns, (np.arange(rows) + 0.5) * height / rows
         places = np.stack(np.meshgrid(x, y), axis=-1).reshape(-1, 2)
         back = (_kernel(places, moved, reach) @ weights).reshape(rows, columns, 2).astype(np.float32)
-        field = cv2.resize(back, (width, height), interpolation=cv2.INTER_LINEAR)
-        field *= self._fade(reach)[..., None]
+        field = np.asarray(cv2.resize(back, (width, height), interpolation=cv2.INTER_LINEAR), np.float32)
+        field = field * self._fade(reach)[..., None]
         to_x = np.arange(width, dtype=np.float32)[None] - field[..., 0]
         to_y = np.arange(height, dtype=np.float32)[:, None] - field[..., 1]
         return np.asarray(cv2.remap(self.image, to_x, to_y, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE))

@@ -43,7 +43,8 @@ class Observation:
 
     name: of the face; with the seed it decides the wording.   shares: (8,), sums to 1, in Expression order: of the
     votes, or a reader's probabilities; the largest is the label.   rated: whether people gave them, and not a reader.
-    pose: how the head is turned.   hidden: halves that cannot be seen.
+    pose: how the head is turned.   hidden: halves that cannot be seen.   readability: the share of people who could
+    read the face, 0 to 1; None where the reader does not say.
     """
 
     name: str
@@ -52,6 +53,7 @@ class Observation:
     rated: bool = True
     pose: Pose | None = None
     hidden: tuple[Hidden, ...] = ()
+    readability: float | None = None
 
     @property
     def label(self) -> Expression:

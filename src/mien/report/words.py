@@ -1,10 +1,12 @@
 """What models wrote and answered about a face, on its card."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
+from mien.facs.units import band
 from mien.report.markup import percent, text
 from mien.report.units import unit_name
-from mien.results.explanation import Explanation, Part
+from mien.report.whatif import what_if
+from mien.results.explanation import Explanation, Part, Phrase, Rejected
 from mien.results.face import ImageReport
 from mien.results.scan import Attributes
 
@@ -21,9 +23,20 @@ def explanation(explanation: Explanation | None, card: str) -> str:
             f"<h4>In words, by {text(explanation.model)}</h4>",
             *parts,
             said,
+            _taken_back(explanation.rejected),
+            what_if(explanation.effects),
             "</section>",
         ]
     )
+
+
+def _taken_back(rejected: Sequence[Rejected]) -> str:
+    """Sentences that do not stand, folded away."""
+    if not rejected:
+        return ""
+    items = "\n".join(f"<li>“{text(each.text)}” <small>{text(each.why)}</small></li>" for each in rejected)
+    count = f"{len(rejected)} sentence{'s' if len(rejected) > 1 else ''}"
+    return f"<details>\n<summary>Taken back while it was written: {count}</summary>\n<ul>\n{items}\n</ul>\n</details>"
 
 
 def _linked(part: Part, card: str) -> Iterator[str]:
@@ -36,10 +49,24 @@ def _linked(part: Part, card: str) -> Iterator[str]:
         verdicts = (f"{unit_name(p.unit)}: {p.against or 'measured as told'}, {p.measured:.2f}" for p in same)
         kind, title = "unsupported" if wrong else "supported", text("; ".join(verdicts))
         mark = f" <small>({text(wrong[0].against)})</small>" if wrong else ""
+        bars = "".join(map(_bar, same))
         yield text(part.text[done:start])
-        yield (f'<a class="{kind}" href="#{card}-{unit.column}" title="{title}">{text(part.text[start:end])}</a>{mark}')
+        yield (
+            f'<a class="{kind}" href="#{card}-{unit.column}" aria-label="{text(part.text[start:end])} ({title})">'
+            f'{text(part.text[start:end])}<span class="peek" aria-hidden="true">{bars}</span></a>{mark}'
+        )
         done = end
     yield text(part.text[done:])
+
+
+def _bar(phrase: Phrase) -> str:
+    """The action unit of a phrase as it was measured, to be seen when the phrase is pointed at."""
+    length = f"{100 * phrase.measured:.0f}"
+    return (
+        f"<span>{unit_name(phrase.unit)} <b>{phrase.measured:.2f}</b> {band(phrase.measured).word}"
+        f'<svg viewBox="0 0 100 6" preserveAspectRatio="none"><rect class="track" width="100" height="6"/>'
+        f'<rect class="for" width="{length}" height="6"/></svg></span>'
+    )
 
 
 def _remarks_on(explanation: Explanation) -> Iterator[str]:
@@ -53,7 +80,8 @@ def _remarks_on(explanation: Explanation) -> Iterator[str]:
     if not explanation.consistent:
         own = explanation.expression.top.label
         yield f"It concludes {explanation.concluded.label}; asked for the label alone, the same model says {own}."
-    yield "Another network wrote this from the picture. Like the heat map, it proves no cause."
+    how = "each sentence held against what was measured" if explanation.verified else "and nobody checked it first"
+    yield f"Another network wrote this from the picture, {how}. Like the heat map, it proves no cause."
 
 
 def asked(answered: Attributes | None) -> str:

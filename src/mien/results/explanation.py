@@ -1,7 +1,10 @@
 """Why a face shows its expression, in words, with each action unit that the words name."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Literal, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
 
 from mien.arrays import rounded
 from mien.facs.vocabulary import ActionUnit, Expression
@@ -14,6 +17,10 @@ PhraseSide: TypeAlias = Literal["left", "right", "one", "both"]
 Degree: TypeAlias = Literal["absent", "trace", "slight", "moderate", "pronounced", "extreme"]
 # The label came of the text, or the text explains the label.
 Mode: TypeAlias = Literal["reason-first", "label-first"]
+# Why a sentence was taken back: an action unit that is absent, present though denied, of another degree or side; a part
+# of the face that is not calm; a turn of the head or a hidden half; votes that there are not; words that say nothing;
+# another label than the one answered alone.
+RejectedKind: TypeAlias = Literal["absent", "present", "degree", "side", "calm", "hidden", "viewers", "empty", "label"]
 
 
 @dataclass(frozen=True)
@@ -47,6 +54,63 @@ class Phrase:
 
 
 @dataclass(frozen=True)
+class Rejected:
+    """A sentence that was taken back while an explanation was written.
+
+    part: the title of its part.   kind: of the first thing wrong with it.   why: all of them, in words.
+    instead: the sentence that stands in its place; "" where none does.
+    """
+
+    part: str
+    text: str
+    kind: RejectedKind
+    why: str
+    instead: str = ""
+
+
+@dataclass(frozen=True, eq=False)
+class Effect:
+    """What a model reads once the action units that a phrase names are taken away in the picture: a test of the model.
+
+    units: taken away together.   phrase: says them in words.   word: the expression that is explained.
+    dose: by how much; see mien.dial.   refused: why it was not tried, in words; then the rest is as before.
+    measured: the strongest of the units before and after.   sure: the probability of the word before and after.
+    reads: the likeliest expression after.   pictures: (S, S, 3) uint8 each, the face before and after; not in JSON.
+    """
+
+    units: tuple[ActionUnit, ...]
+    phrase: str
+    word: Expression
+    dose: float
+    measured: tuple[float, float]
+    sure: tuple[float, float]
+    reads: Expression
+    read_sure: float
+    refused: str = ""
+    pictures: tuple[NDArray[np.uint8], ...] = field(default=(), repr=False)
+
+    @property
+    def change(self) -> float:
+        """By how much the probability of the word changed, -1 to 1; below 0 where the units spoke for it."""
+        return self.sure[1] - self.sure[0]
+
+    def to_dict(self) -> Record:
+        """The JSON form."""
+        return {
+            "units": [unit.column for unit in self.units],
+            "phrase": self.phrase,
+            "word": self.word.label,
+            "dose": rounded(self.dose, 2),
+            "measured": [rounded(value, 3) for value in self.measured],
+            "before": rounded(self.sure[0], 4),
+            "after": rounded(self.sure[1], 4),
+            "reads": self.reads.label,
+            "reads_probability": rounded(self.read_sure, 4),
+            "refused": self.refused,
+        }
+
+
+@dataclass(frozen=True)
 class Part:
     """One part of an explanation, with the action units that it names, in order."""
 
@@ -62,6 +126,9 @@ class Explanation:
     parts: key observations, overall interpretation, conclusion.   expression: what the model that wrote it answers when
     asked for the label alone.   concluded: the expression that its conclusion names.
     mode: whether the label came of the text ("reason-first"), or the text explains the label ("label-first").
+    rejected: sentences that were taken back while it was written, in their order.   verified: whether they were, and so
+    whether every sentence was held against what was measured.   effects: what the reader says without each movement
+    that the text names, most telling first; empty where that was not tried.
     """
 
     parts: tuple[Part, ...]
@@ -69,6 +136,9 @@ class Explanation:
     concluded: Expression
     mode: Mode
     model: str
+    rejected: tuple[Rejected, ...] = ()
+    verified: bool = False
+    effects: tuple[Effect, ...] = ()
 
     @property
     def text(self) -> str:
@@ -94,4 +164,7 @@ class Explanation:
             "consistent": self.consistent,
             "mode": self.mode,
             "model": self.model,
+            "verified": self.verified,
+            "rejected": [asdict(each) for each in self.rejected],
+            "effects": [effect.to_dict() for effect in self.effects],
         }

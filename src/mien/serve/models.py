@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, create_model
 from mien.facs.observation import Hidden as HiddenRecord
 from mien.facs.observation import Pose as PoseRecord
 from mien.facs.vocabulary import ASYMMETRIES, ActionUnit, Expression
-from mien.results.explanation import Degree, Mode, PhraseSide
+from mien.results.explanation import Degree, Mode, PhraseSide, RejectedKind
 from mien.results.expression import ExpressionLabel
 from mien.results.face import LandmarkSource
 
@@ -89,6 +89,31 @@ class PartAnswer(_Exact):
     phrases: list[PhraseAnswer]
 
 
+class RejectedAnswer(_Exact):
+    """A sentence that was taken back while an explanation was written, and what stands in its place."""
+
+    part: str
+    text: str
+    kind: RejectedKind
+    why: str
+    instead: str
+
+
+class EffectAnswer(_Exact):
+    """What is read once the movements that a phrase names are taken away; this tests the model, not the person."""
+
+    units: list[str]
+    phrase: str
+    word: ExpressionLabel
+    dose: float
+    measured: list[float]
+    before: float
+    after: float
+    reads: ExpressionLabel
+    reads_probability: float
+    refused: str
+
+
 class ExplanationAnswer(_Exact):
     """Why a face shows its expression, as a model wrote it."""
 
@@ -99,6 +124,9 @@ class ExplanationAnswer(_Exact):
     consistent: bool
     mode: Mode
     model: str
+    verified: bool = Field(description="whether every sentence was held against what was measured")
+    rejected: list[RejectedAnswer]
+    effects: list[EffectAnswer]
 
 
 class FaceAnswer(_Exact):

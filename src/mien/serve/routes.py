@@ -14,6 +14,7 @@ from fastapi.responses import HTMLResponse, StreamingResponse
 from mien.errors import MienError
 from mien.methods.expllm.small.generate import MODES, Explainer
 from mien.methods.expllm.small.generate import explain as explain_face
+from mien.methods.expllm.tested import tested
 from mien.report.html import page
 from mien.report.writers import json_line
 from mien.results.explanation import Mode
@@ -113,7 +114,8 @@ class Routes:
                 explainer, faces = self._open(), []
                 for i, face in enumerate(report.faces):
                     say = partial(_say, tell, i)
-                    faces.append(explain_face(explainer, image, face, mode, say))
+                    written = explain_face(explainer, image, face, mode, say)
+                    faces.append(tested(self._work.pipeline, image, written))
                     tell("face", {"face": i, **faces[-1].to_dict()})
         except MienError as error:
             outcome = Outcome(sent.name, error=error)

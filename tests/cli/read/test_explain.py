@@ -1,6 +1,7 @@
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -13,7 +14,7 @@ from mien.cli.read import explain as command
 from mien.cli.read.explain import WIDTH, Flow, remarks
 from mien.cli.shared import outcomes
 from mien.facs.vocabulary import ActionUnit, Expression
-from mien.results.explanation import Explanation, Part, Phrase
+from mien.results.explanation import Effect, Explanation, Part, Phrase, Rejected
 from tests.helpers import ASTRONAUT, noise, scores
 from tests.methods.expllm.scripted import write_model
 from tests.video.clips import write_clip
@@ -49,7 +50,7 @@ def test_a_pipe_gets_one_json_line_a_picture_and_nothing_else(model):
     (face,) = json.loads(line)["faces"]
     said = face["explanation"]
     assert [part["title"] for part in said["parts"]] == ["Key observations", "Overall interpretation", "Conclusion"]
-    assert (said["mode"], said["model"]) == ("reason-first", "scripted")
+    assert (said["mode"], said["model"], said["verified"]) == ("label-first", "scripted", True)
     assert said["expression"] == said["concluded"]
 
 
@@ -64,7 +65,7 @@ def test_a_phrase_is_marked_by_what_the_reader_measured_of_the_same_face(model):
 
 def test_a_terminal_gets_the_text_and_after_it_what_was_measured_of_each_action_unit(model, bright, monkeypatch):
     on_a_terminal(monkeypatch)
-    result = run(bright, "--assume-crop", "--model", model)
+    result = run(bright, "--assume-crop", "--model", model, "--unverified", "--no-effects")
     head, *parts, marks, end = result.stdout.split("\n\n")
     assert head.startswith(f"{bright}, face 1: ")
     assert parts == [
@@ -78,7 +79,7 @@ def test_a_terminal_gets_the_text_and_after_it_what_was_measured_of_each_action_
 
 def test_a_page_holds_the_explanation_while_the_text_goes_to_the_terminal_s_other_channel(model, bright, tmp_path):
     page = tmp_path / "report.html"
-    result = run(bright, "--assume-crop", "--model", model, "-o", page)
+    result = run(bright, "--assume-crop", "--model", model, "-o", page, "--unverified")
     assert result.exit_code == 0, result.output
     assert result.stdout == ""
     assert "Conclusion: It shows happiness." in result.stderr
@@ -86,9 +87,34 @@ def test_a_page_holds_the_explanation_while_the_text_goes_to_the_terminal_s_othe
     assert "<h5>Overall interpretation</h5>" in page.read_text()
 
 
-def test_the_label_may_come_first(model, bright):
-    result = run(bright, "--assume-crop", "--model", model, "--mode", "label-first")
-    assert json.loads(result.stdout)["faces"][0]["explanation"]["mode"] == "label-first"
+def test_the_label_may_come_of_the_text(model, bright):
+    result = run(bright, "--assume-crop", "--model", model, "--mode", "reason-first")
+    assert json.loads(result.stdout)["faces"][0]["explanation"]["mode"] == "reason-first"
+
+
+def test_what_is_printed_is_borne_out_and_json_keeps_what_was_taken_back(model, bright):
+    (face,) = json.loads(run(bright, "--assume-crop", "--model", model).stdout)["faces"]
+    said = face["explanation"]
+    assert all(phrase["supported"] for part in said["parts"] for phrase in part["phrases"])
+    smile, *_ = said["rejected"]
+    assert smile["text"] == "The lip corners are strongly pulled up."
+    assert (smile["part"], smile["kind"]) == ("Key observations", "absent")
+    assert smile["why"] == '"lip corners are strongly pulled up": measured as absent'
+    assert smile["instead"] in said["parts"][0]["text"]
+    whole = json.loads(run(bright, "--assume-crop", "--model", model, "--unverified").stdout)["faces"][0]["explanation"]
+    assert (whole["verified"], whole["rejected"]) == (False, [])
+    assert "The lip corners are strongly pulled up." in whole["parts"][0]["text"]
+
+
+def test_a_smile_is_taken_away_and_the_face_read_again(model):
+    (face,) = json.loads(run(ASTRONAUT, "--model", model).stdout)["faces"]
+    (smile,) = face["explanation"]["effects"]
+    assert (smile["units"], smile["phrase"], smile["word"]) == (["AU12"], "lifted lip corners", "happiness")
+    assert smile["before"] == pytest.approx(face["expression"]["confidence"], abs=0.03)
+    assert smile["after"] < smile["before"]
+    assert smile["measured"][1] < 0.5 < smile["measured"][0]
+    (face,) = json.loads(run(ASTRONAUT, "--model", model, "--no-effects").stdout)["faces"]
+    assert face["explanation"]["effects"] == []
 
 
 def test_a_picture_that_cannot_be_read_or_has_no_face_does_not_stop_the_others(model, bright, tmp_path, monkeypatch):
@@ -134,6 +160,23 @@ def test_remarks_say_of_each_phrase_whether_it_was_measured_and_whether_the_conc
         '  no   AU4   0.40  measured as moderate: no "frown"',
         "  It concludes fear; asked for the label alone, the same model says happiness.",
     ]
+
+
+def test_remarks_say_what_was_taken_back_and_what_is_read_without_each_movement():
+    happy = scores({Expression.HAPPINESS: 1})
+    corners, jaw = (ActionUnit.LIP_CORNER_PULLER,), (ActionUnit.JAW_DROP,)
+    smile = Effect(
+        corners, "lifted lip corners", Expression.HAPPINESS, -0.8, (0.8, 0.1), (0.97, 0.2), Expression.NEUTRAL, 0.7
+    )
+    untried = replace(smile, units=jaw, phrase="a dropped jaw", refused="what is behind the lips is not in the picture")
+    back = Rejected("Key observations", "A frown.", "absent", "measured as absent")
+    said = Explanation((), happy, Expression.HAPPINESS, "label-first", "m", (back,), True, (smile, untried))
+    taken, empty, first, *rest = remarks(said)
+    assert taken == "  1 sentence taken back while it was written; JSON says which and why."
+    assert (empty, first) == ("", "  without lifted lip corners: happiness 97 % -> 20 %; it reads neutral, 70 %")
+    assert "not tried, what is behind the lips" in rest[0]
+    assert "tests the model that reads the face, not the person" in " ".join(rest[-1].split())
+    assert max(len(line) for each in rest for line in each.splitlines()) <= WIDTH
 
 
 def test_it_runs_where_only_the_core_is_installed(model, bright):

@@ -41,7 +41,7 @@ class Model:
     def write(self, face, mode="reason-first"):
         concluded = self.labels[face[0, 0]]
         sections = Sections(self.texts[face[0, 0]], "It is plain to see.", f"The face shows {concluded.label}.")
-        return Written(sections, self.label(face), scores({concluded: 1.0}), mode, True)
+        return Written(sections, self.label(face), scores({concluded: 1.0}), concluded, mode, True)
 
 
 def faces(labels):
@@ -133,7 +133,7 @@ def test_a_text_that_names_two_expressions_in_its_conclusion_is_not_well_formed(
     def doubtful(face, mode="reason-first"):
         made = written(face, mode)
         sections = Sections(SMILE, "It is plain.", "The face shows happiness or fear.")
-        return made if face[0, 0] else Written(sections, made.label, made.conclusion, mode, True)
+        return made if face[0, 0] else Written(sections, made.label, made.conclusion, made.concluded, mode, True)
 
     model.write = doubtful
     result = evaluate(model, faces([HAPPY, HAPPY]), teacher([MEANT[SMILE]] * 2), resamples=20)
@@ -168,7 +168,7 @@ class Looks(Model):
     def write(self, face, mode="reason-first"):
         told = [text for text, half in ((BROWS, face[:20]), (SMILE, face[36:])) if half.std() > 40]
         sections = Sections(" ".join(told) or "Nothing moves.", "It is plain.", "The face shows happiness.")
-        return Written(sections, self.label(face), scores({HAPPY: 1.0}), mode, True)
+        return Written(sections, self.label(face), scores({HAPPY: 1.0}), HAPPY, mode, True)
 
 
 def test_a_model_that_looks_at_what_it_tells_tells_less_of_a_half_that_is_blurred_and_as_much_of_the_other():

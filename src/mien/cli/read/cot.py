@@ -22,6 +22,7 @@ from mien.datasets.pseudo_labels import PseudoLabels, read
 from mien.errors import InputError
 from mien.evaluation.protocols import Selection, select
 from mien.facs.observation import Observation, Pose
+from mien.facs.rest import above
 from mien.facs.units import ActionUnits
 from mien.methods.expllm.engine import prompts, records
 from mien.methods.expllm.engine import rules as engine
@@ -169,7 +170,7 @@ class _Faces(Sequence[tuple[Observation, str]]):
         self._read = self._read or Pipeline(assume_crop=True)
         (face,) = self._read(sample.image).faces
         assert face.action_units is not None
-        units = _units(face.action_units.vector)
+        units = _units(above(face.action_units).vector)
         pose = None if face.pose is None else _rounded(face.pose)
         return Observation(sample.source, units, shares, sample.votes is not None, pose, face.hidden)
 

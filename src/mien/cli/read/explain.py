@@ -1,9 +1,11 @@
 """mien explain: pictures to a written chain of thought about each face, checked against its action units."""
 
 import sys
+import textwrap
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import NamedTuple
 
 import click
 
@@ -15,9 +17,11 @@ from mien.core.detect import Rotations
 from mien.core.pipeline import Pipeline, PipelineOptions
 from mien.methods.expllm.small.generate import MODES, Explainer
 from mien.methods.expllm.small.generate import explain as explain_face
+from mien.methods.expllm.tested import tested
 from mien.report.draw import percent
 from mien.report.outputs import ENDINGS
-from mien.results.explanation import Explanation, Mode
+from mien.report.whatif import TEST
+from mien.results.explanation import Effect, Explanation, Mode
 from mien.results.face import FaceReport
 from mien.results.outcome import Outcome
 from mien.text import one_line, printable
@@ -35,7 +39,18 @@ WIDTH = 80
     type=click.Choice(MODES),
     default=MODES[0],
     show_default=True,
-    help="Whether the label comes of the text, or the text explains the label.",
+    help="Whether the text explains the label that the model answers alone, or the label comes of the text.",
+)
+@click.option(
+    "--unverified",
+    is_flag=True,
+    help="Let every sentence stand as the model writes it, and mark what the measured action units do not bear out.",
+)
+@click.option(
+    "--effects/--no-effects",
+    default=True,
+    show_default=True,
+    help="Take each movement that the text names away in the picture, and say what is read then.",
 )
 @click.option(
     "--model",
@@ -52,6 +67,8 @@ def explain(
     outputs: tuple[Path, ...],
     safe_csv: bool,
     mode: Mode,
+    unverified: bool,
+    effects: bool,
     folder: Path | None,
     threshold: float,
     max_side: int,
@@ -61,8 +78,10 @@ def explain(
 ) -> None:
     """Write why each face in a picture shows its expression: key observations, overall interpretation, conclusion.
 
-    Faces are found and read as by mien analyze; a small language model that sees the same face writes the text, and
-    every action unit that it names is held against the measured ones. Of a clip, it is written at the apex of each
+    Faces are found and read as by mien analyze; a small language model that sees the same face writes the text. Every
+    sentence is held against the measured action units when it ends; one that is not true is taken back and written
+    anew, and JSON keeps what was taken back and why. Then the movements that the text names are taken away in the
+    picture, one by one: what is read then tests the model, not the person. Of a clip, it is written at the apex of each
     expression, not at every frame. Without -o: the text, as it is written, on a terminal, JSON lines into a pipe.
     """
     pictures = given(inputs, outputs, clips=True)
@@ -75,7 +94,8 @@ def explain(
         explainer = Explainer(folder, threads)
     show = _silent if to_pipe(outputs) else _on(sys.stdout.isatty())
     read = (each for picture in pictures for each in _read(picture, pipeline, options))
-    outcomes = (_explained(each, explainer, mode, show) for each in read)
+    todo = ToDo(explainer, mode, not unverified, pipeline if effects else None)
+    outcomes = (_explained(each, todo, show) for each in read)
     if not gather(outcomes, len(pictures) + clips, outputs, safe_csv=safe_csv).good:
         context.exit(1)
 
@@ -91,17 +111,26 @@ def _read(picture: Picture, pipeline: Pipeline, options: PipelineOptions) -> Ite
         yield Outcome(str(picture), error=named(error, str(picture)))
 
 
-def _explained(outcome: Outcome, explainer: Explainer, mode: Mode, show: Callable[[str], None]) -> Outcome:
+class ToDo(NamedTuple):
+    """What is to be done with each face.   tests: reads it again without each movement; None where nothing does."""
+
+    explainer: Explainer
+    mode: Mode
+    verified: bool
+    tests: Pipeline | None
+
+
+def _explained(outcome: Outcome, todo: ToDo, show: Callable[[str], None]) -> Outcome:
     """An outcome with explanations, shown while they are written; one with an error when the model fails."""
     try:
-        return _written(outcome, explainer, mode, show)
+        return _written(outcome, todo, show)
     except Exception as error:
         failed = Outcome(outcome.name, error=named(error, outcome.name))
         show(f"\n{one_line(failed.name)}: {one_line(failed.reason or '')}\n")
         return failed
 
 
-def _written(outcome: Outcome, explainer: Explainer, mode: Mode, show: Callable[[str], None]) -> Outcome:
+def _written(outcome: Outcome, todo: ToDo, show: Callable[[str], None]) -> Outcome:
     if outcome.report is None or outcome.image is None:
         show(f"{one_line(outcome.name)}: {one_line(outcome.reason or '')}\n")
         return outcome
@@ -110,7 +139,8 @@ def _written(outcome: Outcome, explainer: Explainer, mode: Mode, show: Callable[
     faces = []
     for number, face in enumerate(outcome.report.faces, start=1):
         show(f"{one_line(outcome.name)}, face {number}: {_reading(face)}\n\n")
-        faces.append(explain_face(explainer, outcome.image, face, mode, Flow(show)))
+        written = explain_face(todo.explainer, outcome.image, face, todo.mode, Flow(show), todo.verified)
+        faces.append(written if todo.tests is None else tested(todo.tests, outcome.image, written))
         said = faces[-1].explanation
         assert said is not None
         show("\n\n" + "".join(f"{line}\n" for line in remarks(said)) + "\n")
@@ -135,6 +165,22 @@ def remarks(explanation: Explanation) -> Iterator[str]:
     if not explanation.consistent:
         own = explanation.expression.top.label
         yield f"  It concludes {explanation.concluded.label}; asked for the label alone, the same model says {own}."
+    if explanation.rejected:
+        count = len(explanation.rejected)
+        yield f"  {count} sentence{'s' if count > 1 else ''} taken back while it was written; JSON says which and why."
+    if explanation.effects:
+        yield ""
+        for line in (*map(without, explanation.effects), TEST):
+            yield textwrap.fill(line, WIDTH, initial_indent="  ", subsequent_indent="    ")
+
+
+def without(effect: Effect) -> str:
+    """What is read once a movement is taken away: "without lifted lip corners: happiness 99 % -> 4 %"."""
+    if effect.refused:
+        return f"without {effect.phrase}: not tried, {effect.refused}"
+    before, after = (percent(value) for value in effect.sure)
+    reads = "" if effect.reads is effect.word else f"; it reads {effect.reads.label}, {percent(effect.read_sure)}"
+    return f"without {effect.phrase}: {effect.word.label} {before} -> {after}{reads}"
 
 
 class Flow:

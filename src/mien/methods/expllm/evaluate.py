@@ -22,6 +22,7 @@ from mien.evaluation.protocols import Selection, select, soft_votes
 from mien.evaluation.result import Result
 from mien.evaluation.scoring import evaluate as evaluate_labels
 from mien.facs.observation import Observation
+from mien.facs.rest import above
 from mien.facs.units import BANDS, PRESENT, ActionUnits, band
 from mien.facs.vocabulary import ActionUnit, Expression
 from mien.methods.expllm.engine import rules as engine
@@ -218,7 +219,8 @@ def _by_rules(sample: Sample, read: Pipeline) -> _Text:
     said = _read(read, sample)
     assert said.action_units is not None, "the reader has them"
     shares = said.expression.probabilities
-    return _explained(Observation(sample.source, said.action_units, shares, False, said.pose, said.hidden))
+    units = above(said.action_units)
+    return _explained(Observation(sample.source, units, shares, False, said.pose, said.hidden, said.readability))
 
 
 def _explained(face: Observation) -> _Text:

@@ -1,15 +1,20 @@
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from mien.errors import InputError, ModelError
+from mien.facs.observation import Observation
 from mien.facs.vocabulary import Expression
 from mien.methods.expllm.engine.chain import Sections
+from mien.methods.expllm.engine.parse import parse
+from mien.methods.expllm.engine.witness import Witness
 from mien.methods.expllm.small import generate
-from mien.methods.expllm.small.generate import LONGEST, MODES, Explainer, explained
-from tests.helpers import units
+from mien.methods.expllm.small.generate import MODES, Explainer, explained, observed
+from mien.methods.expllm.small.writer import LONGEST
+from tests.helpers import full_report, units
 from tests.methods.expllm.scripted import BRIGHT, write_model
 
 LIGHT, DARK = np.full((48, 48), 230, np.uint8), np.full((48, 48), 20, np.uint8)
@@ -144,7 +149,7 @@ def test_a_crop_of_another_form_is_an_error(explainer, face):
 
 
 def test_a_mode_that_there_is_not_is_an_error(explainer):
-    with pytest.raises(InputError, match="reason-first and label-first"):
+    with pytest.raises(InputError, match="label-first and reason-first"):
         explainer.write(LIGHT, "backwards")
 
 
@@ -175,3 +180,64 @@ def test_explaining_needs_neither_torch_nor_a_library_of_language_models(folder)
         f"print(Explainer({str(folder)!r}).write(np.full((48, 48), 230, np.uint8)).sections.conclusion)"
     )
     assert subprocess.check_output([sys.executable, "-c", code], text=True).strip() == "It shows happiness."
+
+
+def seen(given=None, **other):
+    return Observation("face", units(given or {}), np.eye(8)[0], False, **other)
+
+
+def test_a_sentence_that_is_not_true_is_taken_back_and_its_place_taken_by_what_is(explainer):
+    pieces = []
+    written = explainer.write(LIGHT, say=pieces.append, seen=seen({26: 0.5, 25: 0.5}))
+    assert written.verified
+    smile = written.rejected[0]
+    assert (smile.text, smile.kind) == ("The lip corners are strongly pulled up.", "absent")
+    assert smile.instead in written.sections.observations
+    assert {mention.unit for mention in parse(written.sections.observations)} <= {25, 26}
+    assert "pulled up" not in "".join(pieces), "nothing is said that is taken back"
+    assert "".join(pieces) == written.sections.text
+
+
+def test_a_sentence_that_is_true_stands(explainer):
+    written = explainer.write(LIGHT, seen=seen({12: 0.5}))
+    assert written.sections.observations.startswith("The lip corners are strongly pulled up.")
+    assert written.rejected == ()
+
+
+def test_nothing_wrong_is_printed_whatever_was_measured(explainer):
+    for number in range(20):
+        given = {unit: 0.1 * (number * unit % 11) for unit in (1, 2, 4, 5, 6, 7, 10, 12, 15, 17, 25, 26, 43)}
+        observed_ = seen(given)
+        written = explainer.write(LIGHT if number % 2 else DARK, seen=observed_)
+        witness = Witness(replace(observed_, shares=written.label.expression.probabilities))
+        for part in (written.sections.observations, written.sections.interpretation, written.sections.conclusion):
+            assert witness.wrong(part) == ()
+
+
+def test_a_conclusion_of_another_label_is_taken_back(tmp_path):
+    doubting = with_script(tmp_path, more=[("shows", "<lab:fear>")])
+    written = doubting.write(LIGHT, seen=seen({12: 0.5}))
+    assert written.concluded is Expression.HAPPINESS
+    assert written.sections.conclusion.startswith("It shows happiness. The model is sure")
+    back = written.rejected[-1]
+    assert (back.kind, back.text, back.instead) == ("label", "It shows fear.", "It shows happiness.")
+
+
+def test_the_same_face_is_written_about_in_the_same_words(explainer):
+    first, again = (explainer.write(LIGHT, seen=seen({12: 0.5})) for _ in range(2))
+    assert first.sections == again.sections
+
+
+def test_a_face_whose_action_units_were_not_measured_cannot_be_checked():
+    assert observed(full_report(action_units=None), LIGHT) is None
+    there = observed(full_report(), LIGHT)
+    assert there is not None
+    assert not there.rated
+
+
+def test_phrases_are_judged_from_what_calm_faces_show_but_give_what_was_measured(explainer):
+    written = explainer.write(DARK)
+    (brows,) = explained(written, units({4: 0.25}), "scripted").parts[0].phrases
+    assert (brows.measured, brows.against) == (0.25, "measured as trace")
+    (brows,) = explained(written, units({4: 0.6}), "scripted").parts[0].phrases
+    assert brows.supported

@@ -15,13 +15,18 @@ from mien.facs.vocabulary import ASYMMETRIES, ActionUnit, Expression
 from mien.methods.expllm.engine import wording
 from mien.methods.expllm.engine.grounding import intensity
 from mien.methods.expllm.engine.scoring import probabilities
+from mien.methods.expllm.engine.sureness import sureness
 from mien.methods.expllm.engine.wording import MOVEMENTS
 
 T = TypeVar("T")
 # How much an action unit's role for the label raises or lowers its place in the text.
 WEIGHTS = {"core": 0.5, "support": 0.25, "other": 0.0, "against": -0.25}
-# The runner-up is discussed as a rival from this share on.
-RIVAL = 0.3
+# The runner-up is discussed as a rival from this share of votes on, and from this probability of a model.
+RIVAL, NEXT = 0.3, 0.15
+# A side that is clearly stronger is told early. A smile lifts the upper lip by itself, so that AU10 is told late.
+_UNEVEN_FIRST, _LIFTED_ANYWAY = 0.3, 0.4
+# A face that fewer people could read is called unclear.
+READABLE = 0.5
 # Words of a text, so that a small model can learn to write it: at the least in all, and at the most by part. A
 # conclusion has at most 25, a long one only where the rest is short.
 LEAST, OBSERVATION_WORDS, INTERPRETATION_WORDS = 45, 40, 30
@@ -67,9 +72,8 @@ def select(
     dropped: units to leave out.   promoted: units to put first.
     """
     items = _merged(sorted(_items(face, dropped, promoted), key=lambda item: -item.rank))
-    clear = [item for item in items if BANDS[item.band].word != "trace"]
     count = choose((2, 3) if face.label is Expression.NEUTRAL else (3, 4, 5, 6))
-    return _accompanied((clear if len(clear) >= 3 else items)[:count])
+    return _accompanied(items[:count])
 
 
 def observe(items: Sequence[Finding], face: Observation, name: str) -> tuple[Sequence[Finding], str]:
@@ -95,21 +99,22 @@ def interpret(items: Sequence[Finding], face: Observation, name: str, hedged: bo
     choose = Choice(f"{name}/interpret")
     sentences = [choose(wording.HEDGES)] if hedged else []
     sentences.append(_together(items, face, choose))
-    for more in (_competing(items, face, choose), _ruled_out(items, face, choose)):
+    competing = _competing(items, face, choose) if face.rated else runner_up(face)
+    for more in (competing, _ruled_out(items, face, choose)):
         if more and words(*sentences, more) <= INTERPRETATION_WORDS:
             sentences.append(more)
     return " ".join(sentences)
 
 
 def conclude(face: Observation, name: str, hedged: bool, room: int) -> str:
-    """The label as the last word of the first sentence; then, where people voted, how many agreed.
+    """The label as the last word of the first sentence; then how many people agreed, or how sure the model is.
 
     room: words that the text still needs to be long enough.
     """
     choose = Choice(f"{name}/conclude")
-    crowd = (
-        choose(next(said for least, said in wording.CROWD if face.shares[face.label] >= least)) if face.rated else ""
-    )
+    crowd = sureness(float(face.shares[face.label]), "reader")
+    if face.rated:
+        crowd = choose(next(said for least, said in wording.CROWD if face.shares[face.label] >= least))
     short, long = (
         (wording.HEDGED_CONCLUSIONS, wording.LONG_HEDGED_CONCLUSIONS)
         if hedged
@@ -117,6 +122,42 @@ def conclude(face: Observation, name: str, hedged: bool, room: int) -> str:
     )
     enough = [said for said in short if words(said, crowd) >= room]
     return " ".join([choose(enough or long).format(label=face.label.label), crowd]).strip()
+
+
+def runner_up(face: Observation, text: str = "") -> str:
+    """What comes next by a model's probabilities, and what was measured of its marks; "" where it is far behind.
+
+    text: the interpretation so far, which may name it already.
+    """
+    choose = Choice(f"{face.name}/next")
+    rival = Expression(int(np.argsort(-face.shares, kind="stable")[1]))
+    if face.shares[rival] < NEXT or any(look in text for look in wording.LOOKS[rival]):
+        return ""
+    if rival is Expression.NEUTRAL:
+        quiet = all(face.units[unit] < BANDS[_MODERATE].least for unit in ActionUnit)
+        return choose(wording.NEXT_QUIET if quiet else wording.NEXT_NEUTRAL)
+    marks = [unit for unit in (*PROTOTYPES[rival].core, *PROTOTYPES[rival].support) if unit not in PROXIES]
+    there = sorted((unit for unit in marks if face.units[unit] >= PRESENT), key=lambda unit: -face.units[unit])[:2]
+    look = wording.LOOKS[rival][0]
+    if not there:
+        return choose(wording.NEXT_UNMARKED).format(rival=look)
+    return _fill(choose(wording.NEXT), _plain(_joined(there)), rival=look)
+
+
+def not_seen(face: Observation, text: str = "") -> str:
+    """What cannot be seen of a face, where the text does not say so already."""
+    said = text.lower()
+    sentences = [
+        f"The {half.side} half of the face is {half.reason}, {wording.GUESS}."
+        for half in face.hidden
+        if f"{half.side} half" not in said
+    ]
+    turned = face.pose is not None and abs(face.pose.yaw) >= SIDEWAYS
+    if turned and not face.hidden and "the head is turned" not in said:
+        sentences.append(Choice(f"{face.name}/turned")(wording.TURNED))
+    if face.readability is not None and face.readability < READABLE:
+        sentences.append(wording.UNCLEAR.format(few=max(1, round(10 * face.readability))))
+    return " ".join(sentences)
 
 
 def words(*texts: str) -> int:
@@ -132,7 +173,8 @@ def _items(face: Observation, dropped: Set[int], promoted: Set[int]) -> Iterable
         where = side(face.units, unit) if sides_seen else "both"
         strength = intensity(face.units, unit, where)
         index = BANDS.index(band(strength))
-        if index == 0 or unit in dropped:
+        # Calm faces show traces, too.
+        if unit in dropped or strength < PRESENT:
             continue
         if unit in prototype.core or (unit in prototype.one_sided and where != "both"):
             role = "core"
@@ -140,7 +182,10 @@ def _items(face: Observation, dropped: Set[int], promoted: Set[int]) -> Iterable
             role = "support"
         else:
             role = "against" if unit in prototype.against and face.label is not Expression.NEUTRAL else "other"
-        yield Finding((int(unit),), where, index, role, strength * (1 + WEIGHTS[role]) + (unit in promoted))
+        rank = strength * (1 + WEIGHTS[role]) + (unit in promoted) + _UNEVEN_FIRST * (where != "both")
+        if unit is ActionUnit.UPPER_LIP_RAISER and where == "both" and face.label is Expression.HAPPINESS:
+            rank -= _LIFTED_ANYWAY
+        yield Finding((int(unit),), where, index, role, rank)
 
 
 def _merged(items: list[Finding]) -> list[Finding]:
@@ -170,7 +215,8 @@ def _observations(items: Sequence[Finding], face: Observation, choose: Choice) -
     rest = [item for item in items if item.role == "other"]
     if not fitting:  # with nothing to fit, nothing can be said not to
         against, rest = [], [*against, *rest]
-    groups = [(fitting, wording.SUPPORT), (against, wording.AGAINST), (rest, wording.OTHER)]
+    other = wording.MORE if face.label is Expression.NEUTRAL else wording.OTHER
+    groups = [(fitting, wording.SUPPORT), (against, wording.AGAINST), (rest, other)]
     return [
         _sentence(part, patterns, face, choose) for group, patterns in groups for part in _parts(group, max(patterns))
     ]
@@ -216,17 +262,16 @@ def _share(pattern: str, fields: dict[str, str], one: str, other: str) -> None:
 def _clause(item: Finding, choose: Choice) -> str:
     movement = MOVEMENTS[item.units]
     clauses = movement.sided.clauses if movement.sided and item.side != "both" else movement.clauses
-    return choose(clauses).format(
-        how=choose((wording.FULL_HOW if movement.full else wording.HOW)[item.band]), side=item.side
-    )
+    how = "" if item.units[0] in PROXIES else choose((wording.FULL_HOW if movement.full else wording.HOW)[item.band])
+    return choose(clauses).format(how=how, side=item.side).replace("  ", " ")
 
 
 def _noun(item: Finding, choose: Choice) -> str:
     movement = MOVEMENTS[item.units]
     nouns = movement.sided.nouns if movement.sided and item.side != "both" else movement.nouns
-    return choose(nouns).format(
-        what=choose((wording.FULL_WHAT if movement.full else wording.WHAT)[item.band]), side=item.side
-    )
+    degrees = (wording.FULL_WHAT if movement.full else wording.WHAT)[item.band]
+    what = "a" if item.units[0] in PROXIES else choose(degrees)
+    return choose(nouns).format(what=what, side=item.side)
 
 
 def _moving(face: Observation, told: Sequence[Finding]) -> set[int]:
@@ -296,7 +341,7 @@ def _fill(pattern: str, plain: Sequence[str], **words: str) -> str:
     """A pattern with movements named in it, and its verb in their number."""
     several = len(plain) > 1 or not plain[0].startswith(("a ", "an "))
     listed = plain[0] if len(plain) == 1 else f"{', '.join(plain[:-1])} and {plain[-1]}"
-    verbs = {verb: verb if several else f"{verb}s" for verb in ("make", "point", "suggest", "fit", "combine")}
+    verbs = {verb: verb if several else f"{verb}s" for verb in ("make", "point", "suggest", "fit", "combine", "speak")}
     return pattern.format(plain=listed, Plain=listed[0].upper() + listed[1:], **verbs, **words)
 
 

@@ -1,6 +1,7 @@
 """Whether measured action units support what a text says of a face, phrase by phrase."""
 
 from dataclasses import dataclass
+from typing import Literal, NamedTuple
 
 from mien.facs.evidence import ONE_SIDED
 from mien.facs.units import BANDS, PRESENT, ActionUnits, Band, band
@@ -8,23 +9,38 @@ from mien.facs.vocabulary import ActionUnit
 from mien.methods.expllm.engine.parse import Mention, parse
 
 
+class Fault(NamedTuple):
+    """What is wrong with a claim.
+
+    kind: "absent" (named, and not there), "present" (denied, and there), "degree" or "side".   why: in words.
+    """
+
+    kind: Literal["absent", "present", "degree", "side"]
+    why: str
+
+
 @dataclass(frozen=True)
 class Claim:
     """A mention and what was measured.
 
     measured: the intensity, 0 to 1, on the side that the mention names.   band: of it.
-    against: why it is not supported, in words; "" when it is.
+    fault: why it is not supported; None when it is.
     """
 
     mention: Mention
     measured: float
     band: Band
-    against: str
+    fault: Fault | None
+
+    @property
+    def against(self) -> str:
+        """Why it is not supported, in words; "" when it is."""
+        return "" if self.fault is None else self.fault.why
 
     @property
     def supported(self) -> bool:
         """Whether the measured action units bear the mention out."""
-        return not self.against
+        return self.fault is None
 
 
 def supported(text: str, units: ActionUnits) -> tuple[Claim, ...]:
@@ -48,24 +64,25 @@ def intensity(units: ActionUnits, unit: ActionUnit, side: str = "both") -> float
 
 def _claim(mention: Mention, units: ActionUnits) -> Claim:
     measured = intensity(units, mention.unit, mention.side)
-    return Claim(mention, measured, band(measured), _against(mention, measured, units))
+    return Claim(mention, measured, band(measured), _fault(mention, measured, units))
 
 
-def _against(mention: Mention, measured: float, units: ActionUnits) -> str:
+def _fault(mention: Mention, measured: float, units: ActionUnits) -> Fault | None:
     found = BANDS.index(band(measured))
     difference = units.asymmetry(mention.unit)
     uneven = difference is not None and abs(difference) >= ONE_SIDED
+    measured_as = f"measured as {BANDS[found].word}"
     if not mention.present:
         there = uneven if mention.side != "both" and difference is not None else measured >= PRESENT
-        return f"measured as {BANDS[found].word}" if there else ""
+        return Fault("present", measured_as) if there else None
     if found == 0 or (mention.band is None and measured < PRESENT):
-        return f"measured as {BANDS[found].word}"
+        return Fault("absent", measured_as)
     if mention.side != "both" and difference is not None:
         stronger = "left" if difference > 0 else "right"
         if not uneven:
-            return "measured alike on both sides"
+            return Fault("side", "measured alike on both sides")
         if mention.side not in ("one", stronger):
-            return f"measured as stronger on the {stronger}"
+            return Fault("side", f"measured as stronger on the {stronger}")
     if mention.band is not None and abs(BANDS.index(mention.band) - found) > 1:
-        return f"measured as {BANDS[found].word}"
-    return ""
+        return Fault("degree", measured_as)
+    return None

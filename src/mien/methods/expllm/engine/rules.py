@@ -19,7 +19,7 @@ from mien.methods.expllm.engine.parse import parse
 from mien.methods.expllm.engine.scoring import probabilities
 
 # Raised whenever the same face and seed may give another text.
-VERSION = "1"
+VERSION = "2"
 # A description agrees with an expression that it gives this probability, or that is among its first two.
 ENOUGH = 0.25
 # What a degree stands for when a text is read back: the middle of its band; "moderate" where none is told.

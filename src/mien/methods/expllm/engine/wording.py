@@ -177,7 +177,7 @@ MOVEMENTS: dict[tuple[int, ...], Movement] = {
     ),
 }
 
-# By the index of the band in mien.facs.units.BANDS.
+# By the index of the band in mien.facs.units.BANDS. Of a unit that is inferred from others no degree is told.
 HOW = {
     1: ("barely", "very slightly"),
     2: ("slightly", "a little", "subtly"),
@@ -258,31 +258,53 @@ PATTERNS: dict[Expression, tuple[tuple[tuple[int, ...], str], ...]] = {
 
 # Ways to bind observations together, by how many there are: {n1} a noun phrase, {c1} a clause; capitals open a sentence
 # What "stands out" must be at least moderate.
-SUPPORT = {
-    1: ("{C1}, {mark} of {look}.", "There is {n1}, {mark} of {look}.", "{N1} stands out, {mark} of {look}."),
+SUPPORT: dict[int, tuple[str, ...]] = {
+    1: (
+        "{C1}, {mark} of {look}.",
+        "There is {n1}, {mark} of {look}.",
+        "{N1} stands out, {mark} of {look}.",
+        "{MARK} of {look} is here: {n1}.",
+        "What speaks for {look} is {n1}.",
+    ),
     2: (
         "{C1} and {c2}, {marks} of {look}.",
         "There is {n1} along with {n2}, {marks} of {look}.",
         "{C1}, {mark} of {look}; {c2} as well.",
         "{N1} and {n2} stand out, {marks} of {look}.",
+        "{MARKS} of {look} are here: {n1} and {n2}.",
+        "What speaks for {look} is {n1}, together with {n2}.",
     ),
     3: (
         "{C1}, {mark} of {look}; {c2} and {c3} as well.",
         "{N1} and {n2} come with {n3}, {marks} of {look}.",
         "{N1}, {n2} and {n3} stand out, {marks} of {look}.",
+        "{MARKS} of {look} are here: {n1}, {n2} and {n3}.",
+        "What speaks for {look} is {n1}, together with {n2} and {n3}.",
+        "There is {n1}; {c2} and {c3}, {marks} of {look}.",
+        "{C1} and {c2}, {marks} of {look}; {c3} as well.",
+        "With {n1} come {n2} and {n3}, {marks} of {look}.",
     ),
 }
 MARK = {True: ("a main mark", "a key sign"), False: ("a usual companion", "a frequent part")}
 MARKS = {True: ("main marks", "key signs"), False: ("usual parts", "common features")}
-AGAINST = {
+AGAINST: dict[int, tuple[str, ...]] = {
     1: ("{C1}, which does not quite fit.", "{N1} tempers this.", "Against this, {c1}."),
     2: ("{C1} and {c2}, which does not quite fit.", "{N1} and {n2} temper this."),
 }
-OTHER = {
+OTHER: dict[int, tuple[str, ...]] = {
     1: ("{C1}, which may be no more than {aside}.", "{N1} may be no more than {aside}.", "{C1}, perhaps from {aside}."),
-    2: ("{C1} and {c2}, with little bearing on the expression.", "{N1} and {n2} say little by themselves."),
+    2: (
+        "{C1} and {c2}, which are no marks of {look}.",
+        "{N1} and {n2} are no marks of {look}.",
+        "{C1} and {c2}; neither is a mark of {look}.",
+    ),
 }
-RESTING = {
+# The same of a face that is called neutral.
+MORE: dict[int, tuple[str, ...]] = {
+    1: OTHER[1],
+    2: ("{C1} and {c2}, more than in a face at rest.", "{N1} and {n2} are more than a face at rest shows."),
+}
+RESTING: dict[int, tuple[str, ...]] = {
     1: ("{C1}; the rest of the face is calm.", "There is {n1}, and little else moves.", "{N1} is all that moves."),
     2: ("{C1} and {c2}; the rest of the face is calm.", "{N1} and {n2} are all that moves."),
     3: ("{C1}; {c2} and {c3}, while the rest of the face is calm.", "{N1}, {n2} and {n3} are all that moves."),
@@ -298,6 +320,10 @@ REGIONS = {
     "the mouth": (10, 12, 14, 15, 16, 17, 18, 20, 22, 24, 25, 26, 28),
 }
 QUIET = ("No clear movement is seen around {regions}.", "Around {regions}, no clear movement is seen.")
+# In place of a sentence that could not be written truly, by part, where nothing else is left to say.
+NOTHING = ("No movement stands out.", "No known pattern of expression comes of what moves.")
+UNCLEAR = "The face is unclear: about {few} of ten people could read it."
+GUESS = "so what is said of it is a guess"
 TURNED = ("The head is turned, so one half is seen less well.", "The head is turned and shows one half less well.")
 
 # Interpretations.
@@ -353,4 +379,17 @@ CROWD = (
     (0.6, ("Most viewers saw it this way.", "A clear majority of viewers agreed.")),
     (0.4, ("About half of the viewers saw it this way.", "About half of the viewers agreed.")),
     (0.0, ("Only a minority of viewers saw it this way.", "Viewers were divided over it.")),
+)
+# What comes next, where it has a good part of the shares, and what speaks for it.
+NEXT = ("For {rival}, which comes next, {plain} {speak}.", "{Plain} {speak} for {rival}, which comes next.")
+NEXT_UNMARKED = ("Nothing measured speaks for {rival}, which comes next.",)
+NEXT_NEUTRAL = ("A neutral face comes next.", "What comes next is a neutral face.")
+NEXT_QUIET = ("A neutral face comes next, since little moves.",)
+
+# From this probability on, how sure the model is; for how many of 100 faces it is correct then says sureness.py.
+SURE = (
+    (0.9, "The model is sure: about {right} of 100 such answers are correct."),
+    (0.7, "The model is fairly sure: about {right} of 100 such answers are correct."),
+    (0.5, "The model is unsure: about {right} of 100 such answers are correct."),
+    (0.0, "The model cannot tell: about {right} of 100 such answers are correct."),
 )

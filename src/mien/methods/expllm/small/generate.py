@@ -1,14 +1,15 @@
 """A face to a label, and to a chain of thought written word by word, without torch: two ONNX files and a word list.
 
 What the model may say is constrained to the form of its training: three parts in their order, each of whole sentences,
-and a conclusion that names one expression, once, at the end of its first sentence.
+and a conclusion that names one expression, once, at the end of its first sentence (writer.py). Where it is told what
+was measured of the face, every sentence is held against that as it is written.
 
-Letters: T tokens, V words, P patches, S the side of a face in pixels.
+Letters: S the side of a face in pixels.
 """
 
 import hashlib
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple, cast
 
@@ -16,20 +17,24 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mien.core.align import align
-from mien.core.contract import Contract, softmax
+from mien.core.contract import Contract
 from mien.core.files import read_regular
 from mien.core.rebuilt import Rebuilt
 from mien.core.session import InferenceSession, open_session
 from mien.core.trial import attempt
 from mien.core.zoo import LARGEST, MODELS, load
 from mien.errors import InputError, ModelError
+from mien.facs.observation import Observation
+from mien.facs.rest import above
 from mien.facs.units import ActionUnits
 from mien.facs.vocabulary import Expression
 from mien.methods.expllm.engine.chain import HEADERS, Sections
-from mien.methods.expllm.engine.grounding import supported
+from mien.methods.expllm.engine.grounding import intensity, supported
+from mien.methods.expllm.engine.witness import Witness
 from mien.methods.expllm.small import conversation
-from mien.methods.expllm.small.tokenizer import EOS, PARTS, STOP, Tokenizer
-from mien.results.explanation import Degree, Explanation, Mode, Part, Phrase, PhraseSide
+from mien.methods.expllm.small.tokenizer import EOS, Tokenizer
+from mien.methods.expllm.small.writer import LabelCalibration, SentenceWriter, State
+from mien.results.explanation import Degree, Explanation, Mode, Part, Phrase, PhraseSide, Rejected
 from mien.results.expression import ExpressionScores
 from mien.results.face import FaceReport
 
@@ -38,12 +43,7 @@ ENCODER, LANGUAGE, WORDS = "encoder.onnx", "language.onnx", "tokenizer.json"
 NAME = "expllm"
 # What of mien.core.zoo.MODELS its files are.
 SHIPPED = {ENCODER: "expllm-encoder", LANGUAGE: "expllm-language", WORDS: "expllm-words"}
-MODES: tuple[Mode, ...] = ("reason-first", "label-first")
-# Tokens of a part at the most.
-LONGEST = (60, 45, 35)
-# So many words in a row are not said twice in a part: that is a loop. Fewer may be: of the engine's own texts 26 % say
-# three words twice in a part ("lift of the ..."), 0.2 % say eight.
-_REPEATED = 8
+MODES: tuple[Mode, ...] = ("label-first", "reason-first")
 
 Image = NDArray[np.uint8]
 Floats = NDArray[np.float32]
@@ -63,20 +63,19 @@ class Label(NamedTuple):
 class Written:
     """A chain of thought as the model wrote it.
 
-    label: what the model answers when asked for the label alone.   conclusion: how sure it was of the expression that
-    it concludes, the likeliest.   whole: no part ran out of room in the middle of a sentence.
+    label: what the model answers when asked for the label alone.   conclusion: how sure it was of each expression where
+    the conclusion names one.   concluded: the one named.   whole: no part ran out of room in the middle of a sentence.
+    rejected: sentences taken back, in their order.   verified: whether the text was held against what was measured.
     """
 
     sections: Sections
     label: Label
     conclusion: ExpressionScores
+    concluded: Expression
     mode: Mode
     whole: bool
-
-    @property
-    def concluded(self) -> Expression:
-        """The expression that the conclusion names."""
-        return self.conclusion.top
+    rejected: tuple[Rejected, ...] = ()
+    verified: bool = False
 
 
 class Explainer(Rebuilt):
@@ -91,7 +90,7 @@ class Explainer(Rebuilt):
         self._words = Tokenizer.read(files[WORDS])
         contract = Contract.read(self._encoder)
         self.size, self.name, self._mean, self._std = contract.size, contract.name, contract.mean, contract.std
-        self._calibration = _Calibration.read(self._language)
+        self._calibration = LabelCalibration.read(self._language)
         _check_words(self._language, files[WORDS])
         self._layers = _cache_shape(self._language)
 
@@ -99,11 +98,19 @@ class Explainer(Rebuilt):
         """The expression of an (S, S) uint8 gray crop, aligned as for the reader."""
         return self._labelled(self._look(face))[0]
 
-    def write(self, face: Image, mode: Mode = MODES[0], say: Callable[[str], None] = lambda text: None) -> Written:
+    def write(
+        self,
+        face: Image,
+        mode: Mode = MODES[0],
+        say: Callable[[str], None] = lambda text: None,
+        seen: Observation | None = None,
+    ) -> Written:
         """A chain of thought about an (S, S) uint8 gray crop.
 
-        mode: "reason-first", the label comes of the text; "label-first", the text explains the label.
-        say: is given the text piece by piece, headers included, as it is written.
+        mode: "label-first", the text explains the label; "reason-first", the label comes of the text.
+        say: is given the text piece by piece, headers included, a sentence at a time as it is written.
+        seen: what was measured of the face, which every sentence must be true of; its units are counted from what calm
+        faces show (mien.facs.rest), its shares are not read. Left out, the model writes what it will.
         """
         if mode not in MODES:
             raise InputError(f"there is no mode {mode!r}; the modes are {' and '.join(MODES)}")
@@ -114,19 +121,22 @@ class Explainer(Rebuilt):
         else:
             answer = [self._words.labels[label.expression.top], self._words[EOS]]
             state = labelled.read([*answer, *conversation.question(self._words, conversation.AFTERWARDS)])
-        return _Writer(self._words, self._calibration, say).write(state, label, mode)
+        witness = None if seen is None else Witness(replace(seen, shares=label.expression.probabilities, rated=False))
+        text = SentenceWriter(self._words, self._calibration, witness, say).write(state, label.expression.top)
+        said, sure, concluded, whole, rejected = text
+        return Written(said, label, sure, concluded, mode, whole, rejected, witness is not None)
 
-    def _look(self, face: Image) -> "_State":
+    def _look(self, face: Image) -> State:
         if face.dtype != np.uint8 or face.shape != (self.size, self.size):
             raise InputError(
                 f"expected a gray crop, uint8 of shape ({self.size}, {self.size}), but got {face.dtype} {face.shape}"
             )
         scaled = ((face[None, None].astype(np.float32) / 255 - self._mean) / self._std).astype(np.float32)
         (patches,) = self._encoder.run(["patches"], {"faces": scaled})
-        state = _State(self._language, patches, np.zeros(self._layers, np.float32))
+        state = State(self._language, patches, np.zeros(self._layers, np.float32))
         return state.read(conversation.opening(self._words, patches.shape[1]))
 
-    def _labelled(self, start: "_State") -> tuple[Label, "_State"]:
+    def _labelled(self, start: State) -> tuple[Label, State]:
         state = start.read(conversation.question(self._words, conversation.LABEL))
         scores = self._calibration.scores(state.logits, self._words)
         return Label(scores, self._words.tokens[int(state.logits.argmax())]), state
@@ -138,20 +148,47 @@ def explain(
     face: FaceReport,
     mode: Mode = MODES[0],
     say: Callable[[str], None] = lambda text: None,
+    verified: bool = True,
 ) -> FaceReport:
-    """A face with its explanation.   image: the (H, W, 3) RGB picture it is in.   mode, say: see Explainer.write."""
+    """A face with its explanation.
+
+    image: the (H, W, 3) RGB picture it is in.   mode, say: see Explainer.write.
+    verified: take back what the measured action units do not support. Where there are none, nothing can be.
+    """
     (crop,) = align(image, [face.crop], explainer.size)
-    return replace(face, explanation=explained(explainer.write(crop, mode, say), face.action_units, explainer.name))
+    written = explainer.write(crop, mode, say, observed(face, crop) if verified else None)
+    return replace(face, explanation=explained(written, face.action_units, explainer.name))
+
+
+def observed(face: FaceReport, crop: Image) -> Observation | None:
+    """What a text about a face must be true of; None where its action units were not measured.
+
+    crop: names the face, so that the same picture gets the same words.
+    """
+    if face.action_units is None:
+        return None
+    name, units = hashlib.sha256(crop.tobytes()).hexdigest()[:16], above(face.action_units)
+    shares = face.expression.probabilities
+    return Observation(name, units, shares, False, face.pose, face.hidden, face.readability)
 
 
 def explained(written: Written, units: ActionUnits | None, model: str) -> Explanation:
     """A chain of thought with each phrase held against the measured action units, if there are any."""
     texts = (written.sections.observations, written.sections.interpretation, written.sections.conclusion)
     parts = [Part(header, text, _phrases(text, units)) for header, text in zip(HEADERS, texts, strict=True)]
-    return Explanation(tuple(parts), written.label.expression, written.concluded, written.mode, model)
+    return Explanation(
+        tuple(parts),
+        written.label.expression,
+        written.concluded,
+        written.mode,
+        model,
+        written.rejected,
+        written.verified,
+    )
 
 
 def _phrases(text: str, units: ActionUnits | None) -> tuple[Phrase, ...]:
+    """units: as the reader measured them; words count from what calm faces show, and are judged so."""
     if units is None:
         return ()
     return tuple(
@@ -162,138 +199,11 @@ def _phrases(text: str, units: ActionUnits | None) -> tuple[Phrase, ...]:
             cast(PhraseSide, claim.mention.side),
             None if claim.mention.band is None else cast(Degree, claim.mention.band.word),
             claim.mention.present,
-            claim.measured,
+            intensity(units, claim.mention.unit, claim.mention.side),
             claim.against,
         )
-        for claim in supported(text, units)
+        for claim in supported(text, above(units))
     )
-
-
-@dataclass(frozen=True, eq=False)
-class _State:
-    """A conversation so far: the keys and values of every layer, and the logits of the next token.
-
-    A state never changes, so that several answers may go on from one.
-    """
-
-    session: InferenceSession
-    patches: Floats
-    past: Floats
-    logits: Floats = field(default_factory=lambda: np.zeros(0, np.float32))
-
-    def read(self, tokens: Iterable[int]) -> "_State":
-        """The state after some tokens."""
-        given = {"tokens": np.array([list(tokens)], np.int64), "patches": self.patches, "past": self.past}
-        logits, past = self.session.run(["logits", "present"], given)
-        return _State(self.session, self.patches, past, logits[0])
-
-
-@dataclass(frozen=True)
-class _Calibration:
-    """What was fitted on faces that the model was not trained on, as for every other model of mien.
-
-    shift: (8,), strength times the change of the prior, which is added to the logits of the labels.
-    """
-
-    shift: tuple[float, ...]
-    temperature: float
-
-    @staticmethod
-    def read(session: InferenceSession) -> "_Calibration":
-        meta: Mapping[str, str] = session.get_modelmeta().custom_metadata_map
-        try:
-            shift = np.array([float(v) for v in meta["shift"].split(",")]) * float(meta["strength"])
-            return _Calibration(tuple(map(float, shift)), float(meta["temperature"]))
-        except (KeyError, ValueError) as error:
-            raise ModelError("the language model carries no calibration; write it with `mien export expllm`") from error
-
-    def scores(self, logits: Floats, words: Tokenizer) -> ExpressionScores:
-        """Probabilities of the eight labels, of the logits of all words."""
-        own = logits[words.labels.start : words.labels.stop]
-        return ExpressionScores(softmax((own + np.array(self.shift)) / self.temperature))
-
-
-class _Writer:
-    """Writes the three parts from a state, the likeliest word after the likeliest word, within the form."""
-
-    def __init__(self, words: Tokenizer, calibration: _Calibration, say: Callable[[str], None]) -> None:
-        self._words, self._calibration, self._say = words, calibration, say
-        self._stop, self._whole = words[STOP], True
-        self._plain = np.zeros(len(words), bool)
-        self._plain[words.words.start : words.words.stop] = True
-
-    def write(self, state: _State, label: Label, mode: Mode) -> Written:
-        said = []
-        for number in range(2):
-            self._say(f"{HEADERS[number]}:")
-            end = self._words[PARTS[number + 1]]
-            text, state = self._part(state.read([self._words[PARTS[number]]]), end, LONGEST[number])
-            said.append(text)
-            self._say("\n\n")
-        self._say(f"{HEADERS[2]}:")
-        text, scores = self._conclusion(state.read([self._words[PARTS[2]]]))
-        observations, interpretation = said
-        sections = Sections(observations, interpretation, text)
-        return Written(sections, label, scores, mode, self._whole)
-
-    def _part(self, state: _State, end: int, longest: int, start: tuple[int, ...] = ()) -> tuple[str, _State]:
-        """Sentences up to the token that ends the part; the state is that before this token.
-
-        start: what the part has said already.
-        """
-        said = list(start)
-        while len(said) < longest:
-            allowed = self._plain & ~self._repeated(said)
-            ended = said[-1:] == [self._stop]
-            allowed[end] = ended
-            # A sentence has a word in it.
-            allowed[self._stop] &= bool(said) and not ended
-            token = int(np.where(allowed, state.logits, -np.inf).argmax())
-            if token == end:
-                break
-            self._say(self._sounded(said, token))
-            said, state = [*said, token], state.read([token])
-        if said[-1:] != [self._stop]:
-            self._whole = False
-            self._say(STOP)
-            said, state = [*said, self._stop], state.read([self._stop])
-        return self._words.decode(said), state
-
-    def _conclusion(self, state: _State) -> tuple[str, ExpressionScores]:
-        """One sentence that ends in a label, and what follows it."""
-        said: list[int] = []
-        while True:
-            allowed = self._plain & ~self._repeated(said)
-            allowed[self._stop] = False
-            allowed[self._words.labels.start : self._words.labels.stop] = bool(said)
-            token = int(np.where(allowed, state.logits, -np.inf).argmax())
-            if token in self._words.labels:
-                break
-            if len(said) >= LONGEST[2] - 2:
-                self._whole = False
-                break
-            self._say(self._sounded(said, token))
-            said, state = [*said, token], state.read([token])
-        scores = self._calibration.scores(state.logits, self._words)
-        named = [self._words.labels[scores.top], self._stop]
-        self._say(self._sounded(said, named[0]) + STOP)
-        text, _ = self._part(state.read(named), self._words[EOS], LONGEST[2], (*said, *named))
-        return text, scores
-
-    def _sounded(self, said: list[int], token: int) -> str:
-        """What a token adds to the text on the screen, where a part begins after its header."""
-        piece = self._words.piece(said[-1] if said else None, token)
-        return piece if said else f" {piece}"
-
-    def _repeated(self, said: list[int]) -> NDArray[np.bool_]:
-        """The words that would repeat what this part has said before."""
-        banned = np.zeros(len(self._words), bool)
-        last = tuple(said[1 - _REPEATED :])
-        if len(last) == _REPEATED - 1:
-            for i in range(len(said) - len(last)):
-                if tuple(said[i : i + len(last)]) == last:
-                    banned[said[i + len(last)]] = True
-        return banned
 
 
 def _files(folder: str | Path | None) -> dict[str, bytes]:

@@ -66,6 +66,10 @@ class Tokenizer:
             raise InputError(f"the vocabulary has no word {unknown[0]!r}; it is closed, and made of the training texts")
         return [self._number[word] for word in words]
 
+    def known(self, text: str) -> tuple[int, ...]:
+        """The numbers of those of a text's words that are in the vocabulary."""
+        return tuple(self._number[word] for word in split(text) if word in self._number)
+
     def decode(self, numbers: Iterable[int]) -> str:
         """The text of words and labels; other special tokens say nothing."""
         text, before = [], None
