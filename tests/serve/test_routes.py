@@ -6,6 +6,7 @@ import pytest
 
 from mien.core.pipeline import Pipeline
 from mien.methods.expllm.small.generate import Explainer, explain
+from mien.methods.expllm.tested import tested as with_effects
 from tests.helpers import ASTRONAUT, encoded, noise
 from tests.methods.facescan.stub import found
 
@@ -94,7 +95,8 @@ def test_an_explanation_comes_as_it_is_written_and_ends_with_the_line_of_mien_ex
     report = Pipeline()(ASTRONAUT)
     from mien.core.images import read_image
 
-    face = explain(Explainer(), read_image(ASTRONAUT), report.faces[0], "label-first")
+    image = read_image(ASTRONAUT)
+    face = with_effects(Pipeline(), image, explain(Explainer(), image, report.faces[0], "label-first"))
     assert told[-1][1]["faces"] == json.loads(json.dumps([face.to_dict()]))
     assert told[-1][1]["input"] == "me.png"
     written = "".join(data["text"] for kind, data in told if kind == "text")
