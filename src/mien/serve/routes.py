@@ -109,13 +109,14 @@ class Routes:
     def _explain(self, sent: Sent, mode: Mode, reader: str, tell: Callable[[str, Any], None]) -> tuple[Outcome, str]:
         try:
             with self._work.decoders.open(sent.data) as image:
-                report = self._work.pipelines(reader)(image)
+                pipeline = self._work.pipelines(reader)
+                report = pipeline(image)
                 tell("picture", Outcome(sent.name, report).to_dict())
                 explainer, faces = self._open(), []
                 for i, face in enumerate(report.faces):
                     say = partial(_say, tell, i)
                     written = explain_face(explainer, image, face, mode, say)
-                    faces.append(tested(self._work.pipeline, image, written))
+                    faces.append(tested(pipeline, image, written))
                     tell("face", {"face": i, **faces[-1].to_dict()})
         except MienError as error:
             outcome = Outcome(sent.name, error=error)
