@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 
 import mien
+from mien.core.pipeline import Pipeline
 from mien.errors import InputError
 from mien.facs.vocabulary import Expression
 from mien.results.face import Face
@@ -137,3 +138,11 @@ def test_what_is_exported_is_there():
     assert mien.analyze_video is analyze_video
     assert mien.frames is frames
     assert mien.FrameReport.__name__ == "FrameReport"
+
+
+def test_many_cameras_share_what_looks_for_faces():
+    read = Pipeline().read
+    first, second = (Follower(read=read) for _ in range(2))
+    assert first._pipeline.detect is second._pipeline.detect
+    assert first._windows is second._windows
+    assert Follower(read=read, threshold=0.6)._pipeline.detect is not first._pipeline.detect

@@ -1,6 +1,7 @@
 """Which half of a face cannot be seen: turned away, outside the picture, or covered by a hand, hair or shadow."""
 
 from collections.abc import Iterator
+from functools import lru_cache
 
 import cv2
 import numpy as np
@@ -24,6 +25,7 @@ _IMAGE_LEFT = (*range(17, 22), 31, 32, *range(36, 42), 48, 49, 50, 58, 59)
 _IMAGE_RIGHT = (*range(22, 27), 34, 35, *range(42, 48), 52, 53, 54, 55, 56)
 
 
+@lru_cache(maxsize=4)
 def detector(threads: int = 1) -> Detector:
     """What tells whether a half beside its mirror image is a face; such pictures are looked at as they are."""
     return YuNet(COVERED, rotations="never", threads=threads, enlarged=())

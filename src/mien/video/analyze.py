@@ -7,6 +7,7 @@ searched every few frames, at once when a face is not where it should be, when n
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Unpack
 
 import numpy as np
@@ -64,9 +65,9 @@ class Follower:
             rotations: Rotations = "always" if options.pop("rotations", ROTATIONS) == "always" else "never"
             threads = options.get("threads", 1)
             options.pop("threshold", None)
-            options["detect"] = YuNet(faint, max_side, rotations, threads)
+            options["detect"], windows = _searchers(faint, max_side, rotations, threads)
             if detect_every > 1:
-                self._windows = Windows(faint, rotations, threads)
+                self._windows = windows
         self._pipeline = Pipeline(**options)
         self._every = detect_every
         self._tracker = Tracker(0.0 if own else threshold)
@@ -147,6 +148,12 @@ class Follower:
         ids = self._tracker.assign(frame.time, faces)
         kept = [(face, id) for face, id in zip(faces, ids, strict=True) if id is not None]
         return [face for face, _ in kept], [id for _, id in kept]
+
+
+@lru_cache(maxsize=4)
+def _searchers(threshold: float, max_side: int, rotations: Rotations, threads: int) -> tuple[YuNet, Windows]:
+    """What looks for faces; open once, however many cameras are read: each would take 15 MB."""
+    return YuNet(threshold, max_side, rotations, threads), Windows(threshold, rotations, threads)
 
 
 def _rounded(points: NDArray[np.floating]) -> NDArray[np.float64]:
