@@ -120,8 +120,8 @@ def memory(pid):
     return of + sum(memory(child) for child in children if Path(f"/proc/{child}").exists())
 
 
-async def live(process, port, count=20, seconds=20.0):
-    """Each client sends 30 frames a second, whether or not they are answered."""
+async def live(process, port, rate, count=20, seconds=20.0):
+    """Each client sends so many frames a second, whether or not they are answered."""
     from websockets.asyncio.client import connect
 
     frame = _frame()
@@ -139,7 +139,7 @@ async def live(process, port, count=20, seconds=20.0):
             end = time.perf_counter() + seconds
             while time.perf_counter() < end:
                 await socket.send(frame)
-                await asyncio.sleep(1 / 30)
+                await asyncio.sleep(1 / rate)
             receiving.cancel()
 
     async def watch():
@@ -152,7 +152,8 @@ async def live(process, port, count=20, seconds=20.0):
     watching.cancel()
     half = len(peak) // 2
     return {
-        "sockets": count, "seconds": seconds, "answers_least": min(answers), "answers_most": max(answers),
+        "sockets": count, "sent_a_second_each": rate, "seconds": seconds,
+        "answers_least": min(answers), "answers_most": max(answers),
         "answers_a_second": round(sum(answers) / seconds, 1), "memory_before_mb": round(start),
         "memory_first_half_mb": round(max(peak[:half])), "memory_second_half_mb": round(max(peak[half:])),
     }  # fmt: skip
@@ -182,7 +183,7 @@ def main():
         result["stop"] = asyncio.run(stopped(process, port))
     if given.live:
         with served(given.source) as (process, port):
-            result["live"] = asyncio.run(live(process, port))
+            result["live"] = [asyncio.run(live(process, port, rate)) for rate in (5, 30)]
             result |= asyncio.run(dripped(port))
     load = os.getloadavg()[0]
     print(
