@@ -2,12 +2,14 @@ import subprocess
 import sys
 from pathlib import Path
 
+import click
 import pytest
 from click.testing import CliRunner
 
 import mien
-from mien.cli import COMMANDS, commands
+from mien.cli import COMMANDS, SECTIONS, commands
 from mien.core import zoo
+from mien.methods.registry import methods
 
 
 def test_version_is_that_of_the_package():
@@ -19,6 +21,32 @@ def test_every_command_says_what_it_does(name):
     result = CliRunner().invoke(commands, [name, "--help"])
     assert result.exit_code == 0
     assert "Usage:" in result.output
+
+
+def test_help_lists_the_commands_in_sections():
+    help_text = CliRunner().invoke(commands, ["--help"]).output
+    places = [help_text.index(f"{heading}:\n") for heading in SECTIONS]
+    assert places == sorted(places)
+    assert list(SECTIONS) == ["Read", "Make", "Train and measure", "Serve"]
+    assert help_text.index("Train and measure:") < help_text.index("  compare ") < help_text.index("Serve:")
+
+
+def test_export_lists_its_methods():
+    help_text = CliRunner().invoke(commands, ["export", "--help"]).output
+    assert all(record.name in help_text for record in methods() if record.exports)
+
+
+def _options(command, context, path):
+    yield from ((f"{path} {p.opts[0]}", p.help) for p in command.params if isinstance(p, click.Option))
+    if isinstance(command, click.Group):
+        for name in command.list_commands(context):
+            yield from _options(command.get_command(context, name), context, f"{path} {name}")
+
+
+def test_every_option_of_every_command_has_a_help_text():
+    options = list(_options(commands, click.Context(commands), "mien"))
+    assert len(options) > 400
+    assert [option for option, text in options if not text] == []
 
 
 def test_an_error_is_one_sentence_and_exit_code_1(tmp_path):

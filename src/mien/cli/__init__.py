@@ -1,4 +1,4 @@
-"""The mien command; a subcommand is imported when it is called."""
+"""The command line: `mien`. A subcommand is imported when it is called."""
 
 import errno
 import os
@@ -16,35 +16,44 @@ from mien.cli.shared.groups import Group
 from mien.errors import InputWarning, MienError
 from mien.text import printable
 
-# Each command's module and its line in `mien --help`.
-COMMANDS = {
-    "ablate": ("mien.cli.measure.ablate", "Train the arms of a method's ablation and answer its questions."),
-    "analyze": ("mien.cli.read.analyze", "Read the faces in pictures."),
-    "annotate": ("mien.cli.read.annotate", "Label faces by vote, and say which labels to keep."),
-    "attention": (
-        "mien.cli.measure.attention",
-        "Measure where a trained network looks, and whether that matters.",
-    ),
-    "bench": ("mien.cli.measure.bench", "Measure who reads several people in one picture."),
-    "compare": ("mien.cli.measure.compare", "Say which differences between results are separable."),
-    "cot": ("mien.cli.read.cot", "Write a chain of thought for each labelled face."),
-    "downstream": ("mien.cli.measure.downstream", "Measure what generated faces are worth for training."),
-    "evaluate": ("mien.cli.measure.evaluate", "Measure a model on labelled faces."),
-    "explain": ("mien.cli.read.explain", "Write why each face in pictures shows its expression."),
-    "export": ("mien.cli.make.export", "Turn a finished training run into an ONNX file."),
-    "generate": ("mien.cli.make.generate", "Draw faces that show an expression, words and action units."),
-    "judge": ("mien.cli.measure.judge", "Measure generated faces with networks that did not guide them."),
-    "pseudo-label": ("mien.cli.read.pseudo_label", "Label faces with a teacher: landmarks, action units, head pose."),
-    "scan": ("mien.cli.read.scan", "Ask a model about the faces in pictures."),
-    "serve": ("mien.cli.serve", "Read pictures over HTTP, with a web page."),
-    "timeline": ("mien.cli.read.timeline", "Derive baseline, events and a summary from tables of clips."),
-    "train": ("mien.cli.make.train", "Train a method."),
-    "weights": ("mien.cli.weights", "List the models that are installed and check them."),
+# The sections of `mien --help`: each command's module and its line.
+SECTIONS = {
+    "Read": {
+        "analyze": ("mien.cli.read.analyze", "Read the faces in photographs and clips."),
+        "explain": ("mien.cli.read.explain", "Explain in words why each face shows its expression."),
+        "scan": ("mien.cli.read.scan", "Ask a vision-language model about the faces in photographs."),
+        "timeline": ("mien.cli.read.timeline", "Derive baselines, events and summaries from tables of clips."),
+    },
+    "Make": {
+        "generate": ("mien.cli.make.generate", "Draw faces with a given expression, caption and action units."),
+        "annotate": ("mien.cli.read.annotate", "Label generated faces by the votes of several models."),
+        "pseudo-label": (
+            "mien.cli.read.pseudo_label",
+            "Label faces with a teacher: landmarks, action units, head pose.",
+        ),
+        "cot": ("mien.cli.read.cot", "Write a chain of thought for each labelled face."),
+    },
+    "Train and measure": {
+        "train": ("mien.cli.make.train", "Train a method."),
+        "export": ("mien.cli.make.export", "Export a finished training run to ONNX."),
+        "evaluate": ("mien.cli.measure.evaluate", "Measure a model on labelled faces."),
+        "compare": ("mien.cli.measure.compare", "Compare results, with intervals of the differences."),
+        "ablate": ("mien.cli.measure.ablate", "Train and compare the arms of a method's ablation."),
+        "attention": ("mien.cli.measure.attention", "Measure where a trained network looks and whether it matters."),
+        "bench": ("mien.cli.measure.bench", "Measure vision-language models on groups of people."),
+        "downstream": ("mien.cli.measure.downstream", "Measure what generated faces are worth for training."),
+        "judge": ("mien.cli.measure.judge", "Measure generated faces with networks that did not guide them."),
+    },
+    "Serve": {
+        "serve": ("mien.cli.serve", "Read pictures over HTTP, with a web page."),
+        "weights": ("mien.cli.weights", "List the installed models and verify them."),
+    },
 }
+COMMANDS = {name: entry for section in SECTIONS.values() for name, entry in section.items()}
 
 
 class _Commands(Group):
-    """Knows its subcommands by name, so that `mien --help` and `mien analyze` import no more than they need."""
+    """Lists its subcommands without importing them, so that `mien --help` and `mien analyze` stay fast."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(COMMANDS)
@@ -57,7 +66,7 @@ class _Commands(Group):
         return command
 
     def main(self, *args: Any, standalone_mode: bool = True, **options: Any) -> Any:
-        """As of any group, but nothing in an error changes the terminal, and it says what a wrong path is."""
+        """Run as click does, but make errors safe to print and add a hint about a path of the wrong kind."""
         run: Callable[..., Any] = super().main
         if not standalone_mode:
             return run(*args, standalone_mode=False, **options)
@@ -75,18 +84,20 @@ class _Commands(Group):
         sys.exit(code if isinstance(code, int) else 0)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        with formatter.section("Commands"):
-            formatter.write_dl([(name, line) for name, (_, line) in COMMANDS.items()])
+        widest = max(map(len, COMMANDS))
+        for heading, commands in SECTIONS.items():
+            with formatter.section(heading):
+                formatter.write_dl([(name.ljust(widest), line) for name, (_, line) in commands.items()])
 
 
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(mien.__version__, prog_name="mien")
 def commands() -> None:
-    """Read facial expressions in photographs and show why."""
+    """Read facial expressions in photographs and clips, and show why."""
 
 
 def main() -> None:
-    """Run the command line: exit code 0 when all went well, 1 when some input failed, 2 for wrong usage."""
+    """Run the command line. Exit codes: 0 for success, 1 if an input failed, 2 for wrong usage."""
     _say_warnings()
     try:
         try:
@@ -96,13 +107,13 @@ def main() -> None:
     except MienError as error:
         _fail(f"{error}{_hint(str(error))}")
     except OSError as error:
-        if error.errno == errno.EPIPE:  # nobody reads on, as with `mien analyze study/ | head`
+        if error.errno == errno.EPIPE:  # closed pipe, as in `mien analyze study/ | head`
             _fail("")
         _fail(f"{error.filename or 'standard output'}: {error.strerror or error}")
 
 
 def _say_warnings() -> None:
-    """Show what was left of an input as a line like any other, without the place in mien's code."""
+    """Print warnings about inputs as one line each, without the place in mien's code."""
     usual = warnings.showwarning
 
     def show(message: Warning | str, category: type[Warning], *rest: Any, **more: Any) -> None:
@@ -115,7 +126,7 @@ def _say_warnings() -> None:
 
 
 def _fail(message: str) -> None:
-    """End with exit code 1, and no second error from an output that is full or closed."""
+    """Exit with code 1; cause no second error on an output that is full or closed."""
     if message:
         click.echo(printable(f"mien: {message}"), err=True)
     with suppress(OSError, ValueError):
@@ -124,7 +135,7 @@ def _fail(message: str) -> None:
 
 
 def _hint(message: str) -> str:
-    """What the path is that an error is about, where it is a thing for another command."""
+    """Say what kind of path an error is about, if another command takes it."""
     from mien.cli.shared.kinds import hint
 
     return hint(message, sys.argv[1] if len(sys.argv) > 1 else "", sys.argv[2:])

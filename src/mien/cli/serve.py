@@ -11,7 +11,7 @@ from mien.extras import optional
 
 @click.command()
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on; 0.0.0.0 is every network.")
-@click.option("--port", type=click.IntRange(0, 65535), default=8000, show_default=True)
+@click.option("--port", type=click.IntRange(0, 65535), default=8000, show_default=True, help="Port; 0 is any free one.")
 @click.option("--openai", is_flag=True, help="Also answer /v1/chat/completions and /v1/models, as OpenAI's servers do.")
 @click.option(
     "--allow-host",

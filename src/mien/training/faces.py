@@ -35,17 +35,25 @@ MEAN, STD = 0.508, 0.255
 
 @dataclass(frozen=True)
 class FaceSettings(Schedule):
-    """What a run depends on besides the data and the network; a method's settings extend it.
+    """Settings of every method that trains on gray faces; a method's own settings extend it.
 
-    size: the side of a face in pixels.
-    degrees, scale, shift: largest turn, change of size and shift (a share of the side) of a face; half are flipped.
-    contrast, brightness: see augment.light.   soften_share, erase_share: of the faces, see augment.
-    photograph_share: of the faces, changed as photographs may show them (see training/photographs.py).
-    mixup_share: this part of every batch is blended, with weights of Beta(mixup_alpha, mixup_alpha).
-    rebalance: a face is drawn with probability proportional to n ** -rebalance, n being how many training faces share
-    its class: 0 as they come, 0.5 square-root sampling (Mahajan et al., 2018), 1 all classes alike.
-    teachers: models of mien, or ONNX files, whose average answer to the very faces that the network sees is mixed into
-    the targets with teacher_weight, 0 to 1 (distillation, Hinton et al., 2015); left out, the votes alone teach.
+    batch_size: faces in a step.
+    size: side of a face in pixels.
+    degrees: largest rotation of a face; half of the faces are also flipped.
+    scale: largest change of a face's size, as a fraction.
+    shift: largest shift of a face, as a fraction of its side.
+    contrast: largest change of contrast, as a fraction.
+    brightness: largest change of brightness, of a range of 0 to 1.
+    soften_share: share of faces that are blurred to half their resolution.
+    erase_share: share of faces with a rectangle of noise over them (random erasing).
+    photograph_share: share of faces that are degraded as photographs may be: noise, blur, shadows, compression.
+    mixup_alpha: parameter of the beta distribution that mixup draws its weights from.
+    mixup_share: share of each batch that is blended by mixup.
+    rebalance: draw each face with probability proportional to n ** -rebalance, where n counts the faces of its class: 0
+    as they come, 0.5 square-root sampling (Mahajan et al., 2018), 1 all classes alike.
+    teachers: models or ONNX files whose mean answer is mixed into the targets (distillation, Hinton et al., 2015); empty
+    for none.
+    teacher_weight: weight of the teachers' answers in the targets, 0 to 1.
     """
 
     batch_size: int = 128

@@ -31,13 +31,19 @@ _HORIZON = 0.2
 
 @dataclass(frozen=True)
 class Schedule:
-    """How long and how fast to train: AdamW, one linear warm-up, then a cosine to last_learning_rate.
+    """Length and learning rate of a training: AdamW, one linear warm-up, then a cosine to last_learning_rate.
 
-    warmup: epochs, which may be a fraction; at least one step.
-    clip: a gradient with a larger norm is shortened to it; 0 leaves all as they are.
-    precision: "32-true", "bf16-mixed", or "auto" to time a few steps of both on this machine first.
-    average: decay of the exponential moving average of the weights, which is what training returns; less where that
-        would span more than a fifth of the steps.
+    epochs: passes over the training faces.
+    warmup: length of the linear warm-up in epochs, which may be a fraction; at least one step.
+    learning_rate: highest learning rate of AdamW, reached after the warm-up.
+    last_learning_rate: learning rate at the end of the cosine.
+    weight_decay: weight decay of AdamW.
+    clip: largest norm of a gradient; 0 for no clipping.
+    precision: "32-true", "bf16-mixed", or "auto", which times a few steps of both first.
+    average: decay of the exponential moving average of the weights, which training returns; lowered where it would span
+    more than a fifth of the steps; 0 for no average.
+    compile: compile the network with torch.compile.
+    seed: seed of weights, order and augmentation.
     """
 
     epochs: int = 25

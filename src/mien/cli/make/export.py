@@ -14,7 +14,7 @@ from mien.methods.registry import method, methods
 EXPORTED = [record.name for record in methods() if record.exports is not None]
 
 
-@click.command()
+@click.command(epilog=f"METHOD is one of {', '.join(EXPORTED)}.")
 @click.argument("name", metavar="METHOD", type=click.Choice(EXPORTED))
 @click.argument("run", type=click.Path(path_type=Path, exists=True, file_okay=False))
 @click.option(
@@ -49,7 +49,7 @@ def export(
     accuracy_cost: float | None,
     half: bool,
 ) -> None:
-    """Turn a finished training run into an ONNX file that carries its labels, size and normalization.
+    """Export a finished training run to an ONNX file with its labels, size and normalization.
 
     Refused when the ONNX graph and the network differ by more than 1e-4 in any probability or other answer, or when
     storing the weights in half precision (--half) then moves one by more than 1e-2; both differences are printed.

@@ -64,7 +64,7 @@ GUIDANCE = ("tokens", "estimate")
     metavar="UNIT,...|all",
     help="For each person and each of these action units a row of faces in which it rises from 0 to 1.",
 )
-@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Seed of the noise.")
 @click.option(
     "--steps", type=click.IntRange(min=1), default=25, show_default=True, help="From noise to a face; 50 of a run."
 )

@@ -1,4 +1,4 @@
-"""mien train METHOD: each field of the method's Settings is a flag."""
+"""`mien train METHOD`: each field of the method's Settings is an option."""
 
 import logging
 from pathlib import Path
@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from mien.cli.shared.data import DATA_HELP, open_data
+from mien.cli.shared.groups import SectionCommand
 from mien.cli.shared.runs import one_command_each
 from mien.cli.shared.settings import given_settings, with_settings
 from mien.datasets import Mixed, Synthetic
@@ -19,27 +20,31 @@ def _command(name: str) -> click.Command:
     record = method(name)
     base = record.settings()
 
-    @click.command(name, help=record.summary)
+    @click.command(name, cls=SectionCommand, help=record.summary)
     @click.option("--data", required=True, metavar="KIND:PATH", help=f"Faces to train on. {DATA_HELP}")
-    @click.option("--split", help="Split of --data, where one file or folder holds several.")
+    @click.option("--split", help="Split of --data, if it has several.")
     @click.option(
         "--synthetic",
         type=click.Path(path_type=Path, exists=True, file_okay=False),
-        help="Also train on the faces in this folder, written by mien generate, best with labels of mien annotate.",
+        help="Folder of generated faces to train on too, written by mien generate, best labelled by mien annotate.",
     )
-    @click.option("--valid", metavar="KIND:PATH", help="Faces whose accuracy the log gives; logged only.")
+    @click.option("--valid", metavar="KIND:PATH", help="Faces to log the accuracy on; nothing is chosen by it.")
     @click.option(
         "--hold-out",
         type=float,
         default=0.0,
         metavar="SHARE",
-        help="Keep this share of --data apart, the same pictures in every method, to choose and calibrate on; without "
-        "--valid the log gives their accuracy.",
+        help="Share of --data to hold out for choices and calibration, the same pictures in every method. Logged if "
+        "there is no --valid.",
     )
     @click.option(
-        "-o", "--output", type=click.Path(path_type=Path, file_okay=False), required=True, help="Folder of the run."
+        "-o",
+        "--output",
+        type=click.Path(path_type=Path, file_okay=False),
+        required=True,
+        help="Folder to write the run to.",
     )
-    @click.option("--resume", is_flag=True, help="Go on with the run in the folder after its last whole epoch.")
+    @click.option("--resume", is_flag=True, help="Continue the run in the folder after its last complete epoch.")
     def command(
         data: str,
         split: str | None,
@@ -80,7 +85,7 @@ def _next(record: Method, output: Path) -> str:
 
 
 def _with_lessons(record: Method) -> Any:
-    """Return the decorator that adds an option for each thing that the method learns from besides labelled faces."""
+    """Return a decorator that adds an option for each further source the method learns from."""
 
     def add(command: click.Command) -> click.Command:
         if "pseudo_labels" in record.lessons:
@@ -88,8 +93,7 @@ def _with_lessons(record: Method) -> Any:
                 "--pseudo-labels",
                 type=click.Path(path_type=Path, dir_okay=False),
                 required="pseudo_labels" in record.required,
-                help="A teacher's labels of --data, written by mien pseudo-label, to learn action units or attention "
-                "from.",
+                help="A teacher's labels of --data for action units or attention, written by mien pseudo-label.",
             )(command)
         if "chains" in record.lessons:
             command = click.option(
@@ -97,7 +101,7 @@ def _with_lessons(record: Method) -> Any:
                 "chains",
                 type=click.Path(path_type=Path, exists=True, dir_okay=False),
                 required="chains" in record.required,
-                help="Chains of thought about --data, written by mien cot.",
+                help="Chains of thought for --data, written by mien cot.",
             )(command)
         return command
 
@@ -106,4 +110,4 @@ def _with_lessons(record: Method) -> Any:
 
 @click.group(cls=one_command_each("Methods", lambda: {m.name: m.summary for m in methods()}, _command))
 def train() -> None:
-    """Train a method on labelled faces. A killed run goes on with --resume."""
+    """Train a method on labelled faces. --resume continues a run that was stopped."""

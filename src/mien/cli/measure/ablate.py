@@ -10,6 +10,7 @@ from rich.console import Group
 from rich.table import Table
 
 from mien.cli.shared.data import DATA_HELP, open_data
+from mien.cli.shared.groups import SectionCommand
 from mien.cli.shared.result import interval, measured, publish
 from mien.cli.shared.runs import one_command_each
 from mien.cli.shared.settings import Numbers, given_settings, with_settings
@@ -24,18 +25,23 @@ def _command(name: str) -> click.Command:
     base = next(iter(ablation.SETTINGS.values()))
 
     @click.command(
-        name, help=record.ablated, epilog="; ".join(f"{a}: {arm.purpose}" for a, arm in ablation.ARMS.items())
+        name,
+        cls=SectionCommand,
+        help=record.ablated,
+        epilog="; ".join(f"{a}: {arm.purpose}" for a, arm in ablation.ARMS.items()),
     )
     @click.option("--data", required=True, metavar="KIND:PATH", help=f"Faces to train on. {DATA_HELP}")
     @click.option("--valid", required=True, metavar="KIND:PATH", help="Faces to evaluate on.")
-    @click.option("--arms", default=",".join(ablation.ARMS), show_default=True, metavar="ARM,ARM,...")
-    @click.option("--seeds", type=Numbers(), default="0,1,2", show_default=True, help="Of the runs of each arm.")
+    @click.option(
+        "--arms", default=",".join(ablation.ARMS), show_default=True, metavar="ARM,ARM,...", help="Arms to train."
+    )
+    @click.option("--seeds", type=Numbers(), default="0,1,2", show_default=True, help="Seeds to train each arm with.")
     @click.option(
         "-o",
         "--output",
         type=click.Path(path_type=Path, file_okay=False),
         required=True,
-        help="Folder of the runs; all finished ones in it count.",
+        help="Folder of the runs; all finished runs in it are used.",
     )
     def command(
         data: str, valid: str, arms: str, seeds: tuple[int, ...], output: Path, preset: str | None, **flags: Any

@@ -13,6 +13,7 @@ from rich.console import Group
 
 from mien.cli.read.annotate import labeler
 from mien.cli.shared.data import DATA_HELP, open_data
+from mien.cli.shared.groups import SectionCommand
 from mien.cli.shared.result import check, interval, measured, publish, to_file
 from mien.cli.shared.runs import one_command_each
 from mien.cli.shared.settings import Numbers, given_settings, with_settings
@@ -32,7 +33,12 @@ def _command(name: str) -> click.Command:
     module = import_module(paradigm.module)
     base = getattr(module, paradigm.settings)()
 
-    @click.command(name, help=paradigm.summary, epilog="; ".join(f"{a}: {text}" for a, text in module.ARMS.items()))
+    @click.command(
+        name,
+        cls=SectionCommand,
+        help=paradigm.summary,
+        epilog="; ".join(f"{a}: {text}" for a, text in module.ARMS.items()),
+    )
     @click.option("--data", required=True, metavar="KIND:PATH", help=f"Photographs to train on. {DATA_HELP}")
     @click.option(
         "--count",
@@ -46,8 +52,10 @@ def _command(name: str) -> click.Command:
         help="Folder of generated faces, written by mien generate.",
     )
     @click.option("--valid", required=True, metavar="KIND:PATH", help="Photographs to measure on.")
-    @click.option("--arms", default=",".join(module.ARMS), show_default=True, metavar="ARM,ARM,...")
-    @click.option("--seeds", type=Numbers(), default="0,1,2", show_default=True)
+    @click.option(
+        "--arms", default=",".join(module.ARMS), show_default=True, metavar="ARM,ARM,...", help="Arms to train."
+    )
+    @click.option("--seeds", type=Numbers(), default="0,1,2", show_default=True, help="Seeds to train each arm with.")
     @click.option(
         "-o", "--output", type=click.Path(path_type=Path, file_okay=False), required=True, help="Folder of the runs."
     )
@@ -96,8 +104,8 @@ def _with_captions(name: str) -> Callable[[click.Command], click.Command]:
 @click.argument("runs", nargs=-1, required=True, type=click.Path(path_type=Path, exists=True, file_okay=False))
 @click.option("--valid", required=True, metavar="KIND:PATH", help=f"Photographs to sort. {DATA_HELP}")
 @click.option("--shots", type=Numbers(), default="1,5", show_default=True, help="Examples of each expression.")
-@click.option("--episodes", type=click.IntRange(min=2), default=600, show_default=True)
-@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
+@click.option("--episodes", type=click.IntRange(min=2), default=600, show_default=True, help="Draws of examples.")
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Seed of the draws.")
 @to_file
 def few_shot(
     runs: tuple[Path, ...], valid: str, shots: tuple[int, ...], episodes: int, seed: int, output: Path | None
@@ -136,7 +144,7 @@ def few_shot(
 @click.command(help="No learning: FERAnno alone, which has learned already, sorts photographs.")
 @click.option("--valid", required=True, metavar="KIND:PATH", help=f"Photographs to sort. {DATA_HELP}")
 @labeler
-@click.option("--threads", type=click.IntRange(min=1), default=1, show_default=True)
+@click.option("--threads", type=click.IntRange(min=1), default=1, show_default=True, help="Threads of each model.")
 @to_file
 def feranno(valid: str, head: str, generator: str, units: str, threads: int, output: Path | None) -> None:
     """Measure FERAnno as a classifier; `mien compare` holds its result against those of runs, ARM-sSEED/result.json."""

@@ -17,7 +17,7 @@ from mien.extras import optional
 @click.command()
 @click.option("--data", required=True, metavar="KIND:PATH", help=DATA_HELP)
 @click.option("--split", help="train, valid or test, where one file or folder holds several.")
-@click.option("--teacher", type=click.Choice(["mediapipe"]), default="mediapipe", show_default=True)
+@click.option("--teacher", type=click.Choice(["mediapipe"]), default="mediapipe", show_default=True, help="Teacher.")
 @click.option(
     "--model", required=True, type=click.Path(path_type=Path, dir_okay=False), help="MediaPipe's face_landmarker.task."
 )

@@ -24,7 +24,11 @@ def resampled(command: Callable[..., None]) -> Callable[..., None]:
         show_default=True,
         help="Bootstrap resamples for the intervals.",
     )
-    return resamples(click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)(command))
+    return resamples(
+        click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Seed of the bootstrap.")(
+            command
+        )
+    )
 
 
 def to_file(command: Callable[..., None]) -> Callable[..., None]:

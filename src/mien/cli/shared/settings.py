@@ -1,12 +1,16 @@
 """Flags for the fields of a settings dataclass, and the settings that the flags given make."""
 
+import re
 import typing
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import fields, replace
+from inspect import cleandoc
 from typing import Any, TypeVar
 
 import click
 from click.core import ParameterSource
+
+from mien.cli.shared.groups import SectionOption
 
 SettingsT = TypeVar("SettingsT")
 ValueT = TypeVar("ValueT")
@@ -44,10 +48,12 @@ def with_settings(
     """
 
     def add(command: click.Command) -> click.Command:
-        hints = typing.get_type_hints(type(base))
-        for field in fields(base):
+        hints, texts = typing.get_type_hints(type(base)), field_texts(type(base))
+        # In the order of the docstrings: what is the method's own comes first.
+        for field in sorted(fields(base), key=lambda field: [*texts, field.name].index(field.name)):
             if field.name not in without:
-                command = _option(field.name, hints[field.name], getattr(base, field.name))(command)
+                about = texts.get(field.name, ("Settings", ""))
+                command = _option(field.name, hints[field.name], getattr(base, field.name), *about)(command)
         return click.option(
             "--preset", type=click.Choice(list(presets)), help="Settings to start from; explicit flags override it."
         )(command)
@@ -68,11 +74,33 @@ def explicit(flags: Mapping[str, ValueT]) -> dict[str, ValueT]:
     return {name: value for name, value in flags.items() if source(name) is not ParameterSource.DEFAULT}
 
 
-def _option(name: str, hint: Any, default: Any) -> Callable[[click.Command], click.Command]:
+def field_texts(settings: type) -> dict[str, tuple[str, str]]:
+    """Return a heading and a sentence for each field of a settings dataclass.
+
+    Both are in the docstrings of the class and its bases: the heading is the first sentence, and a field's sentence is
+    the line `name: text`, which may go on in the lines below.
+    """
+    texts: dict[str, tuple[str, str]] = {}
+    for base in settings.__mro__[:-1]:
+        heading, *lines = cleandoc(base.__doc__ or "").splitlines() or [""]
+        heading = re.split(r"[.:;] |[.:;]$", heading)[0]
+        texts |= {name: (heading, text) for name, text in _entries(lines) if name not in texts}
+    return texts
+
+
+def _entries(lines: list[str]) -> Iterator[tuple[str, str]]:
+    for name, text in re.findall(r"^(\w+): (.*(?:\n(?!\w+: ).+)*)", "\n".join(lines), flags=re.MULTILINE):
+        sentence = " ".join(text.split())
+        yield name, sentence[:1].upper() + sentence[1:]
+
+
+def _option(name: str, hint: Any, default: Any, section: str, text: str) -> Callable[[click.Command], click.Command]:
     flag = f"--{name.replace('_', '-')}"
+    options: dict[str, Any] = {"cls": SectionOption, "section": section, "help": text, "show_default": True}
     if hint is bool:
-        return click.option(f"{flag}/--no-{flag[2:]}", name, default=default, show_default=True)
+        return click.option(f"{flag}/--no-{flag[2:]}", name, default=default, **options)
     if typing.get_origin(hint) is tuple:
         items = Names() if str in typing.get_args(hint) else Numbers()
-        return click.option(flag, name, type=items, default=",".join(map(str, default)), show_default=bool(default))
-    return click.option(flag, name, type=hint, default=default, show_default=True)
+        options["show_default"] = bool(default)
+        return click.option(flag, name, type=items, default=",".join(map(str, default)), **options)
+    return click.option(flag, name, type=hint, default=default, **options)

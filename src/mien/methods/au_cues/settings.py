@@ -10,25 +10,40 @@ from mien.training.faces import FaceSettings
 
 @dataclass(frozen=True)
 class Settings(FaceSettings):
-    """Everything that a run of the reader depends on, besides the data.
+    """Settings of a run of the reader.
 
-    backbone: "mien" for our residual network, which widths (channels), blocks and strides of its stages, squeeze and
-    stochastic_depth describe; "faceres" for a MobileNetV1 that sees faces enlarged to so many pixels, whose last
-    reduction has last_stride and of whose layers the first are frozen; or the name of a timm model, with large_maps if
-    wanted.
-    start: "" for random weights; of a timm model "pretrained" for those that timm publishes; of faceres a .safetensors
-    file, converted by mien.training.tensorflow_js or of another run.
-    backbone_rate: the backbone's learning rate as a share of learning_rate; below 1 where it starts from weights that
-    have learned more than the heads (discriminative fine-tuning, Howard and Ruder, 2018).
-    heads: also learn a teacher's action units, landmarks and head pose, each with its weight; blended faces have none.
-    local_stages: see model.Reader.
-    readability_weight: above 0 the share of people who could read a face is learned too, also from so many worn faces
-    beside each batch.   pairs: so many pairs of faces that differ in one unit beside each batch, with pair_weight (see
-    further.py).   rest_weight: of pulling the units of faces that people call neutral to one rest.
-    attention_weight: the paper's lambda; above 0 the attention of attention_stages (numbers from 1) is taught to match
-    the AU map that codebook and symmetric describe (see maps.py).
-    attention_map: "class", the map of the face's expression; for controls "generic", all AUs whatever the expression,
-    "shuffled", the map of a random other expression, "uniform", the same everywhere.
+    backbone: "mien" for our residual network, "faceres" for a MobileNetV1 pretrained on faces, or the name of a timm
+    model.
+    start: pretrained weights: "" for random ones; "pretrained" for those that timm publishes; for faceres a
+    .safetensors file, converted by mien.training.tensorflow_js or of another run.
+    backbone_rate: learning rate of the backbone, as a fraction of learning_rate; below 1 for a pretrained backbone with
+    new heads (discriminative fine-tuning, Howard and Ruder, 2018).
+    large_maps: use a timm backbone with larger feature maps.
+    enlarged: side in pixels that faces are enlarged to for faceres.
+    last_stride: stride of the last reduction of faceres.
+    frozen: number of first layers of faceres that are not trained.
+    widths: channels of each stage of the residual network.
+    blocks: blocks in each stage of the residual network.
+    strides: stride of each stage of the residual network.
+    squeeze: add squeeze-and-excitation to the residual network.
+    dropout: dropout before the heads.
+    stochastic_depth: probability of skipping the last residual block, falling to 0 at the first.
+    heads: also learn action units, landmarks and head pose from a teacher; blended faces have none.
+    local_stages: stages whose feature maps the heads read, from 1; 0 is the last.
+    action_unit_weight: weight of the action units in the loss.
+    landmark_weight: weight of the landmarks in the loss.
+    pose_weight: weight of the head pose in the loss.
+    readability_weight: weight of readability, the share of people who could read a face; 0 for no such head.
+    worn: hard-to-read versions of faces added to each batch to learn readability from.
+    pairs: pairs of faces that differ in one action unit, added to each batch.
+    pair_weight: weight of these pairs in the loss.
+    rest_weight: weight of drawing the action units of faces labelled neutral to one resting level.
+    attention_weight: weight of matching the attention to an action-unit map, lambda in the paper; 0 leaves it free.
+    attention_stages: stages whose attention is trained, from 1.
+    attention_map: map that the attention should match: "class" for the face's expression; controls are "generic", all
+    action units, "shuffled", a random other expression, and "uniform", the same everywhere.
+    codebook: action units of each expression: "paper_code" or "facs".
+    symmetric: draw the regions of an action unit alike on both sides of the face, unlike the published code.
     """
 
     backbone: str = "mien"

@@ -38,17 +38,26 @@ PRECISIONS = ("32-true", "bf16-true")
 
 @dataclass(frozen=True)
 class Settings:
-    """Everything that a run depends on, besides the data.
+    """Settings of a run of PaliGemma.
 
-    checkpoint: of PaliGemma, a folder or a hub id, with @REVISION behind it if need be.
-    tasks: what is asked, by comma, of mien.methods.facescan.tasks: one model for one task, or one for all.
-    adapter: how the language model learns: "none", all of its weights; "lora", low-rank changes of its projections;
-    "qlora", the same on weights of 4 bits, which needs bitsandbytes.
-    tune_vision: vision tower and projector learn too, all their weights; else they stay as they are.
-    rank, alpha, lora_dropout: of LoRA.   per_class: at most so many faces of each answer, drawn; 0 for all.
-    epochs, steps: stop after so many; 0 steps for all of the epochs.   batch_size: times accumulate for a step.
-    warmup: epochs, which may be a fraction.
-    precision: "32-true" or "bf16-true".   save_steps: between checkpoints; 0 for one an epoch.
+    checkpoint: PaliGemma checkpoint: a folder or a hub id, with @REVISION appended if wanted.
+    tasks: what to ask, separated by commas: expression, age, gender, race. One model learns all of them.
+    adapter: how the language model is tuned: "none" for all weights, "lora" for low-rank updates of its projections,
+    "qlora" for the same on 4-bit weights (needs bitsandbytes).
+    tune_vision: also train all weights of the vision tower and the projector.
+    rank: rank of LoRA.
+    alpha: scaling factor of LoRA.
+    lora_dropout: dropout of LoRA.
+    per_class: largest number of faces of each answer, drawn at random; 0 for all.
+    epochs: passes over the training faces.
+    steps: stop after so many steps; 0 for all epochs.
+    batch_size: faces on a device at once.
+    accumulate: batches whose gradients are summed for one step.
+    learning_rate: highest learning rate, reached after the warm-up.
+    warmup: length of the linear warm-up in epochs, which may be a fraction.
+    precision: "32-true" or "bf16-true".
+    save_steps: steps between checkpoints; 0 for one per epoch.
+    seed: seed of weights, order and draws.
     """
 
     checkpoint: str = ""

@@ -36,12 +36,20 @@ from mien.training.run import Run
 
 @dataclass(frozen=True)
 class Settings(Schedule):
-    """Everything that a run of FERAnno's head depends on, besides the data.
+    """Settings of a run of FERAnno's head.
 
-    generator: of which it reads the features, a name or an ONNX file; units: the model that tells the generator action
-    units.   views: of each face: as it is, flipped, and others turned, scaled and shifted by up to so much.
-    channels, heads: of both branches.   rebalance: a face is drawn with probability proportional to n ** -rebalance of
-    its class; more than 0 moves the answers away from the votes, towards rare classes.
+    batch_size: faces in a step.
+    generator: generator whose features the head reads, a name or an ONNX file.
+    units: model that measures the action units the generator is conditioned on, a name or an ONNX file.
+    views: versions of each face: as it is, flipped, and others rotated, scaled and shifted at random.
+    degrees: largest rotation of a view.
+    scale: largest change of a view's size, as a fraction.
+    shift: largest shift of a view, as a fraction of its side.
+    channels: channels of both branches.
+    heads: attention heads of both branches.
+    dropout: dropout of both branches.
+    rebalance: draw each face with probability proportional to n ** -rebalance, where n counts the faces of its class;
+    above 0 the answers move from the shares of votes towards rare classes.
     """
 
     epochs: int = 30

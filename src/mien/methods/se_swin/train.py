@@ -18,16 +18,22 @@ from mien.training.run import Run
 
 @dataclass(frozen=True)
 class Settings(FaceSettings):
-    """Everything that a run of SE-Swin depends on, besides the data.
+    """Settings of a run of SE-Swin.
 
-    se: where the squeeze-and-excitation gate is, "head", "stages", "none" or the control "constant".
-    reduction: by which the gate narrows the channels.
-    rho: the radius of sharpness-aware minimization; 0 for AdamW alone.   adaptive: ASAM.
-    plain_epochs: how many of the epochs are of AdamW alone, at the beginning.
-    backbone: "mien" for a small Swin, described by patch, width (channels of the first stage), depths, heads and
-    window; or "swin-t" for Swin-T.   start: weights to start from, "" for random ones: a file or, for Swin-T, a hub
-    repository; those of a small Swin are the weights of a run, which may have seen smaller faces (progressive
-    resizing).
+    se: place of the squeeze-and-excitation gate: "head", "stages", "none" or the control "constant".
+    reduction: factor by which the gate narrows the channels.
+    rho: radius of sharpness-aware minimization; 0 for plain AdamW.
+    adaptive: use adaptive sharpness-aware minimization (ASAM).
+    plain_epochs: first epochs that use plain AdamW.
+    backbone: "mien" for a small Swin or "swin-t" for Swin-T.
+    start: pretrained weights: "" for random ones, a file or, for Swin-T, a hub repository; for a small Swin the weights
+    of a run, which may have used smaller faces (progressive resizing).
+    patch: side of a patch in pixels.
+    width: channels of the first stage.
+    depths: blocks in each stage.
+    heads: attention heads in each stage.
+    window: side of an attention window in patches.
+    drop_path: probability of skipping the last block (stochastic depth).
     """
 
     epochs: int = 30

@@ -19,14 +19,24 @@ from mien.training.run import Run
 
 @dataclass(frozen=True)
 class Settings(FaceSettings):
-    """Everything that a run of VTFF depends on, besides the data.
+    """Settings of a run of VTFF.
 
-    branches: "image+lbp", "image", "lbp" or, to control for size, "image+image".
-    backbone: of each branch, "mien" for our residual network, described by widths, blocks and strides; or a timm model.
-    start: a file with weights of a face recognition network, which the branches start from; "" for random weights.
-    stage: of the backbone, from 1, whose maps are fused; 0 for the last.
-    enlarge: the side that faces and patterns are enlarged to after the patterns are taken; 0 leaves them.
-    fusion, gate, context, width, heads, depth, hidden: see model.py.
+    branches: inputs of the network: "image+lbp", "image", "lbp" or, as a control for size, "image+image".
+    backbone: network of each branch: "mien" for our residual network or the name of a timm model.
+    start: file with weights of a face-recognition network that the branches start from; "" for random weights.
+    widths: channels of each stage of the residual network.
+    blocks: blocks in each stage of the residual network.
+    strides: stride of each stage of the residual network.
+    stage: stage of the backbone whose maps are fused, from 1; 0 for the last.
+    enlarge: side in pixels that faces and patterns are enlarged to after computing the patterns; 0 leaves them.
+    fusion: fusion of the branches: "asf" (attentional selective fusion), "sum", "concat" or "scalar".
+    gate: weight of the branches in "asf": "convex", or "t1" and "t2", those of two re-implementations.
+    context: views that decide the weight in "asf": "both", "global" or "local".
+    width: width of the transformer.
+    heads: attention heads of the transformer.
+    depth: layers of the transformer; 0 for none.
+    hidden: width of the transformer's feed-forward layers.
+    dropout: dropout of words and transformer.
     """
 
     epochs: int = 20

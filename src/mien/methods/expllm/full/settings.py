@@ -5,18 +5,32 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Settings:
-    """Everything that a run of the full size depends on, besides the data.
+    """Settings of a run of the full-size model.
 
-    tower: a vision tower, as a hub id, with @REVISION behind it if need be, or a folder: DINOv2, SigLIP, CLIP, or the
-        encoder of an embedded run.
-    language: a causal language model, as such an id, a folder or a .gguf file.
-    epochs, align_epochs: each face once as a chain of thought and the more often as a label, the smaller cot_share.
-    steps, align_steps: stop after so many, whatever the epochs; 0 for all.
-    batch_size: for each device, times accumulate for a step.   warmup: epochs of the second stage, which may be a
-    fraction; the first warms up for the same share of its own.
-    rank, alpha, lora_dropout: of LoRA.   drop_path: of the tower, if it is a DINOv2.
-    longest: tokens of a conversation; longer ones are cut.   save_steps: between checkpoints.
+    tower: vision tower, a folder or a hub id, with @REVISION appended if wanted: DINOv2, SigLIP, CLIP, or the encoder
+    of a run of the embedded model.
+    language: causal language model: a folder, a .gguf file or a hub id, with @REVISION appended if wanted.
+    epochs: passes of the second stage; each shows a face once as a chain of thought, and as a label the more often the
+    smaller cot_share is.
+    align_epochs: passes of the first stage, which trains the projector.
+    steps: stop the second stage after so many steps; 0 for all epochs.
+    align_steps: stop the first stage after so many steps; 0 for all epochs.
+    batch_size: conversations on a device at once.
+    accumulate: batches whose gradients are summed for one step.
+    learning_rate: highest learning rate, reached after the warm-up.
+    weight_decay: weight decay of AdamW.
+    warmup: linear warm-up of the second stage in epochs, which may be a fraction; the first warms up for the same share
+    of its steps.
+    rank: rank of LoRA.
+    alpha: scaling factor of LoRA.
+    lora_dropout: dropout of LoRA.
+    drop_path: stochastic depth of the tower, if it is a DINOv2.
+    cot_share: share of each batch that learns a chain of thought; the rest learns the label alone.
+    unverified_weight: weight of texts that failed verification against the measured action units.
+    longest: longest conversation in tokens; longer ones are cut.
+    save_steps: steps between checkpoints.
     precision: "32-true" or "bf16-mixed".
+    seed: seed of weights, order and draws.
     """
 
     tower: str = ""

@@ -43,19 +43,38 @@ TOKENIZER = "tokenizer.json"
 
 @dataclass(frozen=True)
 class Settings(FaceSettings):
-    """Everything that a run of the embedded model depends on, besides the data.
+    """Settings of a run of the embedded model. Stages: vision, text, align, label, and last label with reasons.
 
-    epochs and learning_rate are those of the last stage, label with reasons; vision_*, text_*, align_* and label_epochs
-    those of the stages before. Mixup is for stage 0 alone.
-    start: a finished run of au-cues from whose backbone the encoder starts; "" for random weights.
-    widths, blocks, strides, squeeze: of the encoder's residual stages, unless that run has its own; side x side patches
-    go through encoder_layers with encoder_heads.   action_unit_weight: of stage 0; blended faces have no action units.
-    gate: the accuracy on --valid that the encoder must reach before the rest is worth its time; 0 for none.
-    hidden, intermediate, layers, heads: of the language model.
-    open_layers: of the encoder that learn on with the language model, encoder_share times as fast.
-    cot_share: of a batch whose chain of thought is learned; of the others, the label alone.
-    unverified_weight: of texts that the engine's verification refused.
-    after: a run whose stages before the last are taken over, for runs that differ in the last alone.
+    epochs: passes of the last stage.
+    learning_rate: highest learning rate of the last stage.
+    mixup_alpha: parameter of mixup's beta distribution; the vision stage alone blends faces.
+    vision_epochs: passes of the vision stage, which trains the encoder on labels.
+    vision_learning_rate: highest learning rate of the vision stage.
+    text_epochs: passes of the text stage, which trains the language model on chains of thought without faces.
+    text_learning_rate: highest learning rate of the text stage.
+    align_epochs: passes of the align stage, which trains the projector alone.
+    align_learning_rate: highest learning rate of the align stage.
+    label_epochs: passes of the label stage, which learns labels without reasons.
+    start: finished run of au-cues whose backbone the encoder starts from; "" for random weights.
+    widths: channels of each residual stage of the encoder, unless `start` has its own.
+    blocks: blocks in each residual stage.
+    strides: stride of each residual stage.
+    squeeze: add squeeze-and-excitation to the residual stages.
+    side: patches along each side of the face.
+    encoder_layers: transformer layers of the encoder.
+    encoder_heads: attention heads of the encoder.
+    dropout: dropout of the encoder.
+    action_unit_weight: weight of action units in the vision stage; blended faces have none.
+    gate: accuracy on --valid below which training stops after the vision stage; 0 for none.
+    hidden: width of the language model.
+    intermediate: width of its feed-forward layers.
+    layers: layers of the language model.
+    heads: attention heads of the language model.
+    open_layers: encoder layers that are trained with the language model.
+    encoder_share: their learning rate, as a fraction of the language model's.
+    cot_share: share of each batch that learns a chain of thought; the rest learns the label alone.
+    unverified_weight: weight of texts that failed verification against the measured action units.
+    after: finished run whose stages before the last are reused; "" to train them.
     """
 
     epochs: int = 12

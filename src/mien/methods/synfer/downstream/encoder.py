@@ -33,10 +33,12 @@ _BATCH = 256
 
 @dataclass(frozen=True)
 class Settings(FaceSettings):
-    """Everything that a run depends on, besides the data.
+    """Settings of a run.
 
-    epochs: each draws as many faces as there are photographs, from whatever faces the arm has, so that steps, warm-up
-    and averaging are the same for all arms.   widths: channels of the four stages, one block each (ResNet-10).
+    epochs: passes over as many faces as there are photographs, drawn from the faces of the arm: steps, warm-up and
+    averaging are the same for all arms.
+    learning_rate: highest learning rate of AdamW, reached after the warm-up.
+    widths: channels of the four stages of ResNet-10, one block each.
     """
 
     learning_rate: float = 1e-3

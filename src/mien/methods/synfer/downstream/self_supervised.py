@@ -46,9 +46,9 @@ ARMS = {
 
 @dataclass(frozen=True)
 class SimSiamSettings(Settings):
-    """Faces are moved, lit and erased more than with labels; nothing is blended.
+    """Settings of a self-supervised run: stronger augmentation than with labels, and no mixup.
 
-    hidden: width of the projection, and four times that of the predictor.
+    hidden: width of the projection; the predictor's bottleneck has a quarter of it.
     """
 
     epochs: int = 40

@@ -53,9 +53,11 @@ _KIND = {"real": "photographs", "synthetic": "generated"}
 
 @dataclass(frozen=True)
 class PairSettings(Settings):
-    """A face that is flipped changes the sides in its caption too; nothing is blended.
+    """Settings of a zero-shot run: a flipped face swaps the sides in its caption, and there is no mixup.
 
-    width, heads, depth: of the caption encoder.
+    width: width of the caption encoder.
+    heads: attention heads of the caption encoder.
+    depth: layers of the caption encoder.
     """
 
     mixup_share: float = 0.0

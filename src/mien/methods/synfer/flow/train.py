@@ -41,17 +41,29 @@ _TIMES, _CHECKED = (0.1, 0.3, 0.5, 0.7, 0.9), 512
 
 @dataclass(frozen=True)
 class Settings(Schedule):
-    """Everything that a run of the generator depends on, besides the data.
+    """Settings of a run of the generator. Training has three stages, each with its own warm-up and cosine.
 
-    text_epochs, adapter_epochs, epochs: of the three stages: expressions and captions with the action units left out;
-    the action units' tokens, keys and values alone; everything. Each has a warm-up and a cosine of its own.
-    channels, attended, blocks, width, heads, depth, dropout: see model.py.
-    captions: how many are written of each face, of which every epoch draws one: one long, the others short.
-    shift: faces move by up to so many whole pixels each way; half of them are flipped.
-    rebalance: a face is drawn with probability proportional to n ** -rebalance, n the faces that share its class.
-    untold, unmeasured, neither: shares of the faces that are shown without expression and caption, without action
-    units, and without both.   uncaptioned, unlabelled: of the rest that are told, without one of the two.
-    partly: share of those with action units of which some, each face another share of them, are left out.
+    epochs: passes of the last stage, which trains everything.
+    text_epochs: passes of the first stage: expressions and captions, without action units.
+    adapter_epochs: passes of the second stage: tokens, keys and values of the action units alone.
+    batch_size: faces in a step.
+    size: side of a face in pixels.
+    channels: channels of each level of the U-Net.
+    attended: number of coarsest levels that have attention.
+    blocks: residual blocks in each level.
+    width: width of a token of text or action units.
+    heads: attention heads.
+    depth: layers of the text encoder.
+    dropout: dropout of the residual blocks.
+    captions: captions written of each face, one long and the others short; each epoch draws one.
+    shift: largest shift of a face in whole pixels; half of the faces are also flipped.
+    rebalance: draw each face with probability proportional to n ** -rebalance, where n counts the faces of its class.
+    untold: share of faces trained without expression and caption.
+    unmeasured: share of faces trained without action units.
+    neither: share of faces trained without any condition.
+    uncaptioned: share of the faces with text that are trained without the caption.
+    unlabelled: share of the faces with text that are trained without the expression.
+    partly: share of the faces with action units of which a random part is left out.
     """
 
     epochs: int = 8

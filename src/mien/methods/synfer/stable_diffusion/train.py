@@ -44,10 +44,12 @@ _BANK = 64
 
 @dataclass(frozen=True)
 class Settings(AdapterSettings):
-    """Everything that a run of the full size depends on, besides the data.
+    """Settings of a run of the full-size generator; those without `text` in their name are of the second stage or of
+    both.
 
-    text_epochs, text_batch_size, rank: of the first stage. Without epochs there is none; nor is there when `lora` names
-    the folder of one that was trained before.   The rest is of the second stage, and as far as it makes sense of both.
+    text_epochs: passes of the first stage; 0 leaves it out, and so does `lora`, the folder of a finished one.
+    text_batch_size: pictures in a step of the first stage.
+    rank: rank of the low-rank update (LoRA) of the first stage.
     """
 
     text_epochs: int = 5

@@ -36,11 +36,14 @@ _SIDES = re.compile(r"\b(left|right)\b", re.IGNORECASE)
 
 @dataclass(frozen=True)
 class TuneSettings(Schedule):
-    """What both stages depend on besides the data. The defaults of the schedule are an unofficial reproduction's.
+    """Settings of both stages. The defaults of the schedule are those of an unofficial reproduction.
 
-    checkpoint: see `load`.   size: the side of pictures in pixels; 0 for that of the checkpoint.
-    no_caption: the share of faces whose caption alone is withheld.   workers: processes that read pictures.
-    checkpointing: work out the U-Net's inner values twice instead of keeping them: less memory, more time.
+    checkpoint: Stable Diffusion checkpoint: a folder or a hub id, with @REVISION appended if wanted.
+    size: side of a picture in pixels; 0 for that of the checkpoint.
+    batch_size: pictures in a step.
+    no_caption: share of pictures trained without their caption.
+    workers: processes that read pictures.
+    checkpointing: recompute activations of the U-Net instead of storing them: less memory, more time.
     """
 
     epochs: int = 5
@@ -62,19 +65,23 @@ class TuneSettings(Schedule):
 
 @dataclass(frozen=True)
 class LoraSettings(TuneSettings):
-    """Those of the first stage.   rank: of the changes."""
+    """Settings of the first stage.
+
+    rank: rank of the low-rank update (LoRA) of the U-Net.
+    """
 
     rank: int = 4
 
 
 @dataclass(frozen=True)
 class AdapterSettings(TuneSettings):
-    """Those of the second stage.
+    """Settings of the second stage.
 
-    lora: the folder of the first stage's run; left out, the checkpoint as it is.
-    tokens: "units", one for each action unit, or "one" for all, as published.
-    no_units, no_condition: the shares of faces whose action units alone, or whose caption and action units, are
-    withheld.   jitter: the deviation of the noise on action units.
+    lora: folder of a finished first stage; "" for the checkpoint as it is.
+    tokens: "units" for one token per action unit, or "one" for a single token, as published.
+    no_units: share of pictures trained without action units.
+    no_condition: share of pictures trained without caption and action units.
+    jitter: standard deviation of the noise added to action units.
     """
 
     batch_size: int = 16
