@@ -1,4 +1,4 @@
-"""mien serve: the same reports over HTTP, and a web page."""
+"""`mien serve`: reports over HTTP, and a web page."""
 
 from pathlib import Path
 
@@ -10,7 +10,7 @@ from mien.extras import optional
 
 
 @click.command()
-@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on; 0.0.0.0 is every network.")
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on; 0.0.0.0 for every network.")
 @click.option("--port", type=click.IntRange(0, 65535), default=8000, show_default=True, help="Port; 0 is any free one.")
 @click.option("--openai", is_flag=True, help="Also answer /v1/chat/completions and /v1/models, as OpenAI's servers do.")
 @click.option(
@@ -18,26 +18,30 @@ from mien.extras import optional
     "hosts",
     multiple=True,
     metavar="NAME",
-    help="A name by which clients may call this server, besides this machine's own and that of --host; * is any.",
+    help="Host name that clients may use, besides those of this machine and --host; * allows any.",
 )
 @click.option(
     "--allow-origin",
     "origins",
     multiple=True,
     metavar="ORIGIN",
-    help="Web pages elsewhere that may ask: https://example.com. None may by default.",
+    help="Origin of other web pages that may send requests: https://example.com. None by default.",
 )
-@click.option("--token", envvar="MIEN_TOKEN", metavar="TEXT", help="What clients have to send; better in MIEN_TOKEN.")
+@click.option(
+    "--token", envvar="MIEN_TOKEN", metavar="TEXT", help="Token that clients must send; better set as MIEN_TOKEN."
+)
+@click.option(
+    "--model", default=DEFAULT, metavar="NAME|FILE.onnx", show_default=True, help="Model that reads the faces."
+)
 @click.option(
     "--clips",
     type=click.Path(file_okay=False, path_type=Path),
     metavar="FOLDER",
-    help="Also take clips at /v1/clips; what is read of them lies in FOLDER for a day.",
+    help="Also accept clips at /v1/clips; results stay in FOLDER for a day.",
 )
-@click.option("--model", default=DEFAULT, metavar="NAME|FILE.onnx", show_default=True, help="Who reads the faces.")
 @click.option("--threshold", default=0.7, show_default=True, help="Lowest detector score that counts as a face.")
 @click.option("--max-side", default=640, show_default=True, help="Reduce longer pictures to this before detection.")
-@click.option("--threads", default=1, show_default=True, help="Threads for each model.")
+@click.option("--threads", default=1, show_default=True, help="Threads of each model.")
 def serve(
     host: str,
     port: int,

@@ -1,4 +1,4 @@
-"""mien weights: what is installed, and whether it is what was shipped."""
+"""`mien weights`: list the installed models and verify them."""
 
 import click
 from rich.console import Console
@@ -11,7 +11,7 @@ from mien.errors import ModelError
 @click.command()
 @click.pass_context
 def weights(context: click.Context) -> None:
-    """List the installed models and check each against its SHA-256; exit code 1 when one differs."""
+    """List the installed models and verify each SHA-256. The exit code is 1 if one differs."""
     lines = new_table()
     for name in ("model", "purpose", "size", "licence", "check"):
         lines.add_column(name, justify="right" if name == "size" else "left")

@@ -1,1 +1,1 @@
-"""How good a model is, and how sure that is."""
+"""Metrics with confidence intervals: arrays in, numbers out."""

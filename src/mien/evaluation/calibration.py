@@ -1,10 +1,10 @@
-"""Two numbers fitted after training, so that a probability means what it says: temperature and strength of the prior.
+"""Calibration: a temperature and the strength of a prior shift, fitted after training.
 
 A reader trained on resampled faces has learned a prior that no picture has. Adding log(natural / drawn) to its logits
-undoes that (logit adjustment, Menon et al., 2021; prior shift, Saerens et al., 2002). How much of it to add is a trade
-between rare and frequent classes: strength 1 is the natural prior and the highest accuracy, 0 is the prior trained on.
-The temperature (Guo et al., 2017) then makes confidence equal accuracy (`fit`), or probabilities the shares of people
-who would choose each word (`fit_shares`).
+corrects that (logit adjustment, Menon et al., 2021; prior shift, Saerens et al., 2002). The strength of the shift
+trades frequent against rare classes: 1 is the natural prior with the highest accuracy, 0 the training prior. The
+temperature (Guo et al., 2017) then matches confidence to accuracy (`fit`), or probabilities to the shares of people who
+would choose each word (`fit_shares`).
 """
 
 from collections.abc import Iterator, Sequence
@@ -19,9 +19,9 @@ from mien.evaluation.metrics import accuracy, confusion_tally, mean_recall
 Floats = NDArray[np.floating]
 STRENGTHS = np.linspace(0, 1.2, 25)
 TEMPERATURES = np.geomspace(0.3, 3, 231)
-# A class that is masked has a logit of minus infinity, which times no votes must be 0.
+# A masked class has a logit of minus infinity; times no votes, it must give 0.
 _LEAST = -1e4
-# Strengths that fit_shares tries, besides none.
+# Strengths that fit_shares tries, besides 0.
 _TRIED = (0.25, 0.5, 0.75, 1.0)
 
 
@@ -37,15 +37,15 @@ class Calibration:
     temperature: float = 1.0
 
     def __call__(self, logits: Floats) -> Floats:
-        """Calibrated logits of the same shape."""
+        """Return the calibrated logits, of the same shape."""
         return (logits + self.strength * np.array(self.shift)) / self.temperature
 
 
 def fit(logits: Floats, labels: NDArray[np.integer], shift: Floats, accuracy_cost: float) -> Calibration:
-    """The strength with the highest mean recall among those that cost little accuracy, then the likeliest temperature.
+    """Return the strength with the highest mean recall within accuracy_cost, then the likeliest temperature.
 
-    logits: (N, 8), uncalibrated.   accuracy_cost: how far below the best accuracy of any strength the choice may lie,
-    as a fraction (0.003 is 0.3 points). Of equals the larger strength is taken, which is closer to the natural prior.
+    logits: (N, 8), uncalibrated.   accuracy_cost: largest loss of accuracy against the best strength, as a fraction
+    (0.003 is 0.3 points). Of equals, take the larger strength, which is closer to the natural prior.
     """
     scores = []
     for strength in STRENGTHS:
@@ -58,17 +58,18 @@ def fit(logits: Floats, labels: NDArray[np.integer], shift: Floats, accuracy_cos
 
 
 def fit_temperature(logits: Floats, labels: NDArray[np.integer]) -> float:
-    """The temperature of TEMPERATURES under which the labels are likeliest."""
+    """Return the temperature of TEMPERATURES with the highest likelihood of the labels."""
     rows = np.arange(len(labels))
     likelihood = [np.log(softmax(logits / t)[rows, labels] + 1e-12).mean() for t in TEMPERATURES]
     return float(TEMPERATURES[int(np.argmax(likelihood))])
 
 
 def fit_shares(logits: Floats, targets: Floats, shift: Floats, folds: int = 5, seed: int = 0) -> Calibration:
-    """The temperature under which vote shares are likeliest, and the prior's shift only where it wins on every fold.
+    """Return the temperature with the highest likelihood of the vote shares, and a prior shift only if it wins on every
+    fold.
 
-    logits: (N, 8), uncalibrated.   targets: (N, 8) vote shares, each row sums to 1. A strength above 0 is taken when,
-    fitted without a fold, it makes the votes of that fold likelier than strength 0 does, in each of the folds.
+    logits: (N, 8), uncalibrated.   targets: (N, 8) vote shares, each row sums to 1. A strength above 0 is taken if,
+    fitted without a fold, it makes the votes of that fold likelier than strength 0 does, in each fold.
     """
 
     def likeliest(rows: NDArray[np.intp], strengths: Sequence[float]) -> tuple[float, float]:
@@ -90,18 +91,18 @@ def fit_shares(logits: Floats, targets: Floats, shift: Floats, folds: int = 5, s
 
 
 def temperature_of_shares(logits: Floats, targets: Floats) -> float:
-    """The temperature of TEMPERATURES under which vote shares, (N, 8), are likeliest."""
+    """Return the temperature of TEMPERATURES with the highest likelihood of vote shares, (N, 8)."""
     return float(min(TEMPERATURES, key=lambda t: _mean_loss(logits / t, targets)))
 
 
 def _mean_loss(logits: Floats, targets: Floats) -> float:
-    """Cross-entropy of the softmax with vote shares, in nats, mean over the rows."""
+    """Return the cross-entropy of the softmax with vote shares, in nats, averaged over rows."""
     wide = np.maximum(logits.astype(np.float64) - logits.max(axis=1, keepdims=True), _LEAST)
     return float((np.log(np.exp(wide).sum(axis=1)) - (targets * wide).sum(axis=1)).mean())
 
 
 def halves(count: int, splits: int, seed: int = 0) -> Iterator[tuple[NDArray[np.intp], NDArray[np.intp]]]:
-    """Random halves of `count` samples; each is once the half to fit on and once the half to score."""
+    """Yield random splits of `count` samples into halves, each half once for fitting and once for scoring."""
     rng = np.random.default_rng(seed)
     for _ in range(splits):
         order = rng.permutation(count)

@@ -1,7 +1,7 @@
-"""Results of several models, each with one file a training seed, to one table: which differences are separable?
+"""Compare results of several models, one file per training seed: which differences are separable?
 
-A result says its answers face by face, so that models are compared on the same faces: a bootstrap over faces, drawn
-within each class, of the mean over training seeds. What differs from seed to seed is in the mean, not in the interval.
+Results keep the answer to each face, so models are compared on the same faces: a bootstrap over faces, within each
+class, of the mean over training seeds. The variation between seeds is in the mean, not in the interval.
 """
 
 import hashlib
@@ -27,14 +27,14 @@ METRICS: dict[str, Callable[[Floats], Floats]] = {
     "macro_f1_n50": partial(metrics.macro_f1, at_least=metrics.ENOUGH),
     "mean_recall": metrics.mean_recall,
 }
-# Half the width, as a fraction, of an interval around 0 that is narrow enough to call two models not separable.
+# Largest half-width, as a fraction, of an interval around 0 that counts as not separable.
 NARROW = 0.007
 
 
 class Predictions(NamedTuple):
-    """What one trained model says of N faces.
+    """Answers of one trained model about N faces.
 
-    faces: a hash of which they are.   labels, answers: (N,), in Expression order.
+    faces: hash of the faces.   labels, answers: (N,), in Expression order.
     """
 
     faces: str
@@ -43,7 +43,7 @@ class Predictions(NamedTuple):
 
 
 def kept(sources: Sequence[str], labels: NDArray[np.integer], answers: NDArray[np.integer]) -> dict[str, str]:
-    """What a result file keeps of its answers: a hash of the faces, and a digit a face."""
+    """Return the answers as a result file stores them: a hash of the faces, and one digit per face."""
     return {
         "faces": hashed(sources),
         "labels": "".join(map(str, labels.tolist())),
@@ -52,16 +52,16 @@ def kept(sources: Sequence[str], labels: NDArray[np.integer], answers: NDArray[n
 
 
 def hashed(sources: Sequence[str]) -> str:
-    """Which faces these are, and in which order, in 16 letters."""
+    """Return a hash of the faces and their order, in 16 letters."""
     return hashlib.sha256("\n".join(sources).encode()).hexdigest()[:16]
 
 
 def read(path: Path) -> Result:
-    """A result file; InputError when it is none, or one without answers."""
+    """Return a result file; raise InputError if it is none or has no answers."""
     try:
         result: Result = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise InputError(f"{path}: no result can be read from it ({error})") from error
+        raise InputError(f"{path}: not a readable result ({error})") from error
     if not isinstance(result, dict):
         raise InputError(f"{path}: no result, which is an object with answers")
     if not isinstance(result.get("answers"), dict):
@@ -70,10 +70,10 @@ def read(path: Path) -> Result:
 
 
 def answers_of(result: Mapping[str, Any]) -> Predictions:
-    """The answers that a result keeps."""
-    said = result["answers"]
-    labels, answers = (np.array(list(map(int, said[key])), np.int64) for key in ("labels", "answers"))
-    return Predictions(said["faces"], labels, answers)
+    """Return the stored answers of a result."""
+    stored = result["answers"]
+    labels, answers = (np.array(list(map(int, stored[key])), np.int64) for key in ("labels", "answers"))
+    return Predictions(stored["faces"], labels, answers)
 
 
 def contrast(
@@ -84,20 +84,23 @@ def contrast(
     resamples: int = 2000,
     seed: int = 0,
 ) -> Result:
-    """A weighted sum of the mean metric of several arms, such as one arm less another, with its 95 % interval.
+    """Return a weighted sum of the arms' mean metric, such as one arm minus another, with its 95 % interval.
 
-    arms: for each name the answers of its training seeds.   weights: of the arms that count.   metric: of METRICS.
-    All answers are to the same faces; InputError where they are not. A metric of classes none of which has enough
-    faces is null.
+    arms: answers of each arm's training seeds, by name.   weights: of the arms to use.   metric: of METRICS. Raise
+    InputError if the answers are about different faces. A metric over classes is null if no class has enough faces.
     """
     chosen = {name: arms[name] for name in weights}
     first = next(iter(chosen.values()))[0]
     tallies, factors = [], []
     for name, answers in chosen.items():
-        for said in answers:
-            if said.faces != first.faces or not np.array_equal(said.labels, first.labels):
+        for predictions in answers:
+            if predictions.faces != first.faces or not np.array_equal(predictions.labels, first.labels):
                 raise InputError(f"the results of {name} are of other faces, or other labels, than those compared with")
-            tallies.append(metrics.confusion_tally(said.labels, np.eye(CLASSES)[said.answers]).reshape(-1, CLASSES**2))
+            tallies.append(
+                metrics.confusion_tally(predictions.labels, np.eye(CLASSES)[predictions.answers]).reshape(
+                    -1, CLASSES**2
+                )
+            )
             factors.append(weights[name] / len(answers))
     tally = np.stack(tallies, axis=1)  # (N, runs, 64)
     shape = (-1, len(factors), CLASSES, CLASSES)
@@ -115,12 +118,12 @@ def contrast(
 def means(answers: Sequence[Predictions], *, resamples: int = 2000, seed: int = 0) -> Result:
     """Return each metric of one model, mean over its training seeds, with its 95 % interval."""
     every = {m: contrast({"": answers}, {"": 1.0}, m, resamples=resamples, seed=seed) for m in METRICS}
-    # A single metric is no difference: it answers nothing.
+    # Only a difference has a verdict.
     return {metric: {key: value for key, value in v.items() if key != "answer"} for metric, v in every.items()}
 
 
 def verdict(interval: Mapping[str, float]) -> str:
-    """Of a difference: "higher", "lower", "not separable" (around 0 and narrow) or "undecided"."""
+    """Return "higher", "lower", "not separable" (around 0 and narrow) or "undecided" for a difference."""
     if interval["low"] > 0:
         return "higher"
     if interval["high"] < 0:
@@ -130,9 +133,9 @@ def verdict(interval: Mapping[str, float]) -> str:
 
 
 def compare(models: Mapping[str, Sequence[Mapping[str, Any]]], *, resamples: int = 2000, seed: int = 0) -> Result:
-    """Each model's metrics, mean over its results, and the difference of each from the first, with 95 % intervals.
+    """Return each model's metrics, averaged over its results, and its difference from the first, with 95 % intervals.
 
-    models: results of `mien evaluate` by the name of the model, one for each seed that it was trained with.
+    models: results of `mien evaluate` by name of the model, one per training seed.
     """
     arms = {name: [answers_of(result) for result in results] for name, results in models.items()}
     reference = next(iter(arms))

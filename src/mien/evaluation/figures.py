@@ -1,4 +1,4 @@
-"""Results to pictures for a paper or a README: confusion matrix, reliability diagram, differences with intervals.
+"""Figures for papers and READMEs: confusion matrix, reliability diagram, differences with intervals.
 
 Needs the extra `train`.
 """
@@ -19,7 +19,7 @@ NAMES = [e.label for e in Expression]
 
 
 def confusion_matrix(result: Result, path: Path) -> None:
-    """Shares of each true class as shades and percent, counts beneath; classes without samples are left out."""
+    """Draw the shares of each true class in percent, with counts; classes without samples are left out."""
     plt = pyplot()
     confusion = np.array(result["confusion"])
     rows = [i for i in range(len(NAMES)) if confusion[i].sum() > 0]
@@ -50,7 +50,7 @@ def confusion_matrix(result: Result, path: Path) -> None:
 
 
 def reliability_diagram(result: Result, path: Path) -> None:
-    """How often the answer was right against how sure the model was, with 95 % Wilson intervals; counts below."""
+    """Draw accuracy against confidence, with 95 % Wilson intervals; counts below."""
     plt = pyplot()
     bins = np.array(result["reliability"])
     bins = bins[bins[:, 0] > 0]
@@ -72,9 +72,9 @@ def reliability_diagram(result: Result, path: Path) -> None:
 
 
 def differences(result: Result, path: Path) -> None:
-    """What `mien ablate` found: a row a question, a panel a metric; dots are filled where a difference is not 0.
+    """Draw the answers of `mien ablate`: one row per question, one panel per metric; filled dots differ from 0.
 
-    An interval that holds 0 and is narrower than the band is called not separable.
+    An interval around 0 that is narrower than the band is called not separable.
     """
     plt = pyplot()
     asked = result["questions"]
@@ -130,12 +130,12 @@ def _percent(values: dict[str, float]) -> str:
 
 
 def pyplot() -> Any:
-    """Matplotlib without a display; MissingExtra where it is not installed."""
+    """Return matplotlib.pyplot without a display; raise MissingExtra if it is not installed."""
     optional("matplotlib", "train").use("Agg")
     return optional("matplotlib.pyplot", "train")
 
 
 def save(figure: Any, path: Path) -> None:
-    """Write a figure, without the name of the software, so that equal figures are equal files."""
+    """Write a figure without the software's version, so that equal figures are equal files."""
     figure.savefig(path, dpi=150, metadata={"Software": None})
     pyplot().close(figure)

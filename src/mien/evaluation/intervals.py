@@ -1,4 +1,4 @@
-"""How sure a measured number is: the bootstrap over images."""
+"""Confidence intervals: bootstrap over images, and Wilson's."""
 
 import math
 import warnings
@@ -12,10 +12,10 @@ _CHUNK = 100
 
 
 def bootstrap(tally: Floats, resamples: int = 2000, seed: int = 0, strata: NDArray[np.integer] | None = None) -> Floats:
-    """(N, ...) tallies of single samples -> (resamples, ...) tallies of samples drawn with replacement.
+    """(N, ...) tallies of samples -> (resamples, ...) tallies of samples drawn with replacement.
 
-    The same N, resamples and seed draw the same samples, so that several tallies of one data set stay paired.
-    strata: (N,), such as the labels: draw within each, so that every resample has as many of each as the data have.
+    The same N, resamples and seed draw the same samples, so several tallies of one data set stay paired. strata: (N,),
+    such as labels: draw within each, so that every resample has as many of each as the data.
     """
     rng = np.random.default_rng(seed)
     count = len(tally)
@@ -33,7 +33,7 @@ def bootstrap(tally: Floats, resamples: int = 2000, seed: int = 0, strata: NDArr
 
 
 def percentile_interval(values: Floats) -> tuple[Floats, Floats]:
-    """The central 95 % of bootstrap values along the first axis; NaN values do not count, and all NaN gives NaN."""
+    """Return the central 95 % of bootstrap values along the first axis, ignoring NaN; NaN if all are."""
     tail = 100 * (1 - LEVEL) / 2
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "All-NaN slice", RuntimeWarning)
@@ -42,7 +42,7 @@ def percentile_interval(values: Floats) -> tuple[Floats, Floats]:
 
 
 def wilson_interval(hits: float, count: float) -> tuple[float, float]:
-    """Wilson's 95 % interval for a share; unlike the bootstrap it is right for 0 of 10 and for 10 of 10."""
+    """Return Wilson's 95 % interval of a share; unlike the bootstrap it also holds for 0 of 10 and 10 of 10."""
     z = 1.959964
     share = hits / count
     center = share + z * z / (2 * count)

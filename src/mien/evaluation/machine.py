@@ -1,4 +1,4 @@
-"""What a number was measured on; a number without it is not a result."""
+"""Conditions of a measurement; a number without them is not a result."""
 
 import os
 import platform
@@ -13,12 +13,12 @@ _LIBRARIES = ("numpy", "onnxruntime", "opencv-python-headless", "pillow", "torch
 
 
 def conditions() -> dict[str, Any]:
-    """When, on what and with which mien a result was measured."""
+    """Return the date, machine and mien version of a measurement."""
     return {"date": date.today().isoformat(), "machine": machine(), "mien": mien.__version__}
 
 
 def machine() -> dict[str, str | int]:
-    """Processor, cores, system and library versions; no name of the machine or of its user."""
+    """Return processor, cores, system and library versions, without the name of machine or user."""
     versions = {}
     for library in _LIBRARIES:
         try:

@@ -1,9 +1,8 @@
-"""Arrays in, numbers out, each under its standard name.
+"""Metrics under their standard names: arrays in, numbers out.
 
-Everything here is computed from two tallies, so that a bootstrap only has to weigh the tallies anew:
-a confusion matrix (8, 8), rows the true class and columns the predicted one, and reliability bins (BINS, 3), for each
-bin of confidence how many predictions, the sum of their confidences, and how many were right.
-Leading dimensions are kept: (R, 8, 8) gives R numbers.
+All are computed from two tallies, so that a bootstrap only reweights tallies: a confusion matrix (8, 8), rows true and
+columns predicted, and reliability bins (BINS, 3) with the count, the sum of confidences and the number of correct
+predictions in each bin of confidence. Leading dimensions are kept: (R, 8, 8) gives R numbers.
 """
 
 import numpy as np
@@ -11,7 +10,7 @@ from numpy.typing import NDArray
 
 Floats = NDArray[np.floating]
 BINS = 15
-# Means over classes are also given over those with so many samples: of fewer, recall and F1 say little.
+# Means over classes are also given over those with at least this many samples; fewer say little.
 ENOUGH = 50
 
 
@@ -33,34 +32,34 @@ def reliability_tally(labels: NDArray[np.integer], probabilities: Floats) -> Flo
 
 
 def samples(confusion: Floats) -> Floats:
-    """(..., 8): how many samples each class has, whole: averages over several answers leave traces of rounding."""
+    """(..., 8): number of samples in each class, rounded, since averages over answers leave rounding errors."""
     return np.asarray(confusion.sum(axis=-1).round())
 
 
 def accuracy(confusion: Floats) -> Floats:
-    """The share of predictions that are right."""
+    """Share of correct predictions."""
     return _ratio(np.trace(confusion, axis1=-2, axis2=-1), confusion.sum(axis=(-2, -1)))
 
 
 def recall(confusion: Floats) -> Floats:
-    """(..., 8): for each class the share of its samples that were found; NaN for a class without samples."""
+    """(..., 8): share of each class's samples that are predicted correctly; NaN for a class without samples."""
     return _ratio(np.diagonal(confusion, axis1=-2, axis2=-1), confusion.sum(axis=-1))
 
 
 def mean_recall(confusion: Floats, at_least: float = 1) -> Floats:
-    """The unweighted mean of the recalls of all classes with so many samples (balanced accuracy)."""
+    """Unweighted mean of the recalls of all classes with enough samples (balanced accuracy)."""
     return _mean(np.where(samples(confusion) >= at_least, recall(confusion), np.nan))
 
 
 def macro_f1(confusion: Floats, at_least: float = 1) -> Floats:
-    """The unweighted mean, over classes with so many samples, of F1 = 2 TP / (samples + predictions)."""
+    """Unweighted mean, over classes with enough samples, of F1 = 2 TP / (samples + predictions)."""
     labelled, predicted = confusion.sum(axis=-1), confusion.sum(axis=-2)
     f1 = _ratio(2 * np.diagonal(confusion, axis1=-2, axis2=-1), labelled + predicted)
     return _mean(np.where(samples(confusion) >= at_least, f1, np.nan))
 
 
 def ece(reliability: Floats) -> Floats:
-    """Expected calibration error (Guo et al., 2017), 0 to 1: how far confidence and accuracy are apart on average."""
+    """Expected calibration error (Guo et al., 2017), 0 to 1: mean distance between confidence and accuracy."""
     gap = np.abs(reliability[..., 1] - reliability[..., 2]).sum(axis=-1)
     return _ratio(gap, reliability[..., 0].sum(axis=-1))
 

@@ -1,7 +1,7 @@
-"""Which samples train and which test, and against what label: the vote rules of FERPlus, single labels elsewhere.
+"""Protocols: from votes to labels. The vote rules of FERPlus; single labels elsewhere.
 
 Vote arrays are (N, 10): the eight expressions, then "unknown" and "not a face". Every rule first removes single votes
-(counts of one), as the reference reader of FERPlus does; what is left of a row is its *sum*.
+(counts of one), as the reference implementation of FERPlus does; the rest of a row adds up to its *sum*.
 """
 
 from collections import Counter
@@ -19,15 +19,15 @@ from mien.facs.vocabulary import Expression
 CLASSES = len(Expression)
 UNKNOWN, NOT_A_FACE = CLASSES, CLASSES + 1
 _CANNOT_BE_READ = ("unreadable", "missing", "too_large")
-# A soft label counts as the votes of so many people, so that the rules need not know of it.
+# A soft label counts as the votes of this many people, so that the rules apply to it.
 _CROWD = 1_000_000
 
 
 class Targets(NamedTuple):
-    """What a rule makes of N rows.
+    """Targets of N rows under a rule.
 
     values: (N, 8) float32; each kept row sums to 1 (multi_target: 1 for every right class); dropped rows are zero.
-    kept: (N,) bool.   reason: why each dropped row is dropped, "" for kept ones.
+    kept: (N,) bool.   reason: reason for dropping each row, "" for kept ones.
     """
 
     values: NDArray[np.float32]
@@ -63,7 +63,7 @@ def cross_entropy(votes: NDArray[np.integer]) -> Targets:
 def probability(votes: NDArray[np.integer], rng: np.random.Generator) -> Targets:
     """One-hot, drawn from the cross_entropy target: a new draw for each epoch."""
     targets = cross_entropy(votes)
-    # Drawn up to the sum itself, which rounding leaves a little off 1: beyond it lies a class without votes.
+    # Draw up to the sum, which rounding leaves slightly off 1: above it lies a class without votes.
     heights = targets.values.cumsum(axis=1, dtype=np.float64)
     drawn = (heights > rng.random((len(votes), 1)) * heights[:, -1:]).argmax(axis=1)
     onehot = np.eye(CLASSES, dtype=np.float32)[drawn] * targets.kept[:, None]
@@ -93,10 +93,10 @@ RULES = {"majority": majority, "cross-entropy": cross_entropy, "multi-target": m
 
 @dataclass(frozen=True, eq=False)
 class Selection:
-    """The samples of a dataset that a protocol keeps.
+    """Samples of a data set that a protocol keeps.
 
-    samples: kept, in order, each picture as `select` was told to keep it.   targets: (n, 8) float32, a row a sample.
-    protocol: its name, "single label" where the data have no votes.   dropped: how many rows went, by reason.
+    samples: in order, each picture as prepared by `select`.   targets: (n, 8) float32, one row per sample. protocol:
+    its name, "single label" for data without votes.   dropped: number of dropped rows, by reason.
     """
 
     samples: list[Sample]
@@ -106,11 +106,11 @@ class Selection:
 
     @property
     def labels(self) -> NDArray[np.int64]:
-        """(n,) the largest target of each sample."""
+        """(n,) largest target of each sample."""
         return np.asarray(self.targets.argmax(axis=1), np.int64)
 
     def needed(self, purpose: str) -> "Selection":
-        """Itself; InputError, which says what no face is left to do, when it is empty."""
+        """Return self; raise InputError if empty.   purpose: what the faces are for, for the error."""
         if not self.samples:
             raise InputError(f"no face is left to {purpose}; dropped: {self.dropped or 'none, the data are empty'}")
         return self
@@ -123,11 +123,11 @@ def select(
     duplicates: bool = True,
     prepare: Callable[[NDArray[np.uint8]], NDArray[np.uint8]] = lambda image: image,
 ) -> Selection:
-    """Apply a vote rule of RULES to every sample; one without votes or a soft label keeps its own single label.
+    """Apply a vote rule of RULES to each sample; one without votes or a soft label keeps its single label.
 
-    duplicates: False leaves out, uncounted, samples whose pixels also occur in another split.
-    prepare: what to keep of each picture, such as its crop, so that large pictures need not stay in memory.
-    A picture that cannot be read is dropped under its cause ("unreadable"); InputError for any other fault of the data.
+    duplicates: False leaves out, uncounted, samples whose pixels also occur in another split. prepare: what to keep of
+    each picture, such as its crop, so that large pictures need not stay in memory. A picture that cannot be read is
+    dropped with its reason ("unreadable"); raise InputError for other faults of the data.
     """
     if protocol not in RULES:
         raise InputError(f"there is no protocol {protocol!r}; the rules are {', '.join(RULES)}")
@@ -158,15 +158,15 @@ def select(
 
 
 def vote_shares(samples: Sequence[Sample]) -> NDArray[np.float32]:
-    """(N, 8) shares of the votes left of each sample, or of its soft or single label; 0 where no expression is left."""
+    """(N, 8) shares of the remaining votes, or of the soft or single label; 0 if none is an expression."""
     return soft_votes(np.array([_votes(sample) for sample in samples]).reshape(-1, CLASSES + 2)).values
 
 
 def folds(subjects: Sequence[str | None], count: int, seed: int = 0) -> list[tuple[NDArray[np.intp], NDArray[np.intp]]]:
-    """Subject-exclusive folds: (train, test) indices, `count` times, so that nobody is in both of a pair.
+    """Return `count` subject-exclusive folds of (train, test) indices: nobody is in both.
 
-    subjects: of each sample; every subject is tested once. InputError when one is unknown, or there are fewer subjects
-    than folds.
+    subjects: of each sample; each subject is tested once. Raise InputError if one is unknown, or if there are fewer
+    subjects than folds.
     """
     unknown = [i for i, subject in enumerate(subjects) if subject is None]
     if unknown:
@@ -182,7 +182,7 @@ def folds(subjects: Sequence[str | None], count: int, seed: int = 0) -> list[tup
 
 
 def _votes(sample: Sample) -> NDArray[np.integer]:
-    """The sample's votes, those that its soft label stands for, or ten for its one label; none where it has neither."""
+    """Return the sample's votes, those of its soft label, or ten for its single label; none if it has neither."""
     if sample.votes is not None:
         return sample.votes
     votes = np.zeros(CLASSES + 2, np.int64)
@@ -195,25 +195,25 @@ def _votes(sample: Sample) -> NDArray[np.integer]:
 
 
 def _largest(counts: NDArray[np.float64]) -> tuple[list[int], str]:
-    """The columns that cross_entropy takes from one row, and why the row is dropped, if it is."""
+    """Return the columns that cross_entropy takes from a row, and the reason if the row is dropped."""
     total = counts.sum()
     chosen: list[int] = []
     while counts[chosen].sum() < 0.75 * total and len(chosen) < 3:
         rest = np.delete(counts, chosen).max()
-        # Columns with equal counts come together: to prefer one of them would be a coin toss.
+        # Columns with equal counts are taken together; choosing one would be arbitrary.
         tied = [int(c) for c in np.flatnonzero(counts == rest) if c not in chosen]
         chosen += [c for c in tied if c < CLASSES]
         if tied[-1] >= CLASSES:
             break
     if not chosen:
-        return chosen, ""  # led by unknown or NF, or no votes at all: _finish says which
+        return chosen, ""  # led by unknown or NF, or no votes; _finish records which
     if counts[chosen].sum() <= total / 2:
         return chosen, "no majority"
     return chosen, "too many labels" if len(chosen) > 3 else ""
 
 
 def _finish(values: NDArray[np.float64], top: NDArray[np.intp], reason: NDArray[np.object_]) -> Targets:
-    """Drop rows led by unknown or NF and rows with a reason; normalise what is left over the eight expressions."""
+    """Drop rows led by unknown or NF and rows with a reason; normalize the rest over the eight expressions."""
     led_by = np.where(top == UNKNOWN, "unknown", np.where(top == NOT_A_FACE, "not a face", ""))
     reason = np.where(reason == "", led_by, reason)
     faces = values[:, :CLASSES]

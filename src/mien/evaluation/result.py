@@ -1,4 +1,4 @@
-"""The type of what measuring returns."""
+"""Type of a measured result."""
 
 from typing import Any
 

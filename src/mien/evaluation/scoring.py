@@ -1,4 +1,4 @@
-"""A model and a data set to one result: metrics with intervals, what was dropped, with and without duplicates."""
+"""Score a model on a data set: metrics with intervals, dropped samples, with and without duplicates."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -35,17 +35,17 @@ def evaluate(
     seed: int = 0,
     threads: int = 1,
 ) -> Result:
-    """Score a classifier on every sample that the protocol keeps; see `scores` for what a result holds.
+    """Score a classifier on every sample that the protocol keeps; see `scores` for the entries of a result.
 
-    The numbers at the top leave out samples marked as duplicates of another split; `with_duplicates` has them all.
-    `answers` keeps the answer to each face, for mien.evaluation.compare. Where samples have a group, such as the data
-    set of a hybrid that they come from, `groups` has n, accuracy, macro F1 and mean recall of each.
-    `seen_in_calibration` is how many of the pictures the model's choices or calibration saw, and `unseen` whether none
-    was; None where the model does not say.
-    detect: find the face in each picture first; left out, every picture is one face already.   threads: of the reader
-    that then aligns the faces.
-    cross_fit: refit the calibration on random halves, so many times, and score each on the half that it did not see.
-    Classes that the dataset's `expressions` lack are masked and the rest renormalised. InputError when nothing is kept.
+    The top level leaves out samples marked as duplicates of another split; `with_duplicates` includes them. `answers`
+    keeps the answer to each face, for mien.evaluation.compare. If samples have a group, such as the data set within a
+    hybrid, `groups` has n, accuracy, macro F1 and mean recall of each. `seen_in_calibration` counts the pictures that
+    the model's choices or calibration saw, and `unseen` says whether there are none; both are None if the model does
+    not state it.
+    detect: find the face in each picture first; by default every picture is one face.   threads: of the reader that
+    then aligns the faces.
+    cross_fit: number of times to refit the calibration on random halves and score each on the other half. Classes
+    missing in the data set's `expressions` are masked and the rest renormalized. Raise InputError if no sample is kept.
     """
     if cross_fit and protocol == "multi-target":
         raise InputError("a calibration is fitted on one label a face; cross_fit does not go with multi-target")
@@ -114,7 +114,7 @@ def _group(labels: NDArray[np.integer], probabilities: Floats, resamples: int, s
 
 
 def credited(selection: Selection, probabilities: Floats) -> NDArray[np.int64]:
-    """(N,) the label that each answer is held against; under multi-target the answer itself, if it is a right one."""
+    """(N,) label that each answer is compared with; under multi-target the answer itself, if it is right."""
     labels, answers = selection.labels, probabilities.argmax(axis=1)
     if selection.protocol != "multi-target":
         return labels
@@ -122,17 +122,18 @@ def credited(selection: Selection, probabilities: Floats) -> NDArray[np.int64]:
 
 
 def scores(labels: NDArray[np.integer], probabilities: Floats, *, resamples: int = 2000, seed: int = 0) -> Result:
-    """Metrics with 95 % intervals: Wilson's of shares (accuracy, the recall of a class), else a bootstrap over images.
+    """Return metrics with 95 % intervals: Wilson's for shares (accuracy, recall of a class), else a bootstrap over
+    images.
 
-    labels: (N,).   probabilities: (S, N, 8), S answers for each image, which count 1/S each; the ECE is the mean of S.
-    Where the plain percentile bootstrap is known to mislead, it is mended: the recall of a class with fewer than
-    metrics.ENOUGH samples enters the interval of the mean recall as Beta(hits + 1/2, misses + 1/2); the interval of the
-    ECE, which resampling inflates, is moved back by that much.
+    labels: (N,).   probabilities: (S, N, 8), S answers for each image with weight 1/S; the ECE is the mean over S. Two
+    known faults of the percentile bootstrap are corrected: the recall of a class with fewer than metrics.ENOUGH samples
+    enters the interval of the mean recall as Beta(hits + 1/2, misses + 1/2), and the interval of the ECE, which
+    resampling inflates, is shifted back by that much.
     """
     answers = len(probabilities)
     confusions = np.mean([metrics.confusion_tally(labels, p) for p in probabilities], axis=0).reshape(len(labels), -1)
     reliabilities = [metrics.reliability_tally(labels, p).reshape(len(labels), -1) for p in probabilities]
-    # One bootstrap over all tallies side by side, so that every metric sees the same resamples.
+    # One bootstrap over all tallies, so that every metric uses the same resamples.
     tally = np.concatenate([confusions, *reliabilities], axis=1)
     whole, many = tally.sum(axis=0)[None], bootstrap(tally, resamples, seed)
     (confusion, reliability), (confused, calibrated) = (
@@ -215,9 +216,9 @@ def _refitted(
     splits: int,
     seed: int,
 ) -> Floats:
-    """(splits, N, 8) probabilities, each from a calibration that was fitted without the image.
+    """(splits, N, 8) probabilities, each from a calibration fitted without the image.
 
-    shares: (N, 8) votes, of a model whose probabilities were fitted to them; of its calibration the temperature alone.
+    shares: (N, 8) votes, for a model whose probabilities were fitted to them; then the temperature alone is refitted.
     """
     meta = classify.contract.meta
     missing = [key for key in ("shift", "strength", "temperature") if key not in meta]

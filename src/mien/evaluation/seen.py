@@ -1,6 +1,6 @@
-"""Which faces a model's choices and calibration saw: kept in its contract, so that nobody calls them unseen.
+"""Faces that a model's choices and calibration saw, stored in its contract, so that they are not called unseen.
 
-A picture is known by 32 bits of a hash of its pixels: two different pictures share them once in four billion.
+A picture is identified by 32 bits of a hash of its pixels: two different pictures collide once in four billion.
 """
 
 import base64
@@ -22,14 +22,14 @@ def fingerprint(image: NDArray[np.uint8]) -> int:
 
 
 def packed(images: Iterable[NDArray[np.uint8]]) -> str:
-    """The fingerprints of pictures as text, for a contract."""
+    """Return fingerprints as text for a contract."""
     return base64.b64encode(np.array(sorted({fingerprint(i) for i in images}), "<u4").tobytes()).decode()
 
 
 def seen(fingerprints: Sequence[int], meta: Mapping[str, str]) -> int | None:
-    """How many of these pictures the choices or the calibration of a model saw; None when it does not say.
+    """Return how many pictures the model's choices or calibration saw; None if the model does not state it.
 
-    fingerprints: of the pictures.   meta: of the model's contract.   ModelError when its entry cannot be read.
+    fingerprints: of the pictures.   meta: of the model's contract. Raise ModelError if its entry cannot be read.
     """
     if ENTRY not in meta:
         return None

@@ -1,4 +1,4 @@
-"""Probabilities held against the shares of people who chose each word, and against how sure people were at all.
+"""Compare probabilities with the shares of people who chose each word, and with how certain people were.
 
 Letters: N faces.
 """
@@ -14,28 +14,28 @@ from mien.evaluation.metrics import BINS
 from mien.evaluation.protocols import majority, soft_votes
 
 Floats = NDArray[np.floating]
-# An answer with more than this probability is a sure one.
+# An answer with a higher probability counts as confident.
 SURE = 0.8
-# The shares of the faces that are left unanswered, the least readable first.
+# Shares of faces left unanswered, least readable first.
 UNANSWERED = (0.0, 0.05, 0.1, 0.2)
 
 
 def shares(logits: Floats, votes: NDArray[np.integer], *, resamples: int = 2000, seed: int = 0) -> dict[str, Any]:
-    """How well the softmax of logits, (N, 8), gives the vote shares of readable faces, with 95 % intervals.
+    """Return how well the softmax of logits, (N, 8), matches the vote shares of readable faces, with 95 % intervals.
 
-    votes: (N, 10). A face is readable where the largest column is an expression, single votes removed; its shares are
-    the votes left. Also for the readable faces without a majority alone, which people are divided about.
+    votes: (N, 10). A face is readable if its largest column is an expression after removing single votes; its shares
+    are the remaining votes. Also scored on the readable faces without a majority, which divide people.
     """
     targets, clear = soft_votes(votes), majority(votes).kept
     probabilities = softmax(logits).astype(np.float64)
     losses = cross_entropies(probabilities, targets.values)
     divided = targets.kept & ~clear
-    found: dict[str, Any] = {"readable": int(targets.kept.sum()), "divided": int(divided.sum())}
-    found["cross_entropy"] = _mean(losses[targets.kept], resamples, seed)
-    found["cross_entropy_divided"] = _mean(losses[divided], resamples, seed)
-    found["sure_divided"] = _mean((probabilities.max(axis=1) > SURE)[divided].astype(float), resamples, seed)
-    found["reliability"] = reliability(probabilities[targets.kept], targets.values[targets.kept])
-    return found
+    measures: dict[str, Any] = {"readable": int(targets.kept.sum()), "divided": int(divided.sum())}
+    measures["cross_entropy"] = _mean(losses[targets.kept], resamples, seed)
+    measures["cross_entropy_divided"] = _mean(losses[divided], resamples, seed)
+    measures["sure_divided"] = _mean((probabilities.max(axis=1) > SURE)[divided].astype(float), resamples, seed)
+    measures["reliability"] = reliability(probabilities[targets.kept], targets.values[targets.kept])
+    return measures
 
 
 def cross_entropies(probabilities: Floats, targets: Floats) -> NDArray[np.float64]:
@@ -55,9 +55,9 @@ def reliability(probabilities: Floats, targets: Floats) -> list[dict[str, float]
 
 
 def risk_coverage(right: NDArray[np.bool_], readability: Floats) -> dict[str, Any]:
-    """What accuracy is left when the least readable faces are not answered, and the area under the curve of errors.
+    """Return the accuracy without the least readable faces, and the area under the risk-coverage curve.
 
-    right: (N,) whether each answer is.   readability: (N,); equal ones keep their order.
+    right: (N,) whether each answer is right.   readability: (N,); ties keep their order.
     """
     order = np.argsort(-readability, kind="stable")
     hits = right[order].cumsum() / np.arange(1, len(right) + 1)  # (N,) accuracy of the most readable 1 to N

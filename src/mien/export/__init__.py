@@ -1,1 +1,1 @@
-"""A trained model to an ONNX file that carries its contract, kept only if both answer alike."""
+"""Export of trained models to ONNX files with their contract, checked against the network."""

@@ -1,4 +1,4 @@
-"""The same faces through PyTorch and through the ONNX file: how far apart are the answers?"""
+"""Compare the answers of PyTorch and of the ONNX file about the same faces."""
 
 import numpy as np
 import torch
@@ -9,11 +9,10 @@ from mien.core.contract import Classifier, softmax
 
 
 def largest_difference(network: nn.Module, model: bytes, crops: NDArray[np.uint8]) -> float:
-    """The largest difference of any probability or other answer, over (N, S, S) uint8 gray crops.
+    """Return the largest difference of any probability or other answer, over (N, S, S) uint8 gray crops.
 
-    network: normalized (N, 1, S, S) faces to the outputs of the file by name, in evaluation mode.
-    Degrees of pose count as shares of a right angle, so that all answers are about 1 at most; attention as a share of
-    its largest value.
+    network: normalized (N, 1, S, S) faces to the outputs of the file by name, in evaluation mode. Degrees of pose count
+    as shares of a right angle, so all answers are at most about 1; attention as a share of its largest value.
     """
     classify = Classifier(model)
     contract = classify.contract

@@ -1,4 +1,4 @@
-"""Any network, from named tensors to named tensors, to an ONNX file that is kept only if both answer alike."""
+"""Export any network from named tensors to named tensors, checked against the ONNX file."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -24,11 +24,11 @@ def write(
     *,
     half: bool,
 ) -> dict[str, float]:
-    """Write a network, from so many tensors to a dict of tensors, to an ONNX file with these metadata.
+    """Write a network from tensors to a dict of tensors to an ONNX file with these metadata.
 
-    Returns {"parity": ..., "half": ...}: the largest differences of any output on the example, as shares of its largest
-    value, between the network and its graph, and its graph with weights rounded to half precision.
-    Raises ExportError, and writes nothing, when one is above TOLERANCE or HALF_TOLERANCE.
+    Return {"parity": ..., "half": ...}: the largest difference of any output on the example, as a share of its largest
+    value, between the network and its graph, and between that graph and its half-precision weights. Raise ExportError,
+    and write nothing, if one is above TOLERANCE or HALF_TOLERANCE.
     """
     network = network.eval()
     with torch.no_grad():

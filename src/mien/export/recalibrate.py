@@ -1,8 +1,7 @@
-"""A model file that `mien export` wrote to one with another calibration; what the network sees stays the same.
+"""Refit the calibration of a model file written by `mien export`; the network stays the same.
 
-`python -m mien.export.recalibrate MODEL --data KIND:PATH -o FILE.onnx` fits it anew to vote shares, on all readable
-faces of data that the model has not learned from, so that a probability means the share of people who would choose a
-word.
+`python -m mien.export.recalibrate MODEL --data KIND:PATH -o FILE.onnx` fits it to vote shares on all readable faces of
+data that the model did not learn from: a probability then estimates the share of people who would choose a word.
 """
 
 import argparse
@@ -28,9 +27,9 @@ _PART = 64
 
 
 def raw_logits(classify: Classifier, faces: Sequence[Sample]) -> NDArray[np.float64]:
-    """(N, 8) what a model answers about crops before its calibration.
+    """(N, 8) answers of a model about crops, before its calibration.
 
-    InputError when its contract does not state a shift, a strength and a temperature.
+    Raise InputError if its contract does not state shift, strength and temperature.
     """
     meta = classify.contract.meta
     missing = [key for key in ("shift", "strength", "temperature") if key not in meta]
@@ -44,9 +43,10 @@ def raw_logits(classify: Classifier, faces: Sequence[Sample]) -> NDArray[np.floa
 
 
 def fitted(classify: Classifier, dataset: Sequence[Sample], *, shifted: bool = True) -> Calibration:
-    """The calibration of a model to vote shares, on the readable faces of a data set without duplicates of others.
+    """Return the calibration of a model to vote shares, fitted on the readable faces without duplicates of other
+    splits.
 
-    shifted: whether the prior may be moved where that wins on every fold; it may cost the recall of rare classes.
+    shifted: allow a shift of the prior if it wins on every fold; it may cost recall of rare classes.
     """
     size = classify.contract.size
     faces = select(dataset, "soft-votes", duplicates=False, prepare=lambda image: crop(image, size))
@@ -59,9 +59,9 @@ def fitted(classify: Classifier, dataset: Sequence[Sample], *, shifted: bool = T
 
 
 def recalibrated(model: onnx.ModelProto, calibration: Calibration, about: dict[str, str]) -> onnx.ModelProto:
-    """The same model with this calibration in its graph and its metadata.
+    """Return the model with this calibration in its graph and metadata.
 
-    about: more entries for its metadata.   ExportError when the graph does not end as `mien export` writes it.
+    about: further entries of its metadata. Raise ExportError if the graph does not end as `mien export` writes it.
     """
     result = onnx.ModelProto()
     result.CopyFrom(model)
@@ -83,11 +83,11 @@ def recalibrated(model: onnx.ModelProto, calibration: Calibration, about: dict[s
 
 
 def main() -> None:
-    """Fit the calibration of a model file to vote shares, and write it to another file."""
+    """Fit the calibration of a model file to vote shares and write it to another file."""
     parser = argparse.ArgumentParser(description=main.__doc__)
-    parser.add_argument("model", help="A name of mien.core.zoo.MODELS or an ONNX file.")
+    parser.add_argument("model", help="Name in mien.core.zoo.MODELS or an ONNX file.")
     parser.add_argument("--data", required=True, metavar="KIND:PATH")
-    parser.add_argument("--no-shift", action="store_true", help="Leave the prior as it was learned.")
+    parser.add_argument("--no-shift", action="store_true", help="Keep the learned prior.")
     parser.add_argument("-o", "--output", type=Path, required=True)
     given = parser.parse_args()
     dataset, content = datasets.open(given.data), load(given.model)

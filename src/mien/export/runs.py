@@ -1,4 +1,4 @@
-"""A finished training run to an ONNX file, calibrated on faces that it has not seen."""
+"""Export a finished training run, calibrated on faces it was not trained on."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -21,12 +21,12 @@ from mien.training.run import Run, Trained
 
 
 class ExportOptions(TypedDict, total=False):
-    """What `export` of every method takes besides the run and the file.
+    """Options of every method's `export`, besides run and file.
 
-    calibrate: faces, not those trained on, to fit the strength of the prior and the temperature on; duplicates of other
-    splits are left out. Without them the prior of the training faces is restored in full and nothing is fitted.
-    accuracy_cost: left out, probabilities are to mean vote shares, of all readable faces; a number fits on faces with a
-    strict majority instead and says how much accuracy recall may cost (see mien.evaluation.calibration).
+    calibrate: faces, not those trained on, to fit the strength of the prior and the temperature on, without duplicates
+    of other splits. Without them the prior of the training faces is restored in full and nothing is fitted.
+    accuracy_cost: by default, fit probabilities to the vote shares of all readable faces; a number fits on faces with a
+    strict majority instead and limits the loss of accuracy (see mien.evaluation.calibration).
     half: store weights in half precision, True by default.
     """
 
@@ -36,7 +36,7 @@ class ExportOptions(TypedDict, total=False):
 
 
 class Looking(nn.Module):
-    """A network with `looks`, answering as an ONNX file does: logits, and where it looks as attention."""
+    """A network with `looks` that answers like an ONNX file: logits and attention."""
 
     def __init__(self, network: Any) -> None:
         super().__init__()
@@ -58,9 +58,9 @@ def export_run(
     accuracy_cost: float | None = None,
     half: bool = True,
 ) -> dict[str, float]:
-    """Write a run's network to an ONNX file; return how far file and network differ (see to_onnx).
+    """Write a run's network to an ONNX file; return the differences between file and network (see to_onnx).
 
-    outputs: the network as the file answers, faces to a dict with "logits".   meta: more to write into the file.
+    outputs: the network as the file answers, faces to a dict with "logits".   meta: further entries of the file.
     calibrate, accuracy_cost, half: see ExportOptions.
     """
     settings: FaceSettings = trained.settings
@@ -77,11 +77,11 @@ def calibrated(
     calibrate: Sequence[Sample] | None = None,
     accuracy_cost: float | None = None,
 ) -> tuple[Calibration, dict[str, str]]:
-    """Return the calibration of a run's network, fitted as ExportOptions describes, and the file's entries about it."""
+    """Return the calibration of a run's network, fitted as in ExportOptions, and the file's entries about it."""
     kept = run.priors()
-    # A class that no training face has was never drawn either: nothing to undo.
+    # A class without training faces needs no correction.
     ratios = [np.log(n / d) if d > 0 else 0 for n, d in zip(kept["natural"], kept["drawn"], strict=True)]
-    shift = np.round(ratios, 6)  # as the file will state it
+    shift = np.round(ratios, 6)  # as stored in the file
     calibration = Calibration(tuple(map(float, shift)))
     about = {}
     if calibrate is not None:
@@ -101,6 +101,6 @@ def calibrated(
 
 
 def _readable(dataset: Sequence[Sample], size: int) -> Selection:
-    """The faces whose largest vote is an expression, cropped; without duplicates of other splits."""
+    """Return the cropped faces whose largest vote is an expression, without duplicates of other splits."""
     faces = select(dataset, "soft-votes", duplicates=False, prepare=lambda image: crop(image, size))
     return faces.needed("calibrate on")

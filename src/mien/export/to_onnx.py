@@ -1,4 +1,4 @@
-"""A trained network to an ONNX file: calibrated, checked against the network, then stored in half precision."""
+"""Export a trained network to ONNX: calibrated, checked against the network, stored in half precision."""
 
 import warnings
 from collections.abc import Mapping, Sequence
@@ -16,19 +16,19 @@ from mien.core.contract import Contract
 from mien.errors import ExportError
 from mien.export.parity import largest_difference
 
-# The largest difference of any answer (see parity) that an export may show: between the network and its ONNX graph, and
-# between that graph and the file whose weights are rounded to half precision.
+# Largest allowed difference of any answer (see parity) between the network and its ONNX graph, and between that graph
+# and the file with half-precision weights.
 TOLERANCE = 1e-4
 HALF_TOLERANCE = 1e-2
-# Smaller tensors, such as biases, stay in single precision: they cost nothing.
+# Smaller tensors, such as biases, stay in single precision.
 _SMALL = 1024
 
 
 class Calibrated(nn.Module):
-    """A network whose logits are shifted, class by class, and then divided by a temperature.
+    """A network whose logits are shifted per class and divided by a temperature.
 
-    network: faces to a dict of outputs, one of them "logits".
-    shift: (K,), added to the logits.   temperature: above 1 the answers become less sure.
+    network: faces to a dict of outputs, one of them "logits". shift: (K,), added to the logits.   temperature: above 1
+    lowers the confidence.
     """
 
     shift: Tensor
@@ -39,7 +39,7 @@ class Calibrated(nn.Module):
         self.register_buffer("shift", shift.float())
 
     def forward(self, faces: Tensor) -> dict[str, Tensor]:
-        """(B, 1, S, S) -> the outputs, the logits (B, K) calibrated."""
+        """(B, 1, S, S) -> the outputs, with calibrated logits (B, K)."""
         outputs: dict[str, Tensor] = self.network(faces)
         return outputs | {"logits": (outputs["logits"] + self.shift) / self.temperature}
 
@@ -47,14 +47,13 @@ class Calibrated(nn.Module):
 def to_onnx(
     network: nn.Module, contract: Contract, path: Path, *, half: bool = True, seed: int = 0
 ) -> dict[str, float]:
-    """Write the network and its contract to an ONNX file; what it returns says how well the two agree.
+    """Write the network and its contract to an ONNX file; return how far both differ.
 
-    network: normalized (N, 1, S, S) faces to a dict of outputs by name, as in mien.core.contract.Answers; "logits",
-    (N, K), must be among them.
-    half: store weights in half precision; they are computed with in single precision.
-    Returns {"parity": ..., "half": ...}: the largest differences of any answer over 64 pictures of random patches.
-    Raises ExportError, and writes nothing, when the graph differs from the network by more than TOLERANCE, or the
-    rounding to half precision moves an answer by more than HALF_TOLERANCE.
+    network: normalized (N, 1, S, S) faces to a dict of outputs by name, as in mien.core.contract.Answers, with
+    "logits", (N, K), among them. half: store weights in half precision; computation stays in single precision.
+    Return {"parity": ..., "half": ...}: the largest differences of any answer over 64 pictures of random patches. Raise
+    ExportError, and write nothing, if the graph differs from the network by more than TOLERANCE, or half precision
+    changes an answer by more than HALF_TOLERANCE.
     """
     network = network.eval()
     graph = _graph(network, contract)
@@ -72,7 +71,7 @@ def to_onnx(
 
 
 def in_half_precision(model: onnx.ModelProto) -> onnx.ModelProto:
-    """The same model with its large weights stored as float16, each followed by a Cast that the runtime folds away."""
+    """Return the model with its large weights stored as float16, each followed by a Cast that the runtime folds."""
     result = onnx.ModelProto()
     result.CopyFrom(model)
     casts = []
@@ -90,7 +89,7 @@ def in_half_precision(model: onnx.ModelProto) -> onnx.ModelProto:
 
 
 def _probes(size: int, seed: int, count: int = 64) -> NDArray[np.uint8]:
-    """(count, size, size) pictures of random patches, large and small; all pixel noise looks alike to a network."""
+    """(count, size, size) pictures of random patches of various sizes; pixel noise all looks alike to a network."""
     rng = np.random.default_rng(seed)
     pictures = []
     for _ in range(count):
@@ -108,12 +107,12 @@ def traced(
     shapes: Any,
     meta: Mapping[str, str],
 ) -> onnx.ModelProto:
-    """The ONNX graph of a network in evaluation mode, with metadata, and without a trace of where it was made.
+    """Return the ONNX graph of a network in evaluation mode, with metadata, without traces of the machine.
 
-    inputs, outputs: their names.   shapes: which dimensions may change, as torch.onnx.export takes dynamic_shapes.
+    inputs, outputs: their names.   shapes: dynamic dimensions, as dynamic_shapes of torch.onnx.export.
     """
     with warnings.catch_warnings():
-        # That several inputs share the one name of the batch is what is meant.
+        # Several inputs share the name of the batch on purpose.
         warnings.filterwarnings("ignore", "# The axis name", UserWarning)
         program = torch.onnx.export(
             network.eval(),
@@ -127,7 +126,7 @@ def traced(
     if program is None:
         raise ExportError("PyTorch's exporter wrote no graph")
     model = program.model_proto
-    # Stack traces and source paths of the exporting machine have no place in a file for others.
+    # Remove stack traces and source paths of the exporting machine.
     for node in [*model.graph.node, *model.graph.input, *model.graph.output, *model.graph.value_info]:
         del node.metadata_props[:]
         node.doc_string = ""
@@ -146,7 +145,7 @@ def _graph(network: nn.Module, contract: Contract) -> onnx.ModelProto:
 
 
 def refuse_above(tolerance: float, difference: float, what: str, where: str = "in an answer") -> None:
-    """ExportError, which says what differs and where, when a difference is larger or no number."""
+    """Raise ExportError, naming what differs, if a difference is above the tolerance or not a number."""
     if not difference <= tolerance:
         raise ExportError(
             f"{what} differ by {difference:.2g} {where}; allowed are {tolerance:g}, so nothing was written"

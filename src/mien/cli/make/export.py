@@ -1,4 +1,4 @@
-"""mien export METHOD RUN: a finished training run to an ONNX file."""
+"""`mien export METHOD RUN`: export a finished training run to ONNX."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,7 +10,7 @@ from mien.datasets import Sample
 from mien.datasets.hold_out import hold_out as split_off
 from mien.methods.registry import method, methods
 
-# What is tuned of models of the hub stays a checkpoint of transformers.
+# Fine-tuned hub models stay checkpoints of transformers.
 EXPORTED = [record.name for record in methods() if record.exports is not None]
 
 
@@ -22,24 +22,25 @@ EXPORTED = [record.name for record in methods() if record.exports is not None]
     "--output",
     type=click.Path(path_type=Path),
     required=True,
-    help="The .onnx to write; a folder for a method that is exported as several files.",
+    help="File to write (.onnx), or a folder for a method of several files.",
 )
-@click.option("--calibrate", metavar="KIND:PATH", help=f"Faces to fit temperature and prior on. {DATA_HELP}")
+@click.option("--calibrate", metavar="KIND:PATH", help=f"Faces to fit the calibration on. {DATA_HELP}")
 @click.option(
     "--hold-out",
     type=float,
     default=0.0,
     metavar="SHARE",
-    help="Of --calibrate, use the share that mien train --hold-out kept apart.",
+    help="Use only the held-out share of --calibrate, as in mien train --hold-out.",
 )
 @click.option(
     "--accuracy-cost",
     type=float,
-    help="Fit on faces with a strict majority, and say how much accuracy better recall of rare classes may cost on "
-    "them, as a fraction. Left out, the fit is on the votes of all readable faces, so that a probability means the "
-    "share of people who would choose the word.",
+    help="Fit on faces with a majority label, and allow this loss of accuracy, as a "
+    "fraction, for better recall of rare "
+    "classes. By default, fit on the votes of all readable faces: a probability then estimates the share of people "
+    "who would choose the word.",
 )
-@click.option("--half/--single", default=True, show_default=True, help="Precision that weights are stored in.")
+@click.option("--half/--single", default=True, show_default=True, help="Precision of the stored weights.")
 def export(
     name: str,
     run: Path,
@@ -51,8 +52,8 @@ def export(
 ) -> None:
     """Export a finished training run to an ONNX file with its labels, size and normalization.
 
-    Refused when the ONNX graph and the network differ by more than 1e-4 in any probability or other answer, or when
-    storing the weights in half precision (--half) then moves one by more than 1e-2; both differences are printed.
+    Fails if the ONNX graph differs from the network by more than 1e-4 in any answer, or if half precision (--half)
+    changes an answer by more than 1e-2. Prints both differences.
     """
     record = method(name)
     if output.is_dir() and record.exports == "file":

@@ -1,4 +1,4 @@
-"""mien generate: faces that show an expression, words and action units."""
+"""`mien generate`: draw faces with a given expression, caption and action units."""
 
 import time
 from collections.abc import Sequence
@@ -23,7 +23,7 @@ from mien.methods.synfer.flow import album
 from mien.methods.synfer.flow import requests as asking
 from mien.methods.synfer.flow.sample import Plan
 
-# Intensities of a swept action unit.
+# Intensities in a sweep.
 STEPS = tuple(round(0.1 * i, 1) for i in range(11))
 GUIDANCE = ("tokens", "estimate")
 
@@ -33,88 +33,104 @@ GUIDANCE = ("tokens", "estimate")
     "-o", "--output", required=True, type=click.Path(path_type=Path, file_okay=False), help="Folder to write."
 )
 @click.option(
-    "-n", "count", type=click.IntRange(min=1), default=16, show_default=True, help="Faces, or people of a sweep."
+    "-n",
+    "count",
+    type=click.IntRange(min=1),
+    default=16,
+    show_default=True,
+    help="Number of faces, or of people in a sweep.",
 )
 @click.option(
     "--expression",
     "expressions",
     metavar="NAME,...",
-    help="What they show, taken in turn; or all eight, `all`; or as they occur in the training faces, `natural`. Left "
-    "out, the model is free.",
+    help="Expressions to draw in turn; `all` for all eight; `natural` for their frequencies in the training faces. By "
+    "default, the model chooses.",
 )
 @click.option(
     "--au",
     "units",
     multiple=True,
     metavar="UNIT=VALUE",
-    help="An action unit from 0 to 1, such as 12=0.8, or one side of it, 14L=0.6; may be given again.",
+    help="Intensity of an action unit, 0 to 1, such as 12=0.8, or of one side, 14L=0.6; repeatable.",
 )
 @click.option(
     "--others",
     type=click.Choice(asking.OTHERS),
-    help="Action units that are not given: `free`, the model decides; `rest`, none of them; `class`, as a face of the "
-    "expression has them. Left out: class where an expression and no action unit is given, else free.",
+    help="Action units without --au: `free`, chosen by the model; `rest`, inactive; `class`, as is typical of the "
+    "expression. Default: class if an expression and no action unit is given, else free.",
 )
-@click.option("--caption", default="", metavar="TEXT", help="In words that the model knows, such as 'eyebrows lifted'.")
 @click.option(
-    "--write-captions", type=click.Choice(("short", "long")), help="A caption for each face, from its action units."
+    "--caption", default="", metavar="TEXT", help="Caption in words that the model knows, such as 'eyebrows lifted'."
+)
+@click.option(
+    "--write-captions",
+    type=click.Choice(("short", "long")),
+    help="Write a caption for each face from its action units.",
 )
 @click.option(
     "--sweep",
     metavar="UNIT,...|all",
-    help="For each person and each of these action units a row of faces in which it rises from 0 to 1.",
+    help="Draw a row of faces for each person and each of these action units, with intensity from 0 to 1.",
 )
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Seed of the noise.")
 @click.option(
-    "--steps", type=click.IntRange(min=1), default=25, show_default=True, help="From noise to a face; 50 of a run."
+    "--steps", type=click.IntRange(min=1), default=25, show_default=True, help="Denoising steps; 50 for synfer-full."
 )
 @click.option(
-    "--text-scale", default=2.0, show_default=True, help="How much expression and caption count; 7.5 of a run."
+    "--text-scale",
+    default=2.0,
+    show_default=True,
+    help="Guidance scale of expression and caption; 7.5 for synfer-full.",
 )
 @click.option(
-    "--au-scale", "unit_scale", default=1.5, show_default=True, help="How much action units count; 7.5 of a run."
+    "--au-scale",
+    "unit_scale",
+    default=1.5,
+    show_default=True,
+    help="Guidance scale of the action units; 7.5 for synfer-full.",
 )
 @click.option(
     "--init",
     type=click.Choice(("noise", "invert")),
     default="noise",
     show_default=True,
-    help="Begin with noise, or with the layout of a face from --layout.",
+    help="Start from noise, or from the layout of a face in --layout.",
 )
-@click.option(
-    "--layout", metavar="PATH|KIND:PATH", help="Picture of a face, folder of them, or data set, for --init invert."
-)
+@click.option("--layout", metavar="PATH|KIND:PATH", help="Picture, folder or data set of faces for --init invert.")
 @click.option(
     "--depth",
     type=click.FloatRange(0, 1, min_open=True),
     default=0.7,
     show_default=True,
-    help="How far such a face is taken back to noise.",
+    help="Fraction of the way from such a face back to noise.",
 )
 @click.option(
     "--model",
     default=artists.SHIPPED,
     show_default=True,
     metavar="NAME|FILE.onnx|RUN",
-    help="The generator, or a run of synfer-full.",
+    help="Generator, or a run of synfer-full.",
 )
-@jobs_option(f"Each draws {BATCH} faces at a time; of no effect with --run or a RUN.")
-@click.option("--run", type=click.Path(path_type=Path, file_okay=False), help="Guidance: the generator's training run.")
-@click.option("--guide", metavar="METHOD:RUN", help=f"Guidance: a classifier of expressions. {RUN_HELP}")
-@click.option("--au-guide", metavar="METHOD:RUN", help="Guidance: a network that estimates action units.")
+@jobs_option(f"Batches of {BATCH} faces drawn in parallel; ignored with --run or a run of synfer-full.")
+@click.option(
+    "--run", type=click.Path(path_type=Path, file_okay=False), help="Guidance: training run of the generator."
+)
+@click.option("--guide", metavar="METHOD:RUN", help=f"Guidance: expression classifier. {RUN_HELP}")
+@click.option("--au-guide", metavar="METHOD:RUN", help="Guidance: network that estimates action units.")
 @click.option(
     "--guidance",
     type=click.Choice(GUIDANCE),
     default="tokens",
     show_default=True,
-    help="Guidance: what the guides move, the tokens of the text or the face that the flow is heading for.",
+    help="Guidance: what the gradients change: the text tokens or the predicted face.",
 )
 @click.option(
     "--guided-share",
     type=click.FloatRange(0, 1),
     default=0.4,
     show_default=True,
-    help="Guidance: the share of the steps, the last, that are guided.",
+    help="Guidance: fraction of the steps, from the end, that are guided.",
 )
 def generate(
     output: Path,
@@ -142,7 +158,7 @@ def generate(
 ) -> None:
     """Draw faces that show an expression, words and action units: pictures, a contact sheet and a card.
 
-    The same command gives the same bytes, and goes on where it was stopped.
+    The same command writes the same bytes, and continues after an interruption.
     """
     if (init == "invert") != (layout is not None):
         raise click.UsageError("--init invert and --layout go together: the faces whose layout is kept")
@@ -161,7 +177,7 @@ def generate(
         artist = artists.embedded(model, plan, seed, jobs)
     else:
         artist = artists.guided(run, plan, seed, guides, guidance, guided_share)
-    # The full size has no list of words to check a caption against.
+    # The full-size model accepts any caption.
     wish = _wish(expressions, units, others, "" if full_size else caption, write_captions)
     swept = [] if sweep is None else list(ActionUnit) if sweep == "all" else list(map(asking.unit, sweep.split(",")))
     if swept:
@@ -222,7 +238,7 @@ def _draw(
     seed: int,
     output: Path,
 ) -> int:
-    """Write the faces that the folder lacks; how many that were."""
+    """Write the faces that are missing in the folder; return how many."""
     done = album.resume(output, lines)
 
     def drawn(part: range) -> NDArray[np.uint8]:
@@ -230,7 +246,7 @@ def _draw(
         kept = None if layouts is None else [layouts.picture(seed, request.identity) for request in some]
         return artist.draw(some, kept)
 
-    # A batch that was cut short is drawn whole again: what is beside a face moves the last bits of its numbers.
+    # Redraw an incomplete batch whole: the last bits of a face depend on the rest of its batch.
     parts = [range(i, min(i + BATCH, len(chosen))) for i in range(done - done % BATCH, len(chosen), BATCH)]
     parts = parts if done < len(chosen) else []
     every = in_threads(drawn, parts, artist.threads, "Drawing", len(parts))
@@ -241,7 +257,7 @@ def _draw(
 
 
 def _swept_units(swept: Sequence[ActionUnit], count: int) -> Sequence[ActionUnit | None]:
-    """For each face of a sweep its action unit; None without a sweep."""
+    """Return the action unit of each face in a sweep; None without a sweep."""
     if not swept:
         return [None] * count
     row = [unit for unit in swept for _ in STEPS]

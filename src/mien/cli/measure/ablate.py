@@ -1,4 +1,4 @@
-"""mien ablate METHOD: train the arms of a method's ablation, and answer what they were asked."""
+"""`mien ablate METHOD`: train the arms of a method's ablation and compare them."""
 
 import logging
 from importlib import import_module
@@ -56,20 +56,19 @@ def _command(name: str) -> click.Command:
             import_module("mien.evaluation.figures").differences(report, output / "table.png")
             click.echo(f"wrote {output / 'table.png'}", err=True)
 
-    # Each arm is trained with each of --seeds.
     return with_settings(ablation.SETTINGS, base, without=("seed",))(command)
 
 
 @click.group(cls=one_command_each("Methods", lambda: {m.name: m.ablated for m in methods() if m.ablation}, _command))
 def ablate() -> None:
-    """Train the arms of a method's ablation and answer its questions, with intervals, as a table and as a picture.
+    """Train the arms of a method's ablation; answer its questions with intervals, as a table and a figure.
 
-    A killed ablation goes on when it is called again; further arms and seeds join those that are finished.
+    The same command continues after an interruption, and uses all finished arms and seeds in the folder.
     """
 
 
 def summary(report: Result) -> Group:
-    """The arms, the questions and the claims, in percent and points."""
+    """Return arms, questions and claims for the terminal, in percent and points."""
     arms = _table("arm", "seeds", "accuracy %", "macro F1 %", "")
     arms.title = (
         f"{report['method']} on {report['valid']}, {report['protocol']}, n = {report['n']}, {report['epochs']} epochs"

@@ -1,4 +1,4 @@
-"""mien attention METHOD RUN: where a trained network looks, and whether that decides its answer."""
+"""`mien attention METHOD RUN`: measure where a trained network looks and whether it matters."""
 
 from importlib import import_module
 from pathlib import Path
@@ -15,9 +15,9 @@ from mien.datasets.pseudo_labels import read
 from mien.evaluation.result import Result
 from mien.methods.registry import method, methods
 
-# Whose attention is taught to match maps.
+# Methods whose attention can be trained.
 METHODS = [record.name for record in methods() if record.attention]
-# What can be measured besides plain CAM; a list of its own, so that --help needs no torch.
+# Repeated here so that --help needs no torch.
 CAMS = ("gradcam", "gradcam++", "layercam", "xgradcam", "scorecam")
 
 
@@ -25,41 +25,41 @@ CAMS = ("gradcam", "gradcam++", "layercam", "xgradcam", "scorecam")
 @click.argument("name", metavar="METHOD", type=click.Choice(METHODS))
 @click.argument("run", type=click.Path(path_type=Path, exists=True, file_okay=False))
 @click.option("--data", required=True, metavar="KIND:PATH", help=DATA_HELP)
-@click.option("--split", help="train, valid or test, where one file or folder holds several.")
+@click.option("--split", help="Split of --data, if it has several.")
 @click.option(
     "--pseudo-labels",
     type=click.Path(path_type=Path, dir_okay=False),
     required=True,
-    help="A teacher's labels of --data, written by mien pseudo-label: maps are drawn from its landmarks.",
+    help="A teacher's labels of --data, written by mien pseudo-label; the maps are drawn from its landmarks.",
 )
 @click.option(
     "--cam",
     "cams",
     multiple=True,
     type=click.Choice(CAMS),
-    help="A class-activation map to measure besides plain CAM; may be given again.",
+    help="Class-activation map to measure besides plain CAM; repeatable.",
 )
 @click.option(
     "--stage",
     type=click.IntRange(min=1),
-    help="Whose attention to measure, from 1; left out, the last that the run's settings name.",
+    help="Stage to measure, from 1; by default the last in the run's settings.",
 )
 @click.option(
     "--faces",
     type=click.IntRange(min=1),
     metavar="N",
-    help="Measure so many faces only, drawn at random, where all would take too long, as with scorecam.",
+    help="Measure this many random faces instead of all, for slow maps such as scorecam.",
 )
 @click.option(
     "--draws",
     type=click.IntRange(min=1),
     default=5,
     show_default=True,
-    help="Random places to which the mask of each face is moved for the control.",
+    help="Random positions of each face's mask in the control.",
 )
 @resampled
-@click.option("--threads", type=click.IntRange(min=1), help="Threads for the network; left out, one a core.")
-@click.option("--figures", is_flag=True, help="Also write the curves, and a few faces of the data, as PNG files.")
+@click.option("--threads", type=click.IntRange(min=1), help="Threads of the network; by default one per core.")
+@click.option("--figures", is_flag=True, help="Also write the curves and some faces as PNG files.")
 @to_file
 def attention(
     name: str,
@@ -77,10 +77,12 @@ def attention(
     figures: bool,
     output: Path | None,
 ) -> None:
-    """Measure how far the attention of a finished training run agrees with maps of action units, and its
-    class-activation maps too, beside what maps score that know nothing; then how accuracy falls when the most attended
-    pixels are blurred, against as many elsewhere. All with 95 % bootstrap intervals, without duplicates of other
-    splits."""
+    """Measure where a trained network looks and whether it matters.
+
+    First, agreement of its attention and class-activation maps with action-unit maps, beside control maps that know
+    nothing of the face. Then the loss of accuracy when the most attended pixels are blurred, against as many pixels
+    elsewhere. All with 95 % bootstrap intervals, without duplicates of other splits.
+    """
     check(output, figures)
     record = method(name)
     measures = record.module(record.attention)
@@ -106,7 +108,7 @@ def attention(
 
 
 def summary(result: Result) -> Group:
-    """The result on a terminal: agreement with the maps, then what blurring costs."""
+    """Return the result for the terminal: agreement with the maps, then the loss from blurring."""
     looks = _table(
         f"{result['run']} on {result['data']}, stage {result['stage']}: agreement with AU maps ({result['codebook']})",
         "cosine", "where right", "where wrong", "own map the most similar, %",

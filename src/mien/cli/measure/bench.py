@@ -1,4 +1,4 @@
-"""mien bench: build the benchmark of several people a picture, ask a provider about it, put providers side by side."""
+"""`mien bench`: build the benchmark of several people in a picture, ask a provider, and compare providers."""
 
 import json
 import sys
@@ -28,11 +28,11 @@ from mien.providers.base import Provider
 
 @click.group()
 def bench() -> None:
-    """Measure who reads several people in one picture: build, ask, and put side by side."""
+    """Measure vision-language models on several people in one picture: build, ask and report."""
 
 
 @bench.command("fer-rows")
-@click.option("--data", required=True, metavar="KIND:PATH", help=f"Faces to make it of. {DATA_HELP}")
+@click.option("--data", required=True, metavar="KIND:PATH", help=f"Faces to build it from. {DATA_HELP}")
 @click.option("--split", help="train, valid or test, where one file or folder holds several.")
 @click.option("--rows", "count", type=click.IntRange(min=1), default=500, show_default=True, help="Pictures to make.")
 @click.option("--people", type=click.IntRange(2, rows.MOST), default=4, show_default=True, help="Faces in each.")
@@ -41,16 +41,17 @@ def bench() -> None:
     type=click.FloatRange(0, 1),
     default=0.7,
     show_default=True,
-    help="Least share of the votes for a face's label.",
+    help="Lowest share of votes for a face's label.",
 )
-@click.option("--frames", is_flag=True, help="A frame of another color around each face, to ask for somebody by it.")
+@click.option("--frames", is_flag=True, help="Draw a colored frame around each face, to refer to people by color.")
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Draws the faces.")
 @click.option("-o", "--output", type=click.Path(path_type=Path, file_okay=False), required=True, help="Folder to make.")
 def fer_rows(
     data: str, split: str | None, count: int, people: int, agreement: float, frames: bool, seed: int, output: Path
 ) -> None:
-    """Build FER-Rows: labelled faces side by side on black. Expressions are as frequent as in the data; no face is used
-    twice."""
+    """Build FER-Rows: labelled faces side by side on black. Expressions are as frequent as in the data; each face is
+    used once.
+    """
     options: dict[str, Any] = {"rows": count, "people": people, "agreement": agreement, "frames": frames, "seed": seed}
     made = rows.build(open_data(data, split), output, data=data_name(data, split), **options)
     shown = ", ".join(f"{n} {label}" for label, n in made.about["expressions"].items() if n)
@@ -65,9 +66,9 @@ def fer_rows(
     "systems",
     type=click.Choice(list(benchmark.SYSTEMS)),
     multiple=True,
-    help="How the people are told apart; may be given again. Left out: splitter and detector.",
+    help="How people are separated; repeatable. Default: splitter and detector.",
 )
-@click.option("--threshold", default=0.7, show_default=True, help="Lowest score of mien's detector that is a face.")
+@click.option("--threshold", default=0.7, show_default=True, help="Lowest detector score that counts as a face.")
 @resampled
 @to_file
 def ask(
@@ -79,13 +80,13 @@ def ask(
     seed: int,
     output: Path | None,
 ) -> None:
-    """Ask a provider about the rows in FOLDER, which mien bench fer-rows made, and about each face alone.
+    """Ask a provider about the rows in FOLDER, made by mien bench fer-rows, and about each face alone.
 
     \b
-    splitter    the black between the faces tells them apart; each is asked about alone
-    detector    mien's own detector finds the faces; each is asked about alone
-    one-prompt  one question about all people of a row
-    target      one question a row, about one person described by place or frame
+    splitter    split at the black between the faces; ask about each face alone
+    detector    mien's detector finds the faces; ask about each face alone
+    one-prompt  one question about all people in a row
+    target      one question per row, about one person described by place or frame
     """
     check(output, figures=False)
     systems = systems or ("splitter", "detector")
@@ -113,10 +114,14 @@ def ask(
     type=click.Choice(list(TASKS)),
     default="expression",
     show_default=True,
-    help="What is asked; race6 and race5 merge the seven races of FairFace.",
+    help="Question; race6 and race5 merge the seven races of FairFace.",
 )
 @click.option(
-    "--limit", type=click.IntRange(min=0), default=0, metavar="N", help="Ask about so many, drawn; 0 for all."
+    "--limit",
+    type=click.IntRange(min=0),
+    default=0,
+    metavar="N",
+    help="Number of random faces to ask about; 0 for all.",
 )
 @provided
 @resampled
@@ -124,7 +129,7 @@ def ask(
 def faces(
     data: str, split: str | None, task: str, limit: int, asked: Asked, resamples: int, seed: int, output: Path | None
 ) -> None:
-    """Ask a provider about labelled faces, each a picture of its own: precision, recall and F1 of every class.
+    """Ask a provider about labelled faces, one per picture: precision, recall and F1 of each class.
 
     For a checkpoint that mien train facescan wrote: --provider transformers --model RUN/model --prompt tuned-1.
     """
@@ -152,7 +157,7 @@ def faces(
 @click.argument("results", nargs=-1, required=True, type=click.Path(path_type=Path, exists=True, dir_okay=False))
 @to_file
 def report(results: tuple[Path, ...], output: Path | None) -> None:
-    """Put what mien bench ask -o wrote of several providers side by side, with the rows that the paper published."""
+    """Compare results of mien bench ask -o for several providers, with the rows published in the paper."""
     check(output, figures=False)
     lines = [line for path in results for line in _lines(path)]
     published = [row._asdict() for row in EXPRESSION]
@@ -181,7 +186,7 @@ def _watch(made: Sequence[rows.Row], what: str) -> Iterable[rows.Row]:
 
 
 def summary(result: Result) -> Table:
-    """The result on a terminal: a column for each system."""
+    """Return the result for the terminal, one column per system."""
     systems = {name: scores for name, scores in result["systems"].items() if "strict_accuracy" in scores}
     table = _table("", "alone", *systems)
     of = result["made_of"]
@@ -211,7 +216,7 @@ def summary(result: Result) -> Table:
 
 
 def by_class(result: Result) -> Table:
-    """A row for each class, then the averages."""
+    """Return one row per class, then the averages."""
     table = _table("", "n", "precision %", "recall %", "F1 %")
     table.title = f"{result['provider']}:{result['model']} on {result['data']}, {result['task']}"
     for label, scores in result["classes"].items():
@@ -228,7 +233,7 @@ def by_class(result: Result) -> Table:
 
 
 def side_by_side(result: Result) -> Table:
-    """A row for each provider and system, then those of the paper."""
+    """Return one row per provider and system, then those of the paper."""
     table = _table(
         "provider", "faces by", "alone %", "strict %", "macro F1 %", "counted %", "refused %", "no label %", "ms"
     )
@@ -256,7 +261,7 @@ def _table(*columns: str) -> Table:
 
 
 def _lines(path: Path) -> list[Result]:
-    """What the report says of a result file, a line a system."""
+    """Yield one line per system of a result file."""
     try:
         result = json.loads(path.read_text(encoding="utf-8"))
         systems, people = result["systems"], result["people"]

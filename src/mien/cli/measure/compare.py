@@ -1,4 +1,4 @@
-"""mien compare: results of several models to one table that says which differences are separable."""
+"""`mien compare`: results of several models to one table of differences with intervals."""
 
 from pathlib import Path
 
@@ -16,9 +16,9 @@ from mien.evaluation.result import Result
 @resampled
 @to_file
 def compare(results: tuple[str, ...], resamples: int, seed: int, output: Path | None) -> None:
-    """Compare models by what `mien evaluate -o` wrote of each on the same faces; the first is the one compared with.
+    """Compare models by results of `mien evaluate -o` on the same faces; the first model is the reference.
 
-    Several files of one model, separated by commas, are runs with different seeds, and count as their mean:
+    Files separated by commas are runs of one model with different seeds, and are averaged:
 
         mien compare reader.json vtff=vtff-0.json,vtff-1.json,vtff-2.json
     """
@@ -39,7 +39,7 @@ def _model(text: str) -> tuple[str, list[Result]]:
 
 
 def summary(comparison: Result) -> Table:
-    """A row for each model: metrics in percent, differences from the first in points."""
+    """Return one row per model: metrics in percent, differences from the first in points."""
     table = new_table()
     about = f"{comparison['data']}, {comparison['protocol']}, n = {comparison['n']}"
     table.title = f"{about}; differences from {comparison['reference']}"

@@ -1,4 +1,4 @@
-"""mien downstream PARADIGM: what generated faces are worth, in four ways of learning."""
+"""`mien downstream PARADIGM`: measure what generated faces are worth for training."""
 
 import logging
 from collections.abc import Callable
@@ -44,7 +44,7 @@ def _command(name: str) -> click.Command:
         "--count",
         type=click.IntRange(min=1),
         metavar="N",
-        help="Draw so many of these photographs, each class with its share; that many is 1x. Left out, all.",
+        help="Number of photographs to draw, with the same class shares; all by default. Defines 1x.",
     )
     @click.option(
         "--synthetic",
@@ -110,7 +110,7 @@ def _with_captions(name: str) -> Callable[[click.Command], click.Command]:
 def few_shot(
     runs: tuple[Path, ...], valid: str, shots: tuple[int, ...], episodes: int, seed: int, output: Path | None
 ) -> None:
-    """Sort photographs by the encoders of runs of the other paradigms."""
+    """Sort photographs by the encoders of other paradigms' runs."""
     check(output, False)
     need("train", "llm")
     from mien.methods.synfer.downstream import few_shot as module
@@ -119,7 +119,7 @@ def few_shot(
 
     data, rows = open_data(valid), list[Result]()
     first: dict[int, NDArray[np.float64]] = {}
-    # All are opened first: one that cannot be would cost the episodes of those before it.
+    # Open all first: fail before the episodes of the readable ones are run.
     for run, (encoder, size) in [(run, encoder_of(run)) for run in runs]:
         faces = held_out(data, size, "measure on")
         embedded = features(encoder, tensor(faces)).numpy()
@@ -141,13 +141,13 @@ def few_shot(
     publish(measured({"valid": valid, "seed": seed, "episodes": episodes, "rows": rows}), table, output, width=80)
 
 
-@click.command(help="No learning: FERAnno alone, which has learned already, sorts photographs.")
+@click.command(help="Sort photographs by FERAnno alone, without training.")
 @click.option("--valid", required=True, metavar="KIND:PATH", help=f"Photographs to sort. {DATA_HELP}")
 @labeler
 @click.option("--threads", type=click.IntRange(min=1), default=1, show_default=True, help="Threads of each model.")
 @to_file
 def feranno(valid: str, head: str, generator: str, units: str, threads: int, output: Path | None) -> None:
-    """Measure FERAnno as a classifier; `mien compare` holds its result against those of runs, ARM-sSEED/result.json."""
+    """Measure FERAnno as a classifier; `mien compare` compares it with the runs' ARM-sSEED/result.json."""
     check(output, False)
     need("train", "llm")
     from mien.methods.feranno.labeler import FerAnno, Seer
@@ -164,7 +164,7 @@ def feranno(valid: str, head: str, generator: str, units: str, threads: int, out
     publish(measured({"model": head, "data": valid} | metrics), table, output, width=80)
 
 
-# Those that train nothing.
+# Paradigms without training.
 _READY: dict[str, click.Command] = {str(command.name): command for command in (feranno, few_shot)}
 
 
@@ -177,13 +177,13 @@ def _lines() -> dict[str, str]:
 def downstream() -> None:
     """Measure what generated faces are worth for training.
 
-    A killed comparison goes on when it is called again; further arms and seeds join those that are finished. Other
+    The same command continues after an interruption, and uses all finished arms and seeds in the folder. Other
     settings, data or labels need another folder.
     """
 
 
 def summary(result: Result) -> Group:
-    """The arms on a terminal, how far each is from the first, and what else is compared."""
+    """Return the arms for the terminal, their differences from the first, and further comparisons."""
     table = new_table()
     table.title = f"{result['paradigm']} on {result['valid']}, n = {result['n']}"
     for heading in ("arm", "photographs", "generated", "seeds", "accuracy %", "macro F1 %", "difference", ""):

@@ -1,4 +1,4 @@
-"""mien evaluate: a model and labelled faces to metrics with intervals."""
+"""`mien evaluate`: measure a model on labelled faces, with intervals."""
 
 from pathlib import Path
 from typing import Any
@@ -25,16 +25,16 @@ PROTOCOLS = ("majority", "cross-entropy", "multi-target", "soft-votes")
 @click.command()
 @click.argument("model", metavar="NAME|FILE.onnx|FOLDER")
 @click.option("--data", required=True, metavar="KIND:PATH", help=DATA_HELP)
-@click.option("--split", help="train, valid or test, where one file or folder holds several.")
+@click.option("--split", help="Split of --data, if it has several.")
 @click.option(
     "--protocol",
     type=click.Choice(PROTOCOLS),
     default="majority",
     show_default=True,
-    help="Which vote rule makes the label; samples without votes keep their own.",
+    help="Rule from votes to label; samples without votes keep their label.",
 )
 @click.option(
-    "--detect", is_flag=True, help="Find and align the face in each picture first; else it is one face already."
+    "--detect", is_flag=True, help="Detect and align the face in each picture; by default each picture is one face."
 )
 @click.option(
     "--cross-fit",
@@ -42,18 +42,22 @@ PROTOCOLS = ("majority", "cross-entropy", "multi-target", "soft-votes")
     default=0,
     show_default=True,
     metavar="SPLITS",
-    help="Also refit the calibration on so many random halves and score the other halves.",
+    help="Also refit the calibration on this many random halves and score the other halves.",
 )
 @click.option(
     "--pseudo-labels",
     type=click.Path(path_type=Path, dir_okay=False),
-    help="expllm: a teacher's labels of --data, which texts are held against; left out, mien's own reader measures.",
+    help="expllm: teacher's action units of --data to check texts against; by default mien's reader measures them.",
 )
 @click.option(
-    "--texts", type=click.IntRange(min=1), default=500, show_default=True, help="expllm: how many faces to write about."
+    "--texts",
+    type=click.IntRange(min=1),
+    default=500,
+    show_default=True,
+    help="expllm: number of faces to write about.",
 )
 @resampled
-@click.option("--threads", default=1, show_default=True, help="Threads for each model.")
+@click.option("--threads", default=1, show_default=True, help="Threads of each model.")
 @click.option("--figures", is_flag=True, help="Also write the confusion matrix and reliability diagram as PNG files.")
 @to_file
 def evaluate(
@@ -71,9 +75,12 @@ def evaluate(
     figures: bool,
     output: Path | None,
 ) -> None:
-    """Measure a model on labelled faces: accuracy, macro F1, recall a class, calibration, confusion, each with a
-    95 % interval, without and with duplicates of other splits. Of expllm, or the folder of a model that
-    mien export expllm wrote, also what it writes: form, grounding in action units, faithfulness, consistency."""
+    """Measure a model on labelled faces, with 95 % intervals.
+
+    Reports accuracy, macro F1, recall per class, calibration and confusion, without and with duplicates of other
+    splits. For expllm, or a folder of mien export expllm, also its texts: form, grounding in action units,
+    faithfulness, consistency.
+    """
     check(output, figures)
     writes = model == NAME or Path(model).is_dir()
     if writes and (detect or cross_fit):
@@ -116,7 +123,7 @@ def _publish(result: Result, output: Path | None, figures: bool) -> None:
 
 
 def summary(result: Result) -> Table:
-    """The result on a terminal: a column for the clean score and one for each variant."""
+    """Return the result for the terminal: one column for the clean score and one for each variant."""
     columns = {"no duplicates": result, "with duplicates": result["with_duplicates"]}
     if "cross_fit" in result:
         columns["refitted"] = result["cross_fit"]

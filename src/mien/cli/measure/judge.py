@@ -1,4 +1,4 @@
-"""mien judge: generated faces measured by networks that did not guide them, a row a folder."""
+"""`mien judge`: measure generated faces with networks that did not guide them, one row per folder."""
 
 from pathlib import Path
 
@@ -21,17 +21,20 @@ from mien.methods.synfer.flow.requests import NAMES
 @click.command()
 @click.argument("folders", nargs=-1, required=True, type=click.Path(path_type=Path, exists=True, file_okay=False))
 @click.option("--judge", "by", required=True, metavar="METHOD:RUN", help=f"Of expressions. {RUN_HELP}")
-@click.option("--au-judge", required=True, metavar="METHOD:RUN", help="Of action units: a run with heads.")
-@click.option("--guide", metavar="METHOD:RUN", help="Also say what the guide thinks of the faces that it guided.")
-@click.option("--train", "training", required=True, metavar="KIND:PATH", help=f"What the generator saw. {DATA_HELP}")
-@click.option("--real", required=True, metavar="KIND:PATH", help="Photographs that it did not see.")
+@click.option("--au-judge", required=True, metavar="METHOD:RUN", help="Judge of action units: a run with heads.")
+@click.option("--guide", metavar="METHOD:RUN", help="Also report the guide's own answers about the faces it guided.")
+@click.option(
+    "--train", "training", required=True, metavar="KIND:PATH", help=f"Training faces of the generator. {DATA_HELP}"
+)
+@click.option("--real", required=True, metavar="KIND:PATH", help="Photographs unseen by the generator.")
 @click.option(
     "--real-labels",
     type=click.Path(path_type=Path, dir_okay=False),
     required=True,
-    help="A teacher's labels of --real, written by mien pseudo-label: they say which action units the judge can judge.",
+    help="A teacher's labels of --real, written by mien pseudo-label, to choose the "
+    "action units that the judge reads well.",
 )
-@click.option("--size", default=48, show_default=True, help="Side of the faces in pixels, as the judges read them.")
+@click.option("--size", default=48, show_default=True, help="Side in pixels of the faces as the judges read them.")
 @to_file
 def judge(
     folders: tuple[Path, ...],
@@ -44,15 +47,15 @@ def judge(
     size: int,
     output: Path | None,
 ) -> None:
-    """Measure folders of generated faces: whether they show what was asked for, how well action units follow, how far
-    they are from photographs, and how many copy a training face. Each is held against the one before it, face by face,
-    where both were made of the same requests.
+    """Measure folders of generated faces: agreement with the requests, response to action units, distance from
+    photographs, and copies of training faces. Each folder is compared with the one before it, face by face if both have
+    the same requests.
 
-    Refused when a judge shares weights, architecture, seed or training faces with a network that guided the faces, or
-    when a shipped model of its method voted on their labels.
+    Fails if a judge shares weights, architecture, seed or training faces with a network that guided the faces, or if a
+    shipped model of its method voted on their labels.
     """
     check(output, False)
-    need("train")  # says which library is missing before anything is read
+    need("train")  # report a missing library before reading
     from mien.methods.synfer.judge import judging
 
     (expressions, first), (units, second) = open_run(by, "expressions"), open_run(au_judge, "action_units")
@@ -92,7 +95,7 @@ def judge(
 
 
 def summary(result: Result) -> Group:
-    """The folders on a terminal, a row each, and what each gains over the one before it."""
+    """Return one row per folder for the terminal, and its gain over the one before."""
     table = new_table()
     table.add_column("folder", overflow="fold")
     controlled = list(result["rows"][0]["control"])

@@ -1,4 +1,4 @@
-"""mien analyze: pictures to a table, a page, an annotated picture or JSON."""
+"""`mien analyze`: photographs and clips to a table, a page, an annotated picture or JSON."""
 
 import sys
 from collections.abc import Sequence
@@ -23,33 +23,36 @@ from mien.report.outputs import ENDINGS, check_columns, shows_pictures
 from mien.report.tables import LAYOUTS, ColumnNames
 from mien.results.outcome import Outcome
 
-# What of a long name the terminal's table shows, without and with a column of reasons: both fit 80 columns.
+# Shown length of a name, without and with a column of reasons; both fit 80 columns.
 NAME, NAME_BESIDE_WHY = 30, 22
 
 
 @click.command()
 @click.argument("inputs", nargs=-1, required=True, metavar="INPUT...")
-@to_files(ENDINGS, "Of clips: a table, a page (.html) or the clip with its faces marked (.mp4).")
+@to_files(ENDINGS, "For clips: a table, a page (.html) or the annotated clip (.mp4).")
 @click.option(
     "--columns",
     type=click.Choice(list(LAYOUTS)),
     default="mien",
     show_default=True,
-    help="Columns of .csv and .parquet: mien's own, named as in py-feat, or OpenFace's (frame, pose_Rx, x_0, AU12_r, "
-    "AU12_c), as far as mien measures them: AU*_r from 0 to 5, pose_R* in radians with OpenFace's signs.",
+    help="Columns of .csv and .parquet: mien's own, named as in py-feat, or those of "
+    "OpenFace that mien measures (frame, "
+    "pose_Rx, x_0, AU12_r, AU12_c): AU*_r from 0 to 5, pose_R* in radians with OpenFace's signs.",
 )
 @safe
-@click.option("--model", default=DEFAULT, metavar="NAME|FILE.onnx", show_default=True, help="Who reads the faces.")
+@click.option(
+    "--model", default=DEFAULT, metavar="NAME|FILE.onnx", show_default=True, help="Model that reads the faces."
+)
 @finding
-@click.option("--jobs", type=click.IntRange(min=1), default=1, show_default=True, help="Pictures read at a time.")
+@click.option("--jobs", type=click.IntRange(min=1), default=1, show_default=True, help="Pictures read in parallel.")
 @clip_options
 @click.option(
     "--prior",
     metavar="NAME|N,N,...",
-    help="How frequent each expression is in these pictures: ferplus, as in the faces that the reader learned from and "
-    "the default, uniform, or eight shares from neutral to contempt.",
+    help="Prior: frequency of each expression in these pictures. ferplus (default) is that of the training faces; else "
+    "uniform, or eight shares from neutral to contempt.",
 )
-@click.option("--threads", default=1, show_default=True, help="Threads for each model.")
+@click.option("--threads", default=1, show_default=True, help="Threads of each model.")
 @click.pass_context
 def analyze(
     context: click.Context,
@@ -67,12 +70,12 @@ def analyze(
     threads: int,
     clip: ClipOptions,
 ) -> None:
-    """Read the faces in pictures and clips: files, folders (with all below them), patterns such as 'study/*.jpg',
-    or - for a picture on standard input.
+    """Read the faces in photographs and clips.
 
-    Without -o: a table on a terminal, JSON lines into a pipe. A picture that fails is reported and the rest goes on;
-    then the exit code is 1. Of a clip, faces are tracked, and every frame has its rows; -o may also be a page of its
-    timeline (.html) or the clip with its faces marked (.mp4, extra video).
+    Inputs are files, folders (with all below), patterns such as 'study/*.jpg', or - for a picture on standard input.
+    Without -o: a table on a terminal, JSON lines in a pipe. Inputs that fail are reported and skipped; the exit code is
+    then 1. In a clip, faces are tracked and each frame has its rows; -o may also be a timeline page (.html) or the
+    annotated clip (.mp4, extra video).
     """
     pictures = given(inputs, outputs, clips=True)
     if has_clips(pictures):
@@ -108,7 +111,7 @@ def analyze(
 
 
 def summary(outcomes: Sequence[Outcome]) -> Table:
-    """The answer on a terminal, one line a face; why only when a reader says it."""
+    """Return the answer for the terminal, one line per face, with reasons if a reader gives them."""
     faces = [face for outcome in outcomes if outcome.report for face in outcome.report.faces]
     reasons = any(face.action_units is not None for face in faces)
     longest = NAME_BESIDE_WHY if reasons else NAME

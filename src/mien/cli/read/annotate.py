@@ -1,4 +1,4 @@
-"""mien annotate: soft labels for faces, by a vote, and which labels to keep."""
+"""`mien annotate`: soft labels for faces by vote, and which labels to keep."""
 
 import json
 import sys
@@ -24,15 +24,15 @@ from mien.facs.vocabulary import Expression, expression
 from mien.files import replacing
 from mien.methods.feranno import labeler as feranno
 
-# Faces labelled together.
+# Faces in a batch.
 BATCH = 32
 
 
 def labeler(command: Callable[..., None]) -> Callable[..., None]:
-    """The options that name the three models of FERAnno."""
+    """Add the options that name the three models of FERAnno."""
     for name, usual, said in (
-        ("--units", "reader", "Which estimates action units for it."),
-        ("--generator", "synfer", "Of which it reads the features."),
+        ("--units", "reader", "Model that estimates the action units for the generator."),
+        ("--generator", "synfer", "Generator whose features the head reads."),
         ("--head", "feranno", "FERAnno's head."),
     ):
         command = click.option(name, default=usual, show_default=True, metavar="NAME|FILE.onnx", help=said)(command)
@@ -40,7 +40,7 @@ def labeler(command: Callable[..., None]) -> Callable[..., None]:
 
 
 class LabelledPicture(NamedTuple):
-    """A face to label: its name in the folder, and the label that it was made for or is filed under, if any."""
+    """A face to label: its name in the folder, and its requested or filed label, if any."""
 
     file: str
     requested: Expression | None
@@ -52,7 +52,7 @@ class LabelledPicture(NamedTuple):
     "-o",
     "--output",
     type=click.Path(path_type=Path, dir_okay=False),
-    help=f"JSON lines to write. Left out, {LABELED} in the folder, where training looks for it.",
+    help=f"JSON lines to write. Default: {LABELED} in the folder, where training looks for it.",
 )
 @labeler
 @click.option(
@@ -60,11 +60,11 @@ class LabelledPicture(NamedTuple):
     "experts",
     multiple=True,
     metavar="NAME|FILE.onnx",
-    help="A classifier that votes too; may be given again. Left out, all that come with mien. None of them may have "
-    "guided the faces or judge them.",
+    help="Classifier that also votes; repeatable. Default: all that come with mien. None of them may guide or judge "
+    "the same faces.",
 )
-@click.option("--detect", is_flag=True, help="Find the face in each picture first; else it is one face already.")
-@jobs_option(f"Each labels {BATCH} faces at a time.")
+@click.option("--detect", is_flag=True, help="Detect the face in each picture; by default each picture is one face.")
+@jobs_option(f"Batches of {BATCH} faces labelled in parallel.")
 @click.pass_context
 def annotate(
     context: click.Context,
@@ -79,9 +79,9 @@ def annotate(
 ) -> None:
     """Label the faces in a folder by the vote of FERAnno and other classifiers.
 
-    A face that was generated for an expression, or lies in a folder named after one, keeps that label where the vote
-    agrees; else it is relabelled where the vote is sure, and dropped where it is not. Exit code 1 when a picture could
-    not be read or had no face.
+    A face generated for an expression, or in a folder named after one, keeps that label if the vote agrees. Otherwise
+    it is relabelled if the vote is confident, and dropped if not. The exit code is 1 if a picture could not be read or
+    had no face.
     """
     alone = feranno.FerAnno(feranno.Seer(generator, units), head)
     jury = feranno.Jury(alone, experts or feranno.experts())
@@ -111,7 +111,7 @@ def annotate(
 
 
 def listed(folder: Path) -> list[LabelledPicture]:
-    """The faces that a folder says were generated, or else all pictures in it and below; InputError when none."""
+    """Return the generated faces that a folder lists, or else all its pictures; raise InputError if there are none."""
     if (folder / MADE).is_file():
         rows = read_lines(folder / MADE)
         return [
@@ -126,7 +126,7 @@ def listed(folder: Path) -> list[LabelledPicture]:
 def labelled(
     folder: Path, some: Sequence[LabelledPicture], jury: feranno.Jury, size: int, detect: Detector
 ) -> list[dict[str, object]]:
-    """A row for each picture, in order; one that cannot be labelled has a status and an error instead of a label."""
+    """Yield a row per picture, in order; a failed one has a status and an error instead of a label."""
     crops: dict[str, NDArray[np.uint8]] = {}
     failures: dict[str, dict[str, object]] = {}
     for picture in some:
@@ -145,7 +145,7 @@ def labelled(
 
 
 def summary(rows: Sequence[dict[str, object]]) -> Table:
-    """What became of the labels, a row for each that was asked for, and how far the voters agreed."""
+    """Return what became of the labels, one row per requested label, and how far the voters agreed."""
     lines = new_table()
     for column in ("asked for", "faces", "keep %", "relabel %", "label %", "drop %"):
         lines.add_column(column, justify="left" if column == "asked for" else "right")

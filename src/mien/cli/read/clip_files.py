@@ -1,4 +1,4 @@
-"""The files that a run with clips writes, all open at once and written as it goes."""
+"""The output files of a run with clips, all open at once and written as it goes."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
@@ -27,7 +27,7 @@ from mien.video.thumbnails import thumbnails
 
 
 class Sinks:
-    """The files of a run, all open; a context manager. Records leave for each table as they come."""
+    """All open output files of a run, as a context manager. Each table receives its rows at once."""
 
     def __init__(self, outputs: Sequence[Path], reading: ClipReading, resume: bool) -> None:
         self._reading = reading
@@ -71,13 +71,13 @@ class Sinks:
             file.append([outcome.to_dict()] if nested else picture_rows(outcome, self._reading.columns))
 
     def before(self) -> Iterator[Record]:
-        """The rows that an earlier run left."""
+        """Return the rows that an earlier run wrote."""
         for file, nested in self._tables[:1]:
             for record in file.records():
                 yield from record_rows(record) if nested else (record,)
 
     def again(self, row: Record) -> None:
-        """Take a row that is written already, for the page."""
+        """Pass a row that an earlier run wrote to the page."""
         if self._collector is not None:
             self._collector.add(row)
 
@@ -105,7 +105,7 @@ def _opened(path: Path, reading: ClipReading, resume: bool) -> RecordFile:
 
 
 def check(inputs: Sequence[Picture], outputs: Sequence[Path], reading: ClipReading, resume: bool) -> None:
-    """Reject what cannot be written before anything is read."""
+    """Reject unwritable outputs before reading."""
     endings = [output.suffix.lower() for output in outputs]
     for ending in endings:
         if reading.columns != "mien" and ending in (".json", ".jsonl"):

@@ -1,4 +1,4 @@
-"""Clips, and photographs beside them, to tables, a page and an annotated clip, all written as they are read."""
+"""Clips and photographs to tables, a page and an annotated clip, all written as they are read."""
 
 import json
 import sys
@@ -29,9 +29,10 @@ from mien.video.series import number
 
 
 def run(inputs: Sequence[Picture], outputs: Sequence[Path], reading: ClipReading, *, resume: bool = False) -> bool:
-    """Read clips and photographs in order and write the outputs. False when an input failed or not all was reached.
+    """Read clips and photographs in order and write the outputs. Return False if an input failed or the run was
+    stopped.
 
-    Without outputs, JSON lines go into a pipe, and a summary to a terminal.
+    Without outputs, print JSON lines in a pipe, and a summary on a terminal.
     """
     check(inputs, outputs, reading, resume)
     tally = Tally()
@@ -45,13 +46,13 @@ def run(inputs: Sequence[Picture], outputs: Sequence[Path], reading: ClipReading
                     _put(item, sinks, tally, piping)
             sinks.finish()
     except KeyboardInterrupt:
-        say("mien: stopped; --resume goes on behind the last frame that was written")
+        say("mien: stopped; --resume continues after the last written frame")
         return False
     except (MienError, click.ClickException):
         raise
     except Exception as error:  # of a writer: what a clip or a picture raises is its outcome
         cause = (error.strerror if isinstance(error, OSError) else None) or error
-        say(f"mien: cannot write on ({cause}); what was finished is in the part")
+        say(f"mien: cannot continue to write ({cause}); finished rows are in the .part file")
         return False
     for output in outputs:
         say(f"wrote {output}")
@@ -60,7 +61,7 @@ def run(inputs: Sequence[Picture], outputs: Sequence[Path], reading: ClipReading
     return not tally.failed
 
 
-# What is read of an input: a photograph or a failure, or a frame with the name of its clip.
+# A result of an input: a photograph, a failure, or a frame with the name of its clip.
 Item = Outcome | tuple[str, FrameReport, NDArray[np.uint8] | None]
 
 
@@ -86,7 +87,7 @@ def _read(
     progress: "ClipProgress",
     pipeline: Callable[[], Pipeline],
 ) -> Iterator[Item]:
-    """What is read of one input; a failure is its last item."""
+    """Yield the results of one input; a failure comes last."""
     if isinstance(source, Outcome):
         yield source
         return
@@ -111,14 +112,14 @@ def _read(
 
 
 def _keeping(chosen: Iterable[Frame], images: dict[int, NDArray[np.uint8]]) -> Iterator[Frame]:
-    """The same frames, whose pictures are kept until they are shown."""
+    """Yield the same frames, keeping their pictures until they are shown."""
     for frame in chosen:
         images[frame.number] = frame.image
         yield frame
 
 
 class _Done:
-    """What an earlier run has written: inputs that are finished, and how far it came with the last."""
+    """What an earlier run wrote: the finished inputs and the progress in the last one."""
 
     def __init__(self, sinks: Sinks, tally: "Tally") -> None:
         self._sinks = sinks
@@ -140,11 +141,11 @@ class _Done:
             tally.frame(name, () if track is None else (int(track),), [str(row.get("expression"))])
 
     def last(self, name: str) -> int:
-        """The number of the last frame of a clip that is written."""
+        """Return the number of the last written frame of a clip."""
         return self._frame if name == self._name else -1
 
     def reports(self, name: str, smooth: float) -> Iterator[FrameReport]:
-        """What was read of a clip; without its end, when that must be read again because it was written smoothed."""
+        """Yield the written reports of a clip, without its end if smoothing requires reading that again."""
         if name != self._name:
             return iter(())
         until = self._time - 2 * smooth if smooth else np.inf

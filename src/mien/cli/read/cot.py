@@ -1,4 +1,4 @@
-"""mien cot: a written chain of thought for every labelled face."""
+"""`mien cot`: write a chain of thought for each labelled face."""
 
 import json
 import os
@@ -36,12 +36,12 @@ Make = Callable[[Observation, str], Record]
 
 @click.command()
 @click.option("--data", required=True, metavar="KIND:PATH", help=DATA_HELP)
-@click.option("--split", help="train, valid or test, where one file or folder holds several.")
+@click.option("--split", help="Split of --data, if it has several.")
 @click.option(
     "--pseudo-labels",
     type=click.Path(path_type=Path, dir_okay=False),
-    help="A teacher's action units, written by mien pseudo-label. Left out, and for faces that the teacher missed, "
-    "mien's own reader measures them.",
+    help="A teacher's action units, written by mien pseudo-label. mien's reader measures faces without a teacher's "
+    "label.",
 )
 @click.option(
     "-o", "--output", required=True, type=click.Path(path_type=Path, dir_okay=False), help="JSON lines to write."
@@ -52,25 +52,27 @@ Make = Callable[[Observation, str], Record]
     type=click.Choice(["deterministic", "llm"]),
     default="deterministic",
     show_default=True,
-    help="Who writes: rules, or a language model on a server that speaks as OpenAI's does.",
+    help="Writer: rules, or a language model on an OpenAI-compatible server.",
 )
-@click.option("--base-url", metavar="URL", help="llm: of the server, up to and with /v1. Action units are sent there.")
-@click.option("--model", metavar="NAME", help="llm: the server's name of the model.")
+@click.option(
+    "--base-url", metavar="URL", help="llm: base URL of the server, including /v1. Action units are sent there."
+)
+@click.option("--model", metavar="NAME", help="llm: name of the model on the server.")
 @click.option(
     "--key-env",
     default="MIEN_API_KEY",
     metavar="NAME",
     show_default=True,
-    help="llm: environment variable that holds the server's key, if it wants one.",
-)
-@click.option("--timeout", default=120.0, show_default=True, help="llm: seconds for a question, with all tries.")
-@click.option(
-    "--workers", type=click.IntRange(min=1), default=4, show_default=True, help="llm: faces asked about at once."
+    help="llm: environment variable with the server's key, if needed.",
 )
 @click.option(
-    "--loops", type=click.IntRange(min=1), default=3, show_default=True, help="Descriptions tried for a face."
+    "--timeout", default=120.0, show_default=True, help="llm: time limit of a question in seconds, including retries."
 )
-@click.option("--limit", type=click.IntRange(min=1), help="Only the first so many faces.")
+@click.option(
+    "--workers", type=click.IntRange(min=1), default=4, show_default=True, help="llm: questions asked in parallel."
+)
+@click.option("--loops", type=click.IntRange(min=1), default=3, show_default=True, help="Attempts per face.")
+@click.option("--limit", type=click.IntRange(min=1), help="Number of faces, from the first; all by default.")
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Varies the wording.")
 def cot(
     data: str,
@@ -87,10 +89,10 @@ def cot(
     limit: int | None,
     seed: int,
 ) -> None:
-    """Write why each labelled face shows its expression: key observations, overall interpretation, conclusion.
+    """Explain the label of each face: key observations, overall interpretation, conclusion.
 
-    From action units and labels, each text checked against both. The same command goes on where it was stopped;
-    finished lines stay as they are.
+    Texts are written from action units and labels and checked against both. The same command continues after an
+    interruption; finished lines stay as they are.
     """
     if not output.parent.is_dir():
         raise click.UsageError(f"{output}: the folder {output.parent} does not exist")
@@ -123,7 +125,7 @@ def cot(
 
 
 def summary(result: Record) -> Table:
-    """The result on a terminal: a row an expression."""
+    """Return the result for the terminal, one row per expression."""
     lines = new_table(title=f"{result['engine']} engine, seed {result['seed']}")
     for column in ("", "faces", "verified", "%", "rejected"):
         lines.add_column(column, justify="right" if column else "left")
@@ -142,7 +144,7 @@ def summary(result: Record) -> Table:
 
 
 class _Faces(Sequence[tuple[Observation, str]]):
-    """The kept faces with what was measured of them, and by what; reading a face is put off until it is asked for."""
+    """The kept faces with their measurements and who made them; a face is read when it is first needed."""
 
     def __init__(self, selection: Selection, labels: PseudoLabels | None) -> None:
         self._selection, self._labels = selection, labels
@@ -153,12 +155,12 @@ class _Faces(Sequence[tuple[Observation, str]]):
         return len(self._selection.samples)
 
     def name(self, index: int) -> str:
-        """Which face it is."""
+        """Return the name of a face."""
         return self._selection.samples[index].source
 
     def __getitem__(self, index: Any) -> Any:
         sample = self._selection.samples[index]
-        # As it stands in the file, so that the file is enough to write the same text again; so are units and pose.
+        # As stored in the file, so that the file alone reproduces the text; likewise units and pose.
         shares = np.round(self._selection.targets[index].astype(np.float64), 4)
         row = None if self._rows is None else self._rows[index]
         if self._labels is not None and self._labels.found[row]:
@@ -206,7 +208,7 @@ def _by_model(provider: OpenAICompatible, made_by: Record) -> Make:
 
 
 def _write(output: Path, wanted: Iterable[int], faces: _Faces, make: Make, workers: int) -> None:
-    """Append a line a face, in order, each as soon as it is there."""
+    """Append one line per face, in order, as soon as it is ready."""
     rows = list(wanted)
     asked = (faces[i] for i in rows)
     with output.open("a", encoding="utf-8") as file:

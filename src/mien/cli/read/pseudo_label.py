@@ -1,4 +1,4 @@
-"""mien pseudo-label: a teacher's landmarks, action units and head pose for every face of a data set."""
+"""`mien pseudo-label`: a teacher's landmarks, action units and head pose for each face of a data set."""
 
 import json
 import sys
@@ -16,7 +16,7 @@ from mien.extras import optional
 
 @click.command()
 @click.option("--data", required=True, metavar="KIND:PATH", help=DATA_HELP)
-@click.option("--split", help="train, valid or test, where one file or folder holds several.")
+@click.option("--split", help="Split of --data, if it has several.")
 @click.option("--teacher", type=click.Choice(["mediapipe"]), default="mediapipe", show_default=True, help="Teacher.")
 @click.option(
     "--model", required=True, type=click.Path(path_type=Path, dir_okay=False), help="MediaPipe's face_landmarker.task."
@@ -24,7 +24,7 @@ from mien.extras import optional
 @click.option(
     "--calibration",
     type=click.Path(path_type=Path, dir_okay=False),
-    help="Pseudo-labels of the training faces, whose calibration is to be used; left out, it is fitted on these faces.",
+    help="Pseudo-labels of the training faces, to use their calibration; by default it is fitted on these faces.",
 )
 @click.option(
     "-o", "--output", required=True, type=click.Path(path_type=Path, dir_okay=False), help="Parquet to write."
@@ -34,11 +34,11 @@ def pseudo_label(
 ) -> None:
     """Label faces with a teacher model: 68 landmarks, 52 blendshapes, 21 action units with 3 asymmetries, head pose.
 
-    Prints how often the teacher succeeded, by expression. Needs the extra `mediapipe`, in an environment of its own.
+    Prints the teacher's success rate by expression. Needs the extra `mediapipe`, in an environment of its own.
     """
     if not output.parent.is_dir():
         raise click.UsageError(f"{output}: the folder {output.parent} does not exist")
-    optional("pyarrow", "parquet")  # better said before the faces are labelled
+    optional("pyarrow", "parquet")  # report a missing library before labelling
     constants = None if calibration is None else pseudo_labels.read(calibration).calibration
     dataset = open_data(data, split)
     quiet = not sys.stderr.isatty()

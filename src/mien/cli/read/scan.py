@@ -1,4 +1,4 @@
-"""mien scan: ask a model about the faces in pictures."""
+"""`mien scan`: ask a vision-language model about the faces in pictures."""
 
 import sys
 from collections.abc import Iterator, Sequence
@@ -36,11 +36,12 @@ _UNANSWERED = (AnswerStatus.TRANSPORT_ERROR, AnswerStatus.TIMEOUT)
     default="expression",
     metavar="LIST",
     show_default=True,
-    help=f"What about, by name and comma: {', '.join(Attribute)}. The embedded models know no race.",
+    help=f"Attributes to ask about, separated by commas: {', '.join(Attribute)}. The "
+    f"embedded models do not answer race.",
 )
-@click.option("--target", metavar="TEXT", help='The one person to ask about: "the person in the red jacket".')
-@click.option("--one-prompt", is_flag=True, help="One question about all people, instead of one for each face.")
-@click.option("--seed", default=0, show_default=True, help="Shuffles the order in which labels are offered.")
+@click.option("--target", metavar="TEXT", help='Person to ask about: "the person in the red jacket".')
+@click.option("--one-prompt", is_flag=True, help="Ask one question about all people instead of one per face.")
+@click.option("--seed", default=0, show_default=True, help="Seed of the order in which labels are offered.")
 @detecting
 @click.pass_context
 def scan(
@@ -56,10 +57,10 @@ def scan(
     threshold: float,
     max_side: int,
 ) -> None:
-    """Ask a model about the faces in pictures: files, folders or patterns.
+    """Ask a vision-language model about the faces in pictures: files, folders or patterns.
 
-    Faces are found and read as by `mien analyze`; the model's answers stand beside. Without -o: a table on a terminal,
-    JSON lines into a pipe. Exit code 1 when a picture could not be read or a question got no answer.
+    Faces are also read as by `mien analyze`, and both answers are shown. Without -o: a table on a terminal, JSON lines
+    in a pipe. The exit code is 1 if a picture could not be read or a question was not answered.
     """
     pictures = given(inputs, outputs)
     with usage_errors():
@@ -99,7 +100,7 @@ def scan(
 
 
 def _answered(outcome: Outcome) -> list[tuple[Attributes, FaceReport | None]]:
-    """The answers of a picture, each with the face it is about, if that was found."""
+    """Return the answers about a picture, each with its face, if that was detected."""
     if outcome.report is None:
         return []
     faces = [(face.attributes, face) for face in outcome.report.faces if face.attributes is not None]
@@ -111,9 +112,9 @@ def _failed(answered: Attributes) -> bool:
 
 
 def _summary(outcomes: Sequence[Outcome], asked: Sequence[Attribute], beside: bool) -> Table:
-    """The answers on a terminal, one line a face.   beside: also what mien's own reader says."""
+    """Return the answers for the terminal, one line per face.   beside: add the answers of mien's reader."""
     lines = new_table()
-    # More than three answers a face fit 80 columns only without their percentages.
+    # More than three answers per face fit 80 columns only without percentages.
     bare = len(asked) + beside > 3
     longest = 13 if bare else NAME
     names = ("picture", "face", *asked, *(["reader"] if beside else []))

@@ -1,4 +1,4 @@
-"""mien timeline: tables of clips to baseline, events, a summary, a page, ELAN and BIDS."""
+"""`mien timeline`: tables of clips to baselines, events, a summary, a page, ELAN and BIDS."""
 
 import json
 import shlex
@@ -35,40 +35,43 @@ _TABLES = (".csv", ".parquet")
 
 @click.command()
 @click.argument("tables", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="TABLE...")
-@click.option("-o", "--output", type=TABLE, metavar="FILE.html", help="Page with the timeline of every track.")
+@click.option("-o", "--output", type=TABLE, metavar="FILE.html", help="Page with a timeline of each track.")
 @click.option("--events", "events_file", type=TABLE, metavar="FILE", help="Table of events (.csv, .parquet).")
-@click.option("--summary", "summary_file", type=TABLE, metavar="FILE", help="Table with a row a track.")
+@click.option("--summary", "summary_file", type=TABLE, metavar="FILE", help="Table with one row per track.")
 @click.option(
     "--changes",
     "changes_file",
     type=TABLE,
     metavar="FILE",
-    help="The same rows with columns AU12_change, happiness_change ...: each value less that at rest.",
+    help="The input rows with AU12_change, happiness_change ...: differences from the value at rest.",
 )
-@click.option("--elan", type=FOLDER, metavar="FOLDER", help="Write the events of each clip as FOLDER/CLIP.eaf.")
+@click.option("--elan", type=FOLDER, metavar="FOLDER", help="Folder for the events of each clip, as CLIP.eaf.")
 @click.option(
-    "--bids", type=FOLDER, metavar="FOLDER", help="Write each track as CLIP_recording-faceN_physio.tsv.gz and .json."
+    "--bids",
+    type=FOLDER,
+    metavar="FOLDER",
+    help="Folder for each track, as CLIP_recording-faceN_physio.tsv.gz and .json.",
 )
-@click.option("--rate", type=click.FloatRange(min=0, min_open=True), help="Samples a second for --bids.")
+@click.option("--rate", type=click.FloatRange(min=0, min_open=True), help="Samples per second for --bids.")
 @click.option(
     "--baseline",
     metavar="auto|neutral|FROM-TO",
-    help="When a face is at rest: in the calmest quarter of its frames (auto), from FROM to TO seconds, or in pictures "
-    "with neutral in their name. Events of action units are then those of the change.",
+    help="Baseline of each face: the calmest quarter of its frames (auto), the seconds FROM to TO, or pictures with "
+    "neutral in their name. Events of action units then use the change from it.",
 )
 @click.option(
     "--person",
     metavar="COLUMN|PATTERN",
-    help="Whose rows belong together, for photographs: a column of the table, or a pattern of the file's name such as "
-    "'s[0-9]+'. Left out, each track is a person.",
+    help="Person in a photograph: a column of the table, or a pattern in the file name such as 's[0-9]+'. By default, "
+    "each track is a person.",
 )
 @click.option(
     "--expression-thresholds", type=(float, float), default=Thresholds().expression, show_default=True,
-    metavar="ENTER LEAVE", help="Probability at which an expression's event begins and below which it ends.",
+    metavar="ENTER LEAVE", help="Probabilities at which an expression's event begins and below which it ends.",
 )  # fmt: skip
 @click.option(
     "--unit-thresholds", type=(float, float), default=Thresholds().unit, show_default=True, metavar="ENTER LEAVE",
-    help="Intensity at which an action unit's event begins and below which it ends.",
+    help="Intensities at which an action unit's event begins and below which it ends.",
 )  # fmt: skip
 @click.pass_context
 def timeline(
@@ -86,10 +89,10 @@ def timeline(
     expression_thresholds: tuple[float, float],
     unit_thresholds: tuple[float, float],
 ) -> None:
-    """Derive baseline, events and a summary from tables that mien analyze wrote of clips.
+    """Derive baselines, events and a summary from tables that mien analyze wrote of clips.
 
-    TABLE is .csv, .parquet, .jsonl or .json, made now or long ago. Without options: the summary on a terminal, as JSON
-    lines into a pipe. With --person, photographs count as well: every person is compared with themselves at rest.
+    TABLE is .csv, .parquet, .jsonl or .json, also of earlier versions. Without options: the summary on a terminal, JSON
+    lines in a pipe. With --person, photographs count too: each person is compared with their own baseline.
     """
     _check([f for f in (events_file, summary_file, changes_file) if f is not None], output)
     thresholds = _thresholds(expression_thresholds, unit_thresholds)
@@ -130,7 +133,7 @@ def timeline(
 
 
 def _check(tables: Sequence[Path], page_: Path | None) -> None:
-    """Reject outputs that cannot be written before anything is read."""
+    """Reject unwritable outputs before reading."""
     for path in tables:
         if path.suffix.lower() not in _TABLES:
             raise wrong(f"{path}: the ending must be one of {' '.join(_TABLES)}", "table")
@@ -160,7 +163,7 @@ def _collected(tables: Sequence[Path]) -> list[Recording]:
 
 
 def _write(path: Path, rows: Iterable[Record], columns: dict[str, type] | None) -> None:
-    """Write a table as the rows come.   columns: left out, those of the first row."""
+    """Write a table as the rows come.   columns: by default those of the first row."""
     rows = iter(rows)
     if columns is None:
         first = next(rows, {})
@@ -175,7 +178,7 @@ def _write(path: Path, rows: Iterable[Record], columns: dict[str, type] | None) 
 
 
 def _typed(row: Record, columns: dict[str, type]) -> Record:
-    """A row of a CSV has text alone."""
+    """Convert the text of a CSV row to numbers."""
     return {
         name: None if row.get(name) is None else int(float(row[name])) if kind is int else kind(row[name])
         for name, kind in columns.items()
@@ -183,7 +186,7 @@ def _typed(row: Record, columns: dict[str, type]) -> Record:
 
 
 def _stems(clips: Sequence[Recording]) -> dict[str, str]:
-    """A name for the files of each clip: its own, with its folder where two have the same."""
+    """Return a file name for each clip: its own, with its folder if two have the same."""
     stems = [Path(clip.input).stem for clip in clips]
     return {
         clip.input: stem if stems.count(stem) == 1 else f"{Path(clip.input).parent.name}-{stem}-{i}"

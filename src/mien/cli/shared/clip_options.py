@@ -1,4 +1,4 @@
-"""The options about clips, and how clips are read."""
+"""Options about clips."""
 
 import shlex
 import sys
@@ -32,7 +32,7 @@ class ClipReading:
 
     @property
     def about(self) -> dict[str, str]:
-        """What a table's metadata says of how it came about."""
+        """Return how the table was made, for its metadata."""
         span = {name: value for name, value in self.span.items() if value is not None}
         settings = span | self.options | {"detect_every": self.detect_every}
         return {
@@ -47,13 +47,13 @@ class ClipReading:
 
 @dataclass(frozen=True)
 class ClipOptions:
-    """What the command line says of clips.   reading: fields of ClipReading."""
+    """The options about clips.   reading: fields of ClipReading."""
 
     reading: dict[str, Any]
     resume: bool
 
     def refuse(self) -> None:
-        """Raise click.UsageError for options that mean nothing without a clip."""
+        """Raise click.UsageError for options that have no effect without a clip."""
         span, smooth = self.reading["span"], self.reading["smooth"]
         given = [f"--{name}" for name, value in (span | {"smooth": smooth, "resume": self.resume}).items() if value]
         if given:
@@ -63,7 +63,7 @@ class ClipOptions:
 
 
 def clip_options(command: Callable[..., None]) -> Callable[..., None]:
-    """--fps, --every, --start, --end, --smooth, --detect-every and --resume, as the argument `clip`."""
+    """Add --fps, --every, --start, --end, --smooth, --detect-every and --resume, as the argument `clip`."""
 
     @wraps(command)
     def gathered(
@@ -89,29 +89,31 @@ def clip_options(command: Callable[..., None]) -> Callable[..., None]:
     for option in reversed(
         (
             click.option(
-                "--fps", type=click.FloatRange(0, min_open=True), help="Clips: at most so many frames a second."
+                "--fps",
+                type=click.FloatRange(0, min_open=True),
+                help="Clips: read at most this many frames per second.",
             ),
-            click.option("--every", type=click.IntRange(1), help="Clips: each such frame."),
-            click.option("--start", type=seconds, help="Clips: from this second on."),
-            click.option("--end", type=seconds, help="Clips: up to this second."),
+            click.option("--every", type=click.IntRange(1), help="Clips: read every Nth frame."),
+            click.option("--start", type=seconds, help="Clips: start at this second."),
+            click.option("--end", type=seconds, help="Clips: end at this second."),
             click.option(
                 "--smooth",
                 type=seconds,
                 default=0.0,
                 show_default=True,
-                help="Clips: average over so many seconds to both sides; 0 gives what was read.",
+                help="Clips: smooth over this many seconds to both sides; 0 for none.",
             ),
             click.option(
                 "--detect-every",
                 type=click.IntRange(1),
                 default=DETECT_EVERY,
                 show_default=True,
-                help="Clips: search the whole frame for faces every so many frames and follow them in between.",
+                help="Clips: detect faces every Nth frame and track them in between.",
             ),
             click.option(
                 "--resume",
                 is_flag=True,
-                help="Clips: go on with the table of a run that was stopped, by the same options.",
+                help="Clips: continue the table of a stopped run with the same options.",
             ),
         )
     ):

@@ -1,4 +1,4 @@
-"""KIND:PATH on the command line to a data set."""
+"""KIND:PATH on the command line."""
 
 from collections.abc import Sequence
 

@@ -1,4 +1,4 @@
-"""What a path is, among all that mien reads and writes, and which command takes it: for errors that say so."""
+"""Recognize the kind of a path, and the command that takes it, for helpful errors."""
 
 import json
 from collections.abc import Iterable, Sequence
@@ -12,7 +12,7 @@ from mien.video.frames import ENDINGS as CLIPS
 
 @dataclass(frozen=True)
 class Kind:
-    """What a path is, as a phrase; the commands that take it; and how, as a sentence's end."""
+    """A kind of path: a phrase for it, the commands that take it, and the end of a sentence about its use."""
 
     what: str
     commands: tuple[str, ...]
@@ -32,12 +32,12 @@ _CHECKPOINT = Kind(
     "a checkpoint of transformers", ("scan", "bench", "train"), "`mien scan --provider transformers --model` takes it"
 )
 _RESULT = Kind("a result of `mien evaluate`", ("compare",), "`mien compare` takes it")
-_TABLE = Kind("a table of faces", ("timeline",), "`mien analyze` wrote it; it is no input of this command")
+_TABLE = Kind("a table of faces", ("timeline",), "it is an output of `mien analyze`, not an input of this command")
 _WEIGHTS = Kind("a file of weights alone", ("train",), "give the folder of its run to `mien export`")
 
 
 def kind_of(path: Path) -> Kind | None:
-    """What a path is; None when it is not there, or nothing that mien knows."""
+    """Return the kind of a path; None if it does not exist or is not known."""
     try:
         if path.is_dir():
             return _folder({entry.name for entry in path.iterdir()})
@@ -72,19 +72,19 @@ def _file(path: Path) -> Kind | None:
 
 
 def method_of(run: Path) -> str | None:
-    """The method whose settings those of a run are; None when that is not one method, or it cannot be told."""
+    """Return the method that a run's settings belong to; None if that is not one method."""
     try:
         values = json.loads((run / "settings.json").read_text(encoding="utf-8"))
         fitting = [m.name for m in methods() if values.keys() == {field.name for field in fields(m.settings)}]
-    except Exception:  # an unreadable file, or libraries that are not installed: the error itself is still said
+    except Exception:  # unreadable file or missing library: the error itself is shown anyway
         return None
     return fitting[0] if len(fitting) == 1 else None
 
 
 def hint(message: str, command: str, arguments: Sequence[str]) -> str:
-    """Return a sentence about the path that an error is about, if it is a thing for another command; else "".
+    """Return a sentence about the path in an error if another command takes it; else "".
 
-    arguments: of the command line; a path may stand behind KIND: or NAME=.
+    arguments: of the command line; a path may follow KIND: or NAME=.
     """
     for path in _paths(arguments):
         kind = kind_of(path) if str(path) in message else None

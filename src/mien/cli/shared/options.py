@@ -1,4 +1,4 @@
-"""Options that several commands share, as decorators."""
+"""Options of several commands, as decorators."""
 
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -12,20 +12,20 @@ Command = Callable[..., Any]
 
 
 def to_files(endings: Iterable[str], more: str = "") -> Callable[[Command], Command]:
-    """-o, any number of files, which the command takes as `outputs`.   more: a sentence of the help, with its stop."""
-    told = [f"File to write; its ending decides: {' '.join(endings)}.", more, "May be given several times."]
+    """Add -o, repeatable, as the argument `outputs`.   more: a sentence for the help."""
+    texts = [f"File to write; its ending decides: {' '.join(endings)}.", more, "Repeatable."]
     return click.option(
         "-o",
         "--output",
         "outputs",
         type=click.Path(path_type=Path, dir_okay=False),
         multiple=True,
-        help=" ".join(filter(None, told)),
+        help=" ".join(filter(None, texts)),
     )
 
 
 def safe(command: Command) -> Command:
-    """--safe-csv, which the command takes as `safe_csv`."""
+    """Add --safe-csv, as the argument `safe_csv`."""
     return click.option(
         "--safe-csv",
         is_flag=True,
@@ -34,7 +34,7 @@ def safe(command: Command) -> Command:
 
 
 def detecting(command: Command) -> Command:
-    """How faces are looked for: threshold and max_side."""
+    """Add the options of face detection: threshold and max_side."""
     threshold = click.option(
         "--threshold", default=0.7, show_default=True, help="Lowest detector score that counts as a face."
     )
@@ -45,14 +45,15 @@ def detecting(command: Command) -> Command:
 
 
 def finding(command: Command) -> Command:
-    """As `detecting`, and what else may be a face: rotations and assume_crop."""
+    """Add the options of `detecting`, rotations and assume_crop."""
     rotations = click.option(
         "--rotations",
         type=click.Choice(get_args(Rotations)),
         default="auto",
         show_default=True,
-        help="Look at the picture in four turns: when no face is right as it stands, always (also for one that lies "
-        "beside others), or never.",
+        help="Also try the picture rotated: if no upright face is found (auto), always "
+        "(finds lying faces beside upright "
+        "ones), or never.",
     )
-    crop = click.option("--assume-crop", is_flag=True, help="Every picture is one face already: detect nothing.")
+    crop = click.option("--assume-crop", is_flag=True, help="Treat each picture as one face: do not detect.")
     return detecting(rotations(crop(command)))

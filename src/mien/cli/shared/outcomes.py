@@ -1,4 +1,4 @@
-"""Pictures in, files out: what the commands that read photographs have in common."""
+"""Pictures in, files out: shared code of the commands that read photographs."""
 
 import shlex
 import signal
@@ -31,15 +31,14 @@ from mien.results.outcome import Outcome
 from mien.video.frames import ENDINGS as CLIP_ENDINGS
 from mien.video.frames import is_clip
 
-# Beside files, a terminal shows a table of so many pictures at the most; of more it shows how many there are of a kind.
+# With output files, the terminal shows a table of at most this many pictures, else counts.
 SHOWN = 30
 
 
 def given(inputs: Sequence[str], outputs: Sequence[Path], clips: bool = False) -> list[Picture]:
-    """The pictures that the arguments name, "-" for that on standard input.
+    """Return the pictures that the arguments name, "-" for standard input.
 
-    clips: those too, for which other files can be written.
-    Raise a usage error for files that could not be written.
+    clips: include clips, for which other outputs exist. Raise a usage error for unwritable outputs.
     """
     sources: list[ImageSource] = [sys.stdin.buffer if text == "-" else text for text in inputs]
     pictures = list(find_pictures(sources, ENDINGS | CLIP_ENDINGS if clips else ENDINGS))
@@ -51,26 +50,26 @@ def given(inputs: Sequence[str], outputs: Sequence[Path], clips: bool = False) -
 
 
 def has_clips(pictures: Iterable[Picture]) -> bool:
-    """Whether any of them is a clip."""
+    """Whether any input is a clip."""
     return any(isinstance(picture, str) and is_clip(picture) for picture in pictures)
 
 
 def wrong(message: str, option: str = "-o") -> click.BadParameter:
-    """A mistake in what an option was given."""
+    """Return a usage error about an option."""
     return click.BadParameter(message, param_hint=option)
 
 
 def to_pipe(outputs: Sequence[Path]) -> bool:
-    """Whether JSON lines go into a pipe, because no file is asked for and nobody looks at a terminal."""
+    """Whether to print JSON lines: no output file is given and standard output is no terminal."""
     return not outputs and not sys.stdout.isatty()
 
 
 @dataclass
 class Gathered:
-    """What became of the inputs, as far as they were reached.
+    """Results of the inputs read so far.
 
-    outcomes: without pictures, as many as a terminal shows.   statuses: how many there are of each.
-    good: no input failed, none was left out, and every file was written.
+    outcomes: without pictures, as many as a terminal shows.   statuses: number of each. good: whether no input failed,
+    none was left out, and every file was written.
     """
 
     outcomes: list[Outcome] = field(default_factory=list)
@@ -78,7 +77,7 @@ class Gathered:
     good: bool = True
 
     def shown(self, table: RenderableType) -> RenderableType:
-        """A table of the outcomes, or in one line how many there are of each status when that would be long."""
+        """Return a table of the outcomes, or a line of counts if there are too many."""
         count = self.statuses.total()
         if count == len(self.outcomes):
             return table
@@ -96,12 +95,11 @@ def gather(
     asked: Collection[Attribute] = (),
     safe_csv: bool = False,
 ) -> Gathered:
-    """Write `count` outcomes to every file as they come, and as lines of JSON into a pipe; say what was written.
+    """Write `count` outcomes to each file as they come, print JSON lines in a pipe, and report the files.
 
-    After Ctrl-C or SIGTERM what there is stays beside, as faces.part.csv for faces.csv: a whole file of an earlier run
-    may be there. A file that cannot be written is given up, and the others go on.
-    doing: what a progress bar says; left out, there is none.   show: prints the answer, before what was written.
-    columns, asked, safe_csv: see mien.open_writer.
+    After Ctrl-C or SIGTERM the finished rows stay in faces.part.csv beside faces.csv, which may be from an earlier run.
+    A file that cannot be written is given up, and the others continue. doing: text of the progress bar; none by
+    default.   show: prints the answer before the names of the files. columns, asked, safe_csv: see mien.open_writer.
     """
     gathered = Gathered()
     options: dict[str, Any] = {"columns": columns, "asked": asked, "safe_csv": safe_csv}
@@ -116,7 +114,7 @@ def gather(
                     click.echo(json_line(outcome))
                 image = outcome.image if shows else None
                 if image is not None and count > 1:
-                    image = reduced(image)  # a folder of large pictures would not fit into memory
+                    image = reduced(image)  # large pictures would not fit into memory
                 files.write(replace(outcome, image=image))
                 gathered.statuses[outcome.status] += 1
                 gathered.good &= outcome.report is not None
@@ -128,7 +126,7 @@ def gather(
         say(f"mien: stopped after {gathered.statuses.total()} of {count} inputs")
         show(gathered)
     finally:
-        with on_sigterm(signal.SIG_IGN):  # what is finished now is all that there is
+        with on_sigterm(signal.SIG_IGN):  # only finished outcomes remain
             sys.stdout.flush()
             files.close(whole=not stopped)
         gathered.good &= files.good and not stopped
@@ -136,7 +134,7 @@ def gather(
 
 
 class _Files:
-    """The files that a command writes."""
+    """The output files of a command."""
 
     def __init__(self, outputs: Sequence[Path], options: dict[str, Any]) -> None:
         self._open: dict[Path, Output] = {}
@@ -162,7 +160,7 @@ class _Files:
 
     @contextmanager
     def _noted(self, place: Path) -> Iterator[None]:
-        """Report a file that cannot be written, and leave what there is of it; the others are still worth writing."""
+        """Report a file that cannot be written and keep its finished part."""
         try:
             yield
         except Exception as error:
@@ -174,7 +172,7 @@ class _Files:
 
 @contextmanager
 def stoppable() -> Iterator[None]:
-    """Let SIGTERM, which Docker and SLURM send, stop a command as Ctrl-C does: what was read so far is kept."""
+    """Let SIGTERM, sent by Docker and SLURM, stop a command like Ctrl-C: finished results are kept."""
 
     def stop(number: int, frame: object) -> None:
         raise KeyboardInterrupt
@@ -185,8 +183,8 @@ def stoppable() -> Iterator[None]:
 
 @contextmanager
 def on_sigterm(handler: Callable[[int, Any], None] | signal.Handlers) -> Iterator[None]:
-    """Do this on SIGTERM inside the block."""
-    if threading.current_thread() is not threading.main_thread():  # only there may signals be handled
+    """Call a function on SIGTERM inside the block."""
+    if threading.current_thread() is not threading.main_thread():  # signals can be handled there only
         yield
         return
 

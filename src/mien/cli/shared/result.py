@@ -1,4 +1,4 @@
-"""What the commands that measure have in common: their options, and a result to terminal, pipe and file."""
+"""Options and output of the commands that measure."""
 
 import json
 import shlex
@@ -16,7 +16,7 @@ from mien.files import replacing
 
 
 def resampled(command: Callable[..., None]) -> Callable[..., None]:
-    """The options --resamples and --seed of the bootstrap."""
+    """Add --resamples and --seed of the bootstrap."""
     resamples = click.option(
         "--resamples",
         type=click.IntRange(min=10),
@@ -32,13 +32,13 @@ def resampled(command: Callable[..., None]) -> Callable[..., None]:
 
 
 def to_file(command: Callable[..., None]) -> Callable[..., None]:
-    """The option -o."""
+    """Add -o."""
     place = click.Path(path_type=Path, dir_okay=False)
     return click.option("-o", "--output", type=place, help="result.json to write.")(command)
 
 
 def check(output: Path | None, figures: bool) -> None:
-    """A place that cannot be written to is better said before an hour of measuring."""
+    """Reject unwritable outputs before measuring."""
     if figures and output is None:
         raise click.UsageError("--figures puts its pictures beside the result; give -o result.json too")
     if output is not None and not output.parent.is_dir():
@@ -46,14 +46,14 @@ def check(output: Path | None, figures: bool) -> None:
 
 
 def measured(result: Result) -> Result:
-    """The result with the command and the conditions that it was measured under."""
+    """Return the result with its command and conditions."""
     return result | {"command": f"mien {shlex.join(sys.argv[1:])}"} | conditions()
 
 
 def publish(result: Result, summary: RenderableType, output: Path | None, width: int) -> None:
-    """The summary on a terminal; into a pipe one line of JSON, and the summary, so many columns wide, beside it.
+    """Print the summary on a terminal; in a pipe print one line of JSON, and the summary to standard error.
 
-    output: the whole result to this file, and nothing into a pipe.
+    output: write the whole result to this file, and nothing to a pipe.   width: columns of the summary in a pipe.
     """
     if sys.stdout.isatty():
         Console().print(summary)

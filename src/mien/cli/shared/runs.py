@@ -1,4 +1,4 @@
-"""Methods on the command line: a subcommand each, and METHOD:RUN to a trained network."""
+"""Methods on the command line: one subcommand each, and METHOD:RUN."""
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -20,9 +20,9 @@ RUN_HELP = "METHOD:RUN, the folder of a finished training run of one of the meth
 def one_command_each(
     kind: str, lines: Callable[[], Mapping[str, str]], command: Callable[[str], click.Command]
 ) -> type[click.Group]:
-    """Return a click group with a subcommand for each name, made when it is called, for its settings need torch.
+    """Return a click group with one subcommand per name, created when it is called, because its settings need torch.
 
-    kind: the heading of the list in --help.   lines: the names, each with its line in that list.
+    kind: heading of the list in --help.   lines: the names with their lines in that list.
     """
 
     class Commands(Group):
@@ -40,10 +40,10 @@ def one_command_each(
 
 
 def open_run(text: str, needs: Answer) -> "tuple[Trained[Any, Any, Any], Identity]":
-    """Return the trained network of METHOD:RUN, and which it is.
+    """Return the trained network of METHOD:RUN and its identity.
 
-    needs: what it is to answer about faces. Raise a usage error for text that names no method, and InputError for a
-    method that does not answer it or a run that is not finished.
+    needs: what it must answer about faces. Raise a usage error for an unknown method, and InputError for a method
+    without that answer or a run that is not finished.
     """
     name, colon, folder = text.partition(":")
     if not colon or not folder or name not in names():

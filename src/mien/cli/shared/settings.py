@@ -1,4 +1,4 @@
-"""Flags for the fields of a settings dataclass, and the settings that the flags given make."""
+"""Options for the fields of a settings dataclass, and settings from the given options."""
 
 import re
 import typing
@@ -64,12 +64,12 @@ def with_settings(
 def given_settings(
     presets: Mapping[str, SettingsT], preset: str | None, flags: Mapping[str, Any], base: SettingsT
 ) -> SettingsT:
-    """Return the settings of a preset, or base, changed by the flags that were given on the command line."""
+    """Return the settings of a preset, or base, changed by the explicit options."""
     return replace(base if preset is None else presets[preset], **explicit(flags))  # type: ignore[type-var]
 
 
 def explicit(flags: Mapping[str, ValueT]) -> dict[str, ValueT]:
-    """Return the flags that were given on the command line, without those that have their default."""
+    """Return the options that were given explicitly."""
     source = click.get_current_context().get_parameter_source
     return {name: value for name, value in flags.items() if source(name) is not ParameterSource.DEFAULT}
 

@@ -1,4 +1,4 @@
-"""How far a run with clips is, and what it comes to."""
+"""Progress and summary of a run with clips."""
 
 import sys
 from collections.abc import Iterable, Iterator, Sequence
@@ -16,7 +16,7 @@ from mien.video.frames import Frame, length
 
 
 class Tally:
-    """What a run comes to, a line a track."""
+    """Summary of a run, one line per track."""
 
     def __init__(self) -> None:
         self.failed: list[str] = []
@@ -45,7 +45,7 @@ class Tally:
         self._frames.setdefault(outcome.name, 0)
 
     def show(self, to_stderr: bool) -> None:
-        """Print the table, and why inputs failed."""
+        """Print the table and the reasons of failed inputs."""
         table = new_table()
         for column in ("input", "face", "frames", "shows"):
             table.add_column(column, justify="right" if column in ("face", "frames") else "left", overflow="fold")
@@ -65,7 +65,7 @@ class Tally:
 
 
 class ClipProgress:
-    """A bar with frames a second and the time left, for who looks at a terminal."""
+    """A progress bar with frames per second and time left, on a terminal."""
 
     def __init__(self, inputs: int) -> None:
         columns = (
@@ -85,7 +85,7 @@ class ClipProgress:
         self._bar.stop()
 
     def clip(self, name: str, chosen: Iterable[Frame], span: dict[str, Any]) -> Iterator[Frame]:
-        """The same frames, counted as they go by. The bar goes by their times: a count of frames is an estimate."""
+        """Yield the same frames and advance the bar by their times; the count of frames is an estimate."""
         self._begun += 1
         start = span.get("start") or 0.0
         whole = length(name)[1]

@@ -1,4 +1,4 @@
-"""What `mien evaluate` says of a model that writes, besides its labels."""
+"""Measures of a model's texts in `mien evaluate`."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,7 +14,7 @@ from mien.methods.expllm.evaluate import TARGETS, evaluate
 from mien.methods.expllm.small.generate import MODES, Explainer
 from mien.progress import shown
 
-# The rows: what is shown of a metric, and by how much its fraction is multiplied.
+# Rows: label of a metric, and the factor of its fraction.
 _ROWS = {
     "format": ("form %", 100),
     "units_precision": ("action units, precision %", 100),
@@ -33,7 +33,7 @@ _ROWS = {
 
 
 def measure(explainer: Explainer, dataset: Sequence[Sample], pseudo_labels: Path | None, **options: Any) -> Result:
-    """See mien.methods.expllm.evaluate; shows how far it is."""
+    """Call mien.methods.expllm.evaluate with a progress bar."""
 
     def progress(indices: Sequence[int]) -> Any:
         return shown(indices, "Writing")
@@ -43,7 +43,7 @@ def measure(explainer: Explainer, dataset: Sequence[Sample], pseudo_labels: Path
 
 
 def summary(result: Result) -> Table:
-    """The texts of both modes, those that rules write of the same faces, and what is aimed at."""
+    """Return the texts of both modes, those of the rules about the same faces, and the targets."""
     texts = result["texts"]
     table = new_table()
     table.title = f"{texts['n']} faces written about, held against action units of the {texts['held_against']}"
@@ -68,7 +68,7 @@ def summary(result: Result) -> Table:
 
 
 def _cell(values: dict[str, float | None], times: int, key: str = "value") -> str:
-    """ "61.2 ±2.0": half the width of the interval beside the value, so that all columns fit."""
+    """Return "61.2 ±2.0", the value and half the width of its interval."""
     value, low, high = (values[k] for k in (key, "low", "high"))
     if value is None:
         return "-"

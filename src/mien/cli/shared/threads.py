@@ -13,7 +13,7 @@ Result = TypeVar("Result")
 
 
 def jobs_option(help: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """--jobs of a command that works on its items with `in_threads`; --threads is its name of before."""
+    """Add --jobs; --threads is its earlier name."""
     return click.option(
         "--jobs", "--threads", "jobs", type=click.IntRange(min=1), default=2, show_default=True, help=help
     )
@@ -22,8 +22,8 @@ def jobs_option(help: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]
 def in_threads(
     work: Callable[[Item], Result], items: Iterable[Item], jobs: int, doing: str = "", total: int | None = None
 ) -> Iterator[Result]:
-    """As mien.core.batch.in_threads, with a progress bar on a terminal.
+    """Call mien.core.batch.in_threads with a progress bar on a terminal.
 
-    doing: what the bar says; left out, there is none.   total: how many items there are.
+    doing: text of the bar; none by default.   total: number of items.
     """
     yield from shown(batch.in_threads(work, items, jobs), doing, total, quiet=not doing)

@@ -1,1 +1,1 @@
-"""FERAnno: a labeler that reads what a trained generator sees in a face."""
+"""FERAnno: a labeller of faces that reads the features of a trained generator."""

@@ -1,4 +1,4 @@
-"""A finished run of FERAnno's head to an ONNX file."""
+"""Export a finished run of FERAnno's head to ONNX."""
 
 from pathlib import Path
 from typing import Unpack
@@ -24,20 +24,18 @@ def load(folder: Path) -> Trained[Head, Settings, None]:
 
 
 def _inputs(run: Run) -> tuple[int, int]:
-    """Return how many features and maps the run's head reads."""
+    """Return the number of features and maps that the run's head reads."""
     shapes = run.shapes()
     return shapes["features.scale.weight"][0], shapes["maps.scale.weight"][0]
 
 
 def export(folder: Path, output: Path, **options: Unpack[ExportOptions]) -> dict[str, float]:
-    """Write the run's head to an ONNX file; return how far both differ, see mien.export.plain.write.
+    """Write the run's head to an ONNX file; return the differences, see mien.export.plain.write.
 
-    Raise InputError when faces to calibrate on are given.
+    Raise InputError if faces for calibration are given.
     """
     if options.get("calibrate") is not None:
-        raise InputError(
-            "FERAnno learns the votes as they are, so there is nothing to calibrate; leave --calibrate out"
-        )
+        raise InputError("FERAnno learns the shares of votes, so there is nothing to calibrate; leave --calibrate out")
     trained = load(folder)
     draw = torch.Generator().manual_seed(0)
     example = tuple(torch.randn(16, count, 6, 6, generator=draw) for count in _inputs(trained.run))
@@ -47,7 +45,7 @@ def export(folder: Path, output: Path, **options: Unpack[ExportOptions]) -> dict
 
 
 class Named(nn.Module):
-    """A head with its answers by name, as the outputs of its ONNX file."""
+    """A head with named outputs, as in its ONNX file."""
 
     def __init__(self, head: Head) -> None:
         super().__init__()

@@ -1,7 +1,7 @@
-"""FERAnno: what the generator sees in a face, read by a small network, and a vote with other classifiers.
+"""FERAnno: a small head on the generator's features of a face, and a vote with other classifiers.
 
-A face is noised a little and shown to the generator once, told no expression; a head reads the decoder's features and
-where each action unit was looked for. Needs numpy and ONNX Runtime alone.
+A face is noised a little and passed through the generator once without an expression; a head reads the decoder's
+features and the attention to each action unit. Needs only NumPy and ONNX Runtime.
 
 Letters: N faces, S the side of a face, V voters.
 """
@@ -23,26 +23,26 @@ from mien.facs.units import VECTOR
 from mien.facs.vocabulary import Expression
 from mien.methods.synfer.flow.sample import Conditions, Floats, Sampler, from_levels
 
-# How far a face is noised, and how often: the answers to each noise are averaged before they are read.
+# Time up to which a face is noised, and number of noises; their features are averaged.
 TIME, NOISES = 0.05, 2
-# What the metadata of the head's file call it.
+# Kind of model in the metadata.
 KIND = "expression labeler on a face generator"
-# A face whose label the vote overturns stays under the new one from this mean probability on.
+# Lowest mean probability for a new label from the vote.
 SURE = 0.6
 _BATCH = 32
 
 
 class Seer:
-    """Faces to what the generator sees in them: its features and its maps of attention to action units.
+    """Faces to the generator's features and its maps of attention to action units.
 
-    units: a model that estimates action units from the face for the generator: the requested ones would leak the label.
+    units: model that estimates action units from the face for the generator: the requested ones would leak the label.
     """
 
     def __init__(self, generator: str | Path = "synfer", units: str | Path = "reader", threads: int = 1) -> None:
         self.generator = Sampler(generator, threads)
         data = load(units)
         self._units = Classifier(data, threads)
-        # Another calibration of expressions leaves action units as they are.
+        # Recalibrating expressions does not change action units.
         self.units = network_of(data, self._units.contract)
         size = self.generator.about.size
         if self._units.contract.size != size:
@@ -71,10 +71,10 @@ class Seer:
 
 
 class FerAnno:
-    """The labeler: faces to probabilities.
+    """The labeller: faces to probabilities.
 
-    head: a name in MODELS (mien.core.zoo), or a file that `mien export feranno` wrote; ModelError when it was trained
-    on another generator, or on action units of another model.
+    head: name in mien.core.zoo.MODELS, or file written by `mien export feranno`. Raise ModelError if it was trained
+    with another generator or another model of action units.
     """
 
     def __init__(self, seer: Seer, head: str | Path = "feranno", threads: int = 1) -> None:
@@ -100,10 +100,10 @@ class FerAnno:
 
 @dataclass(frozen=True, eq=False)
 class Verdict:
-    """What the voters make of a face.
+    """Result of a vote on a face.
 
-    probabilities: (8,), their mean.   agreement: the share of the voters whose own answer is the mean's.
-    decision: "keep" the label that was asked for, "relabel", or "drop".   answers: of each voter, by name.
+    probabilities: (8,), their mean.   agreement: share of the voters whose own answer is the mean's. decision: "keep"
+    the requested label, "relabel", or "drop".   answers: of each voter, by name.
     """
 
     probabilities: Floats
@@ -113,16 +113,16 @@ class Verdict:
 
     @property
     def label(self) -> Expression:
-        """The most probable expression."""
+        """Most probable expression."""
         return Expression(int(self.probabilities.argmax()))
 
 
 def vote(probabilities: Mapping[str, Floats], requested: Sequence[Expression | None]) -> list[Verdict]:
-    """The verdict on each of N faces.
+    """Return the verdict on each of N faces.
 
-    probabilities: of each voter (N, 8).   requested: the label that each face was made for or had; None for none.
-    A face whose label the mean confirms is kept; else it is relabelled where the mean is SURE, and dropped otherwise.
-    The label stays soft: it is the mean of the voters in either case.
+    probabilities: of each voter (N, 8).   requested: label that each face was made for or had; None for none. A face is
+    kept if the mean confirms its label; else relabelled if the mean is above SURE, and dropped otherwise. The label is
+    soft in both cases: the mean of the voters.
     """
     every = np.stack(list(probabilities.values()))  # (V, N, 8)
     mean, answers = every.mean(axis=0, dtype=np.float64), every.argmax(axis=2)
@@ -142,14 +142,14 @@ def vote(probabilities: Mapping[str, Floats], requested: Sequence[Expression | N
 
 
 def experts() -> list[str]:
-    """The classifiers of the installation, who vote beside FERAnno unless others are named."""
+    """Return the installed classifiers, which vote beside FERAnno by default."""
     return [name for name, entry in MODELS.items() if entry.reads]
 
 
 class Jury:
     """FERAnno and the classifiers that vote with it.
 
-    experts: classifiers by name or file; those that guided or judge the faces have no place among them.
+    experts: classifiers by name or file; do not use those that guided or judge the faces.
     """
 
     def __init__(self, labeler: FerAnno, experts: Sequence[str]) -> None:
@@ -164,14 +164,14 @@ class Jury:
                 raise InputError(f"{name} reads faces of {expert.contract.size} pixels, FERAnno of {labeler.size}")
 
     def __call__(self, crops: NDArray[np.uint8], requested: Sequence[Expression | None]) -> list[Verdict]:
-        """(N, S, S) uint8 faces and the labels they are said to have -> N verdicts."""
+        """(N, S, S) uint8 faces and their given labels -> N verdicts."""
         answers = {"feranno": self._labeler(crops)}
         answers |= {name: softmax(expert.logits(crops)) for name, expert in self._experts.items()}
         return vote(answers, requested)
 
 
 def row(file: str, requested: Expression | None, verdict: Verdict) -> dict[str, object]:
-    """A verdict as a line of a file of labels."""
+    """Return a verdict as a row of a file of labels."""
     return {
         "file": file,
         "requested": None if requested is None else requested.label,
@@ -185,9 +185,9 @@ def row(file: str, requested: Expression | None, verdict: Verdict) -> dict[str, 
 
 
 def counts(rows: Sequence[Mapping[str, object]]) -> dict[str, dict[str, int]]:
-    """How many faces of each requested expression, of "none" and of "all" were kept, relabelled, labelled and dropped.
+    """Count kept, relabelled, labelled and dropped faces for each requested expression, "none" and "all".
 
-    A face that was requested for none cannot be relabelled: it is labelled.
+    A face without a requested expression is labelled, not relabelled.
     """
     total = {name: dict.fromkeys(("keep", "relabel", "label", "drop"), 0) for name in _names(rows)}
     for one in rows:

@@ -1,6 +1,6 @@
-"""FERAnno's head: what a generator saw in a face to the expression of the face.
+"""FERAnno's head: the generator's features of a face to its expression.
 
-Letters: B faces, F features, M maps, C channels, 36 = 6 x 6 places.
+Letters: B faces, F features, M maps, C channels, 36 = 6 x 6 positions.
 """
 
 from typing import NamedTuple
@@ -19,7 +19,7 @@ class HeadOutput(NamedTuple):
 
 
 class FeatureBranch(nn.Module):
-    """One kind of what the generator saw, to tokens: one convolution over all its levels, two residual blocks."""
+    """One kind of the generator's features to tokens: a convolution over all levels and two residual blocks."""
 
     def __init__(self, inputs: int, channels: int) -> None:
         super().__init__()
@@ -45,7 +45,7 @@ class FeatureBranch(nn.Module):
 
 
 class Look(nn.Module):
-    """Tokens look at those of the other branch; what they see is added and normalized."""
+    """Cross-attention to the other branch, added and normalized."""
 
     def __init__(self, channels: int, heads: int) -> None:
         super().__init__()
@@ -65,7 +65,7 @@ class Look(nn.Module):
 
 
 class Head(nn.Module):
-    """Features and maps of a face to its expression: two branches that look at each other, their means, one layer."""
+    """Features and maps of a face to its expression: two branches with cross-attention, their means, one layer."""
 
     def __init__(self, features: int, maps: int, *, channels: int = 96, heads: int = 4, dropout: float = 0.2) -> None:
         super().__init__()

@@ -1,7 +1,7 @@
 """Train FERAnno's head.
 
-What the generator sees in each face is computed once, in a few views of it, and kept; the head learns the votes of the
-annotators from it. Generated faces have no place in its training.
+The generator's features of each face are computed once, in a few views, and stored; the head learns the annotators'
+votes from them. Generated faces are not used for training.
 
 Letters: B faces, V views of a face, F features, M maps.
 """
@@ -68,14 +68,14 @@ class Settings(Schedule):
 
 
 PRESETS = {"small": Settings()}
-# A file of a run with the hashes of the generator and of the model of action units that its features come from.
+# File in a run's folder with the hashes of the generator and the model of action units.
 SEEN_WITH = "seen_with.json"
-# Faces that the generator is shown before their features are stored.
+# Faces in a batch of the generator.
 _TOGETHER = 64
 
 
 class GeneratorFeatures(NamedTuple):
-    """What the generator saw in N faces, V views of each, in half precision.
+    """Features of N faces in V views, in half precision.
 
     features: (N, V, F, 6, 6).   maps: (N, V, M, 6, 6).
     """
@@ -85,22 +85,22 @@ class GeneratorFeatures(NamedTuple):
 
 
 def seen(seer: Seer, crops: Tensor, settings: Settings, views: int) -> GeneratorFeatures:
-    """The features of (N, 1, S, S) uint8 faces, in so many views of each."""
+    """Return the features of (N, 1, S, S) uint8 faces in settings.views views of each."""
     torch.manual_seed(settings.seed)
     starts = range(0, len(crops), _TOGETHER)
-    found: GeneratorFeatures | None = None
+    stored: GeneratorFeatures | None = None
     for start in track(starts, "Seeing", console=Console(stderr=True), disable=not sys.stderr.isatty(), transient=True):
         some = slice(start, start + _TOGETHER)
         for number in range(views):
             both = [torch.from_numpy(part) for part in seer(view(crops[some], number, settings))]
-            # Gigabytes for a whole data set: they are filled in place rather than joined in the end.
-            found = found or GeneratorFeatures(
+            # Gigabytes for a whole data set: fill in place instead of concatenating.
+            stored = stored or GeneratorFeatures(
                 *(torch.empty(len(crops), views, *p.shape[1:], dtype=torch.float16) for p in both)
             )
-            for there, part in zip(found, both, strict=True):
+            for there, part in zip(stored, both, strict=True):
                 there[some, number] = part
-    assert found is not None, "a data set without faces is refused before"
-    return found
+    assert stored is not None, "a data set without faces is refused before"
+    return stored
 
 
 def view(crops: Tensor, number: int, settings: Settings) -> NDArray[np.uint8]:
@@ -126,8 +126,8 @@ def train(
 ) -> Head:
     """Train the head; the folder receives the run, see mien.training.run, and SEEN_WITH.
 
-    valid: faces for the accuracy in the log (strict majority, without duplicates); logged only.
-    InputError when a face was generated, or when a run goes on whose generator has become another.
+    valid: faces for the accuracy in the log (strict majority, without duplicates); logged only. Raise InputError if a
+    face was generated, or if a resumed run used another generator.
     """
     used = {"generator": _hash(settings.generator), "units": _network(settings.units)}
     run = Run(folder)
@@ -162,13 +162,13 @@ def train(
 
 
 def build(settings: Settings, learned: GeneratorFeatures) -> Head:
-    """An untrained head for such features."""
+    """Return an untrained head for such features."""
     features, maps = learned.features.shape[2], learned.maps.shape[2]
     return Head(features, maps, channels=settings.channels, heads=settings.heads, dropout=settings.dropout)
 
 
 def loss(head: nn.Module, batch: Batch) -> Tensor:
-    """KL(q || p) of one view of each face, drawn anew, against the vote distribution."""
+    """KL(q || p) of one random view of each face against the vote distribution."""
     features, maps, targets = batch
     rows, drawn = torch.arange(len(targets)), torch.randint(features.shape[1], (len(targets),))
     logits = head(features[rows, drawn].float(), maps[rows, drawn].float()).logits.float()
@@ -177,7 +177,7 @@ def loss(head: nn.Module, batch: Batch) -> Tensor:
 
 @torch.no_grad()
 def accuracy(head: nn.Module, faces: GeneratorFeatures, labels: Tensor) -> float:
-    """The share of faces, in their first view, whose most probable expression is the label."""
+    """Share of faces whose first view has the label as most probable expression."""
     answers = head(faces.features[:, 0].float(), faces.maps[:, 0].float()).logits
     return float((answers.argmax(dim=1) == labels).float().mean())
 

@@ -1,7 +1,7 @@
 """SE-Swin: a Swin transformer with squeeze-and-excitation, trained by sharpness-aware minimization.
 
-Vats and Chadha, 2023, https://arxiv.org/abs/2301.10906. README.md says what is known of the paper, where we differ, and
-what was measured.
+Vats and Chadha, 2023, https://arxiv.org/abs/2301.10906. README.md describes the paper, our differences and the
+measurements.
 """
 
 from mien.methods.se_swin.export import export, load

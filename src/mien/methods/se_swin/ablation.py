@@ -1,6 +1,6 @@
-"""The arms of SE-Swin's ablation, what they are asked, and what is measured of each besides accuracy.
+"""Arms of SE-Swin's ablation, its questions, and measurements besides accuracy.
 
-All arms train alike: no mixup, no class balance, the weights of the last epoch, so that only the gate and the step
+All arms train alike, without mixup and class balance, and use the weights of the last epoch: only the gate and the step
 differ.
 """
 
@@ -21,7 +21,7 @@ from mien.methods.se_swin.train import PRESETS, Settings
 from mien.training.experiment import Arm, Question, mean
 from mien.training.faces import answer, logits, normalize, tensor
 
-# What all arms share, in the size of a preset; the first is the default.
+# Settings shared by all arms, by preset; the first is the default.
 SETTINGS = {
     name: replace(
         PRESETS[name], epochs=15, warmup=3.0, batch_size=128, contrast=0.0, brightness=0.0, rebalance=0.0,
@@ -53,19 +53,19 @@ QUESTIONS = tuple(
         ("Does it matter that the gate looks at the face?", {"B3": 1.0, "B6": -1.0}),
     )
 )  # fmt: skip
-# Faces, of those trained on, that sharpness and the accuracy in training are measured on, and how far away.
+# Number of training faces for sharpness and training accuracy, and the radius of sharpness.
 SHARPNESS_FACES, TRAINED_FACES, RADIUS = 1024, 4096, 0.05
-# Macro F1 that the method may be behind twice the epochs and still owe its gain to more than compute.
+# Largest loss of macro F1 against twice the epochs for which the gain is not just compute.
 COMPUTE = 0.003
-# A gate whose factors vary less over faces is a constant.
+# A gate whose factors vary less over faces counts as constant.
 STUCK = 0.02
 
 
 def checks(network: SeSwin, settings: Settings, faces: Selection, trained_on: Selection) -> Result:
-    """Sharpness, the accuracy in training and its gap to that on the faces, and what the gate does.
+    """Return sharpness, training accuracy, its gap to that on the faces, and statistics of the gate.
 
-    sharpness: how much the loss on faces trained on rises by a step of RADIUS up its gradient.
-    gate: the mean over channels of the standard deviation over faces; the correlation of the profiles of expressions.
+    sharpness: rise of the loss on training faces after a step of RADIUS up its gradient. gate: mean over channels of
+    the standard deviation over faces; correlation of the profiles of expressions.
     """
     known = _first(trained_on, TRAINED_FACES)
     right = float((logits(network, known).argmax(axis=1) == known.labels).mean())
@@ -91,7 +91,7 @@ def checks(network: SeSwin, settings: Settings, faces: Selection, trained_on: Se
 
 
 def sharpness(network: SeSwin, faces: Selection) -> float:
-    """L(w + RADIUS g / |g|) - L(w), cross-entropy without augmentation; the network stays as it is."""
+    """L(w + RADIUS g / |g|) - L(w), cross-entropy without augmentation; the network is unchanged."""
     images, targets = normalize(tensor(faces)), torch.from_numpy(faces.targets)
     network.eval()
     network.zero_grad()
@@ -104,13 +104,13 @@ def sharpness(network: SeSwin, faces: Selection) -> float:
 
 
 def _first(faces: Selection, count: int) -> Selection:
-    """So many faces, evenly spaced over all."""
+    """Return this many faces, evenly spaced."""
     rows = np.unique(np.linspace(0, len(faces.samples) - 1, min(count, len(faces.samples))).astype(int))
     return replace(faces, samples=[faces.samples[i] for i in rows], targets=faces.targets[rows])
 
 
 def summary(results: Sequence[Mapping[str, Any]]) -> Result:
-    """The checks of an arm; sharpness and gap for each seed, the rest as a mean over seeds."""
+    """Return the checks of an arm: sharpness and gap for each seed, the rest averaged over seeds."""
     row: Result = {name: [round(result[name], 4) for result in results] for name in ("sharpness", "gap")}
     row["trained_accuracy"] = mean([result["trained_accuracy"] for result in results])
     gates = [result["gate"] for result in results if "gate" in result]
@@ -121,7 +121,7 @@ def summary(results: Sequence[Mapping[str, Any]]) -> Result:
 
 
 def sentences(table: Mapping[str, Any]) -> dict[str, str]:
-    """The claims of the paper, as they were fixed before the runs, and what the runs say of each."""
+    """Return the paper's claims, fixed before the runs, with the answer of the runs to each."""
     asked = {entry["question"]: entry for entry in table["questions"]}
     arms = {row["arm"]: row for row in table["arms"]}
     claims: dict[str, str] = {}
@@ -143,6 +143,6 @@ def sentences(table: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _differences(one: Mapping[str, Any], other: Mapping[str, Any], check: str) -> list[float]:
-    """Of the seeds that both arms have."""
+    """Differences over the seeds that both arms have."""
     of = [dict(zip(row["seeds"], row["checks"][check], strict=True)) for row in (one, other)]
     return [of[0][seed] - of[1][seed] for seed in of[0] if seed in of[1]]

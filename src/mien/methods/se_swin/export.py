@@ -1,4 +1,4 @@
-"""A finished run of SE-Swin to an ONNX file, with its class-activation map."""
+"""Export a finished run of SE-Swin to ONNX, with its class-activation map."""
 
 from pathlib import Path
 from typing import Unpack

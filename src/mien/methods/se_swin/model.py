@@ -20,15 +20,15 @@ from mien.training.backbones import load_tensors, plain_attention
 
 GATES = ("none", "head", "stages", "constant")
 TINY = "swin_tiny_patch4_window7_224"
-# Where a table of relative positions is in a Swin's weights; its size depends on the window.
+# Name of a table of relative positions in a Swin's weights; its size depends on the window.
 _TABLE = "relative_position_bias_table"
 
 
 class SwinOutput(NamedTuple):
-    """What the network says of B faces.
+    """Output of the network for B faces.
 
-    logits: (B, 8) in Expression order.   features: the last map alone, (B, C, h, w), normalized and gated.
-    gate: (B, C), what each channel of the last map was multiplied with; None without a gate there.
+    logits: (B, 8) in Expression order.   features: the last map alone, (B, C, h, w), normalized and gated. gate: (B,
+    C), factor of each channel of the last map; None without a gate there.
     """
 
     logits: Tensor
@@ -37,9 +37,9 @@ class SwinOutput(NamedTuple):
 
 
 class Gate(nn.Module):
-    """Squeeze-and-excitation (Hu et al., 2018) on maps with channels last: (B, h, w, C) -> a factor a channel.
+    """Squeeze-and-excitation (Hu et al., 2018) on maps with channels last: (B, h, w, C) -> one factor per channel.
 
-    Twice a sigmoid, from weights that start at zero: every channel begins with a factor of 1.
+    Twice a sigmoid, with weights initialized to zero: every channel starts with a factor of 1.
     """
 
     def __init__(self, channels: int, reduction: int) -> None:
@@ -56,7 +56,7 @@ class Gate(nn.Module):
 
 
 class Constant(nn.Module):
-    """A control for Gate: the same learned factors whatever the face."""
+    """Control for Gate: learned factors that do not depend on the face."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -68,11 +68,11 @@ class Constant(nn.Module):
 
 
 class SeSwin(nn.Module):
-    """Normalized gray faces to Answers.
+    """Normalized gray faces to SwinOutput.
 
-    swin: a Swin transformer of timm without a head; it may take the gray face once or three times.
-    se: where the gate is, "head" (between the last normalization and the pooling), "stages" (after each stage, before
-    its patches are merged), "none", or "constant", the control at the head.
+    swin: a Swin transformer of timm without a head, for one or three channels. se: place of the gate: "head" (between
+    the last normalization and pooling), "stages" (after each stage, before its patches are merged), "none", or
+    "constant", the control at the head.
     """
 
     def __init__(self, swin: Any, se: str = "head", reduction: int = 8) -> None:
@@ -105,19 +105,20 @@ class SeSwin(nn.Module):
         return SwinOutput(self.expression(maps.mean(dim=(2, 3))), [maps], factors)
 
     def looks(self, answers: SwinOutput) -> Tensor:
-        """(B, h, w), what each place adds to the logit of the answer: the class-activation map, not below 0."""
+        """(B, h, w) contribution of each position to the answer's logit: the class-activation map, clipped at 0."""
         rows = self.expression.weight[answers.logits.argmax(dim=1)]  # (B, C)
         return torch.einsum("bc,bchw->bhw", rows, answers.features[-1]).clamp(min=0)
 
 
 @torch.no_grad()
 def begin_locally(swin: Any) -> None:
-    """Let attention begin as a convolution: each head looks at a place beside, in a direction of its own.
+    """Initialize attention like a convolution: each head attends to a neighbour in its own direction.
 
-    Tables of relative positions start with a hill 1.5 places away (after ConViT, d'Ascoli et al., 2021), values and
+    Tables of relative positions start with a peak 1.5 positions away (after ConViT, d'Ascoli et al., 2021), values and
     projections with a product of 0.4 noise - 0.6 identity (mimetic initialization, Trockman and Kolter, 2023,
-    https://arxiv.org/abs/2305.09828). The bias of the patches starts at random, or normalizing each would throw away
-    how bright it is. From the usual start a small Swin needs several times as many faces to leave the priors behind.
+    https://arxiv.org/abs/2305.09828). The bias of the patches is random, because normalization would otherwise remove
+    their brightness. With the usual initialization, a small Swin needs several times as many faces to learn more than
+    the priors.
     """
     nn.init.normal_(swin.patch_embed.proj.bias, std=0.3)
     for layer in swin.modules():
@@ -136,10 +137,9 @@ def begin_locally(swin: Any) -> None:
 
 
 def go_on_from(network: SeSwin, file: Path) -> None:
-    """Give a network the weights of a run of the same network on faces of any size, in place.
+    """Load the weights of a run of the same network, trained on faces of any size, in place.
 
-    Where a window had another size, its table of relative positions is interpolated.
-    InputError when they are of another network.
+    Tables of relative positions are interpolated to the window. Raise InputError for weights of another network.
     """
     wanted, given = network.state_dict(), load_tensors(file)
     for name in wanted.keys() & given.keys():
@@ -160,10 +160,10 @@ def _resized(table: Tensor, places: int) -> Tensor:
 
 
 def swin_tiny(size: int, drop_path: float, weights: str = "") -> SwinTransformer:
-    """Swin-T of timm for faces of this side.
+    """Return Swin-T of timm for faces of this side.
 
-    weights: a .safetensors or PyTorch file of tensors, or the id of a hub repository such as
-    "timm/swin_tiny_patch4_window7_224.ms_in1k"; left out, random.
+    weights: a .safetensors or PyTorch file, or a hub id such as "timm/swin_tiny_patch4_window7_224.ms_in1k"; random by
+    default.
     """
     options: dict[str, Any] = {"num_classes": 0, "img_size": size, "drop_path_rate": drop_path}
     create: Any = timm.create_model

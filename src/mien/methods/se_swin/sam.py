@@ -1,4 +1,4 @@
-"""Sharpness-aware minimization: step down the gradient that the weights would have where the loss is worst nearby.
+"""Sharpness-aware minimization: descend the gradient at the point nearby with the highest loss.
 
 Foret et al., ICLR 2021, https://arxiv.org/abs/2010.01412; its adaptive variant, ASAM, Kwon et al., ICML 2021,
 https://arxiv.org/abs/2102.11600.
@@ -16,12 +16,12 @@ from mien.training.loop import descend
 
 
 class Sam:
-    """A step of mien.training.loop.fit that asks for the loss twice.
+    """A step of mien.training.loop.fit that evaluates the loss twice.
 
-    rho: how far away the worst is looked for, in the norm of all weights together.   adaptive: ASAM, which measures
-    each weight in units of itself and wants a rho about ten times as large.   after: so many steps go straight down.
-    Both times the loss draws the same random numbers, so that it sees the same faces and drops the same units. The
-    network must have no batch normalization, whose statistics the second time would count twice.
+    rho: radius of the perturbation, in the norm of all weights together.   adaptive: ASAM, which scales each weight's
+    perturbation by its size and needs a rho about ten times as large.   after: first steps without perturbation. Both
+    evaluations use the same random numbers, hence the same faces and dropout. The network must have no batch
+    normalization, whose statistics would be updated twice.
     """
 
     def __init__(self, rho: float, adaptive: bool = False, after: int = 0) -> None:
@@ -30,7 +30,7 @@ class Sam:
     def __call__(
         self, loss_of: Callable[[], Tensor], fabric: Fabric, model: nn.Module, optimizer: Any, clip: float
     ) -> Tensor:
-        """One step; returns the loss at the weights as they are."""
+        """Take one step; return the loss at the unperturbed weights."""
         if _steps(optimizer) < self.after:
             return descend(loss_of, fabric, model, optimizer, clip)
         draws = torch.get_rng_state()
@@ -48,16 +48,16 @@ class Sam:
 
 
 def _steps(optimizer: Any) -> int:
-    """How many AdamW has taken, those before a run was resumed too."""
+    """Return the number of AdamW's steps, including those before a resumption."""
     states: list[dict[str, Any]] = list(optimizer.state.values())
     return int(states[0].get("step", 0)) if states else 0
 
 
 @contextmanager
 def climbed(model: nn.Module, rho: float, adaptive: bool = False) -> Iterator[float]:
-    """Inside, the weights are moved up their gradient by rho; afterwards they are what they were, to the bit.
+    """Context in which the weights are moved up their gradient by rho; afterwards they are restored exactly.
 
-    Gives the norm of the move: rho, but 0 where there is no gradient; with `adaptive` whatever it comes to.
+    Yields the norm of the move: rho, or 0 without a gradient; with `adaptive` it varies.
     """
     moving = [p for p in model.parameters() if p.grad is not None]
     before = [p.detach().clone() for p in moving]

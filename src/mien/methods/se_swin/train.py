@@ -1,4 +1,4 @@
-"""Train SE-Swin on soft votes, with sharpness-aware minimization; README.md says where this differs from the paper."""
+"""Train SE-Swin on soft votes with sharpness-aware minimization; README.md lists differences from the paper."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -65,7 +65,7 @@ class Settings(FaceSettings):
     drop_path: float = 0.1
 
 
-# The published network. What is known of its training is little; README.md says what is ours.
+# The published network. Little of its training is published; README.md lists our choices.
 PAPER = Settings(
     epochs=20,
     warmup=2.0,
@@ -86,7 +86,7 @@ PRESETS: dict[str, Settings] = {"tiny": Settings(epochs=40, patch=4), "small": S
 
 
 def build(settings: Settings) -> SeSwin:
-    """An untrained network of this size."""
+    """Return an untrained network of this size."""
     if settings.backbone not in ("mien", "swin-t"):
         raise InputError(f"backbone is mien or swin-t, not {settings.backbone!r}")
     if settings.backbone == "swin-t":
@@ -101,7 +101,7 @@ def build(settings: Settings) -> SeSwin:
         num_heads=settings.heads,
         window_size=settings.window,
         drop_path_rate=settings.drop_path,
-        # timm's usual start, 0.02 for every layer whatever its width, is made for wider networks.
+        # timm's initialization, 0.02 for every layer, is made for wider networks.
         weight_init="jax",
     )
     begin_locally(swin)

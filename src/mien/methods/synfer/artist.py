@@ -1,6 +1,6 @@
-"""Who draws the faces that `mien generate` asks for: the generator of a file, a guided run, or a run of the full size.
+"""Artists for `mien generate`: the generator of a file, a guided run, or a full-size run.
 
-torch is imported only by the last two.
+Only the last two import torch.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -23,22 +23,22 @@ from mien.methods.synfer.flow.sample import About, Floats, Model, Plan, Sampler,
 if TYPE_CHECKING:
     from mien.training.run import Identity, Trained
 
-# The shipped generator, as mien.core.zoo names it.
+# Name of the shipped generator in mien.core.zoo.
 SHIPPED = "synfer"
-# Faces drawn together; with three evaluations each, larger batches are no faster.
+# Faces in a batch; with three evaluations each, larger batches are no faster.
 BATCH = 8
-# Requests, and the pictures whose layout they keep, to (N, S, S) gray or (N, S, S, 3) colour faces, uint8.
+# Requests and pictures whose layout is kept -> (N, S, S) gray or (N, S, S, 3) colour faces, uint8.
 Drawing = Callable[[Sequence[asking.Request], Sequence[NDArray[np.uint8]] | None], NDArray[np.uint8]]
-# "expression" and "units" to the network that guides by it, and which that is.
+# "expression" and "units" to the guiding network and its identity.
 Guiding = Mapping[str, "tuple[Trained[Any, Any, Any], Identity]"]
 Entries = dict[str, object]
 
 
 class Artist(NamedTuple):
-    """Who draws.
+    """Draws faces.
 
-    about: what the generator says of itself.   made_by: the entries of a line about it and how it draws.
-    card: the lines of its card that the folder's card repeats.   threads: batches that may be drawn at a time.
+    about: the generator's description.   made_by: entries of a line about it and its settings. card: lines of its card
+    for the folder's card.   threads: batches that may be drawn in parallel.
     """
 
     about: About
@@ -72,7 +72,7 @@ def guided(run: Path, plan: Plan, seed: int, guides: Guiding, mode: str, share: 
 
 
 def full_size(run: Path, plan: Mapping[str, Any], seed: int, guides: Guiding, mode: str, share: float) -> Artist:
-    """Return a run of the full size with its guides.   plan: what differs from the defaults of Sampling."""
+    """Return a full-size run with its guides.   plan: changes to the defaults of Sampling."""
     record = method("synfer-full")
     record.check()
     from mien.methods.synfer.flow.guidance import Guidance
@@ -122,7 +122,7 @@ def _flowing(model: Model, plan: Plan, seed: int, made_by: Entries, lines: list[
 
 
 def _start(image: NDArray[np.uint8], size: int) -> Floats:
-    """Return a picture of a face as the embedded generator has faces, (1, 1, S, S)."""
+    """Return a picture as a face of the embedded generator, (1, 1, S, S)."""
     return from_levels(crop(image, size)[None])
 
 
@@ -133,7 +133,7 @@ class Layouts:
         self._faces = faces
 
     def name(self, seed: int, identity: int) -> str:
-        """Return where the face of an identity comes from."""
+        """Return the source of an identity's face."""
         face = self._face(seed, identity)
         return str(face) if isinstance(face, Path) else face.source
 
@@ -143,5 +143,5 @@ class Layouts:
         return read_image(face) if isinstance(face, Path) else face.image
 
     def _face(self, seed: int, identity: int) -> Path | Sample:
-        # A stream of its own beside those of the noise and of the request.
+        # A random stream separate from the noise and the request.
         return self._faces[int(np.random.default_rng([seed, identity, 2]).integers(len(self._faces)))]

@@ -1,7 +1,7 @@
-"""VTFF: a face and its local binary patterns, fused by attention, read as a sentence of visual words.
+"""VTFF: a face and its local binary patterns, fused by attention, read as a sequence of visual words.
 
-Ma, Sun and Li, IEEE Transactions on Affective Computing 14(2), 2023, https://arxiv.org/abs/2103.16854. README.md says
-what is known of the paper, where we differ, and what was measured.
+Ma, Sun and Li, IEEE Transactions on Affective Computing 14(2), 2023, https://arxiv.org/abs/2103.16854. README.md
+describes the paper, our differences and the measurements.
 """
 
 from mien.methods.vtff.export import export, load

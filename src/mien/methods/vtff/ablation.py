@@ -1,6 +1,6 @@
-"""The arms of VTFF's ablation, what they are asked, and what is measured of each besides accuracy.
+"""Arms of VTFF's ablation, its questions, and measurements besides accuracy.
 
-All arms train alike: no mixup, no class balance, the weights of the last epoch, so that only the network differs.
+All arms train alike, without mixup and class balance, and use the weights of the last epoch: only the network differs.
 """
 
 from collections.abc import Mapping, Sequence
@@ -22,7 +22,7 @@ from mien.methods.vtff.train import PRESETS, Settings
 from mien.training.experiment import Arm, Question, mean
 from mien.training.faces import answer, tensor
 
-# What all arms share, in the size of a preset; the first is the default.
+# Settings shared by all arms, by preset; the first is the default.
 SETTINGS = {
     name: replace(
         PRESETS[name], epochs=10, degrees=10.0, scale=0.0, shift=4 / 48, contrast=0.0, brightness=0.0, soften_share=0.0,
@@ -62,23 +62,23 @@ QUESTIONS = (
         for arm, what in (("A0", "the image alone"), ("A3", "the sum"))
     ),
 )  # fmt: skip
-# A black square of this side somewhere on each face, and the standard deviation of a blur, both in pixels of 48.
+# Side of a black square on each face, and standard deviation of a blur, both in pixels of 48.
 SQUARE, BLUR = 16, 1.0
-# A gate that varies less over faces and places than this is a sum with fixed weights.
+# A gate that varies less over faces and positions counts as a sum with fixed weights.
 STUCK = 0.02
 
 
 def checks(network: Vtff, settings: Settings, faces: Selection, trained_on: Selection) -> Result:
-    """Answers to the faces occluded and blurred, and what the gate does.
+    """Return answers about occluded and blurred faces, and statistics of the gate.
 
-    gate: mean and standard deviation of the first branch's weight: over all, of the channels' means, of the places'
-    means, and over faces and places within a channel; and its mean for each expression.
+    gate: mean and standard deviation of the first branch's weight: over all, of the channels' means, of the positions'
+    means, and within channels; and its mean for each expression.
     """
     crops, sources = tensor(faces), [sample.source for sample in faces.samples]
     row: Result = {}
     for name, changed in (("occluded", occluded(crops)), ("blurred", blurred(crops))):
-        said = torch.cat([answers.logits.argmax(dim=1) for answers in answer(network, changed)]).numpy()
-        row[name] = kept(sources, faces.labels, said)
+        predicted = torch.cat([answers.logits.argmax(dim=1) for answers in answer(network, changed)]).numpy()
+        row[name] = kept(sources, faces.labels, predicted)
     gates = [answers.gate for answers in answer(network, crops)]
     if gates[0] is not None:
         row["gate"] = _gate(torch.cat([gate for gate in gates if gate is not None]), faces.labels)
@@ -86,7 +86,7 @@ def checks(network: Vtff, settings: Settings, faces: Selection, trained_on: Sele
 
 
 def occluded(crops: Tensor) -> Tensor:
-    """(N, 1, S, S) uint8 with a black square on each face, for every network at the same place."""
+    """(N, 1, S, S) uint8 with a black square on each face, at the same place for every network."""
     rng, result = np.random.default_rng(0), crops.clone()
     side = crops.shape[-1] * SQUARE // 48
     for face in result:
@@ -114,7 +114,7 @@ def _gate(gate: Tensor, labels: NDArray[np.int64]) -> Result:
 
 
 def summary(results: Sequence[Mapping[str, Any]]) -> Result:
-    """The checks of an arm, mean over its seeds: accuracy when occluded and blurred, and the gate."""
+    """Return the checks of an arm, averaged over its seeds: accuracy when occluded and blurred, and the gate."""
     row: Result = {}
     for name in ("occluded", "blurred"):
         row[name] = mean([_accuracy(result[name]) for result in results])
@@ -125,12 +125,12 @@ def summary(results: Sequence[Mapping[str, Any]]) -> Result:
     return row
 
 
-def _accuracy(said: Mapping[str, str]) -> float:
-    return float(np.mean([a == b for a, b in zip(said["labels"], said["answers"], strict=True)]))
+def _accuracy(answers: Mapping[str, str]) -> float:
+    return float(np.mean([a == b for a, b in zip(answers["labels"], answers["answers"], strict=True)]))
 
 
 def sentences(table: Mapping[str, Any]) -> dict[str, str]:
-    """The claims of the paper, as they were fixed before the runs, and what the runs say of each."""
+    """Return the paper's claims, fixed before the runs, with the answer of the runs to each."""
     asked = {entry["question"]: entry for entry in table["questions"]}
     patterns, control, total, joined = (asked.get(question.text) for question in _claimed())
     claims: dict[str, str] = {}

@@ -1,4 +1,4 @@
-"""A finished run of VTFF to an ONNX file, with the attention of its class token."""
+"""Export a finished run of VTFF to ONNX, with the attention of its class token."""
 
 from pathlib import Path
 from typing import Unpack

@@ -1,7 +1,7 @@
-"""VTFF: a face and its local binary patterns, fused by attention, read as a sentence of visual words.
+"""VTFF: a face and its local binary patterns, fused by attention, read as a sequence of visual words.
 
-Letters: B faces, S the side of a face, C channels of a branch, h and w the size of its last map, P = h w words,
-D the width of the transformer.
+Letters: B faces, S the side of a face, C channels of a branch, h and w the size of its last map, P = h w words, D the
+width of the transformer.
 """
 
 from functools import reduce
@@ -19,7 +19,7 @@ from mien.methods.vtff.lbp import lbp
 from mien.training.backbones import load_tensors, plain_attention
 from mien.training.faces import MEAN, STD
 
-# Of the LBP codes, 0 to 1, of the FERPlus training faces.
+# Mean and standard deviation of the LBP codes, 0 to 1, of the FERPlus training faces.
 LBP_MEAN, LBP_STD = 0.533, 0.346
 BRANCHES = {"image+lbp": (False, True), "image": (False,), "lbp": (True,), "image+image": (False, False)}
 FUSIONS = ("asf", "sum", "concat", "scalar")
@@ -28,11 +28,11 @@ CONTEXTS = ("both", "global", "local")
 
 
 class VtffOutput(NamedTuple):
-    """What the network says of B faces.
+    """Output of the network for B faces.
 
-    logits: (B, 8) in Expression order.   features: the fused map alone, (B, C, h, w).   gate: (B, C, h, w), the weight
-    of the first branch, None where the fusion has none.   words: (B, 1 + P, D), the class token and the words as the
-    last layer of the encoder is given them, None without an encoder.
+    logits: (B, 8) in Expression order.   features: the fused map alone, (B, C, h, w).   gate: (B, C, h, w), weight of
+    the first branch, None for a fusion without one.   words: (B, 1 + P, D), class token and words as inputs of the
+    encoder's last layer, None without an encoder.
     """
 
     logits: Tensor
@@ -42,13 +42,12 @@ class VtffOutput(NamedTuple):
 
 
 class Fusion(nn.Module):
-    """Attentional selective fusion (ASF): how much of each branch, from a global and a local view of both.
+    """Attentional selective fusion (ASF): the weight of each branch from a global and a local view of both.
 
-    reduction: by which the views narrow the channels.
-    gate: "convex", a weight from 0 to 1 and its complement, of the sum of both views' logits; "t1" and "t2" are the
-    gates of two re-implementations: weights of the sigmoid of the summed views, the other branch getting that of its
-    complement, .27 to .88; or the summed views themselves, 0 to 2, and 1 minus them.
-    context: which of the views count, "both", "global" (one weight a channel) or "local" (one a position).
+    reduction: factor by which the views narrow the channels. gate: "convex", a weight from 0 to 1 and its complement,
+    from the sum of both views' logits. "t1" and "t2" are the gates of two re-implementations: the sigmoid of the summed
+    views against that of its complement, .27 to .88; or the summed views themselves, 0 to 2, against 1 minus them.
+    context: views to use: "both", "global" (one weight per channel) or "local" (one per position).
     """
 
     def __init__(self, channels: int, reduction: int = 8, gate: str = "convex", context: str = "both") -> None:
@@ -75,7 +74,7 @@ class Fusion(nn.Module):
 
 
 def weights(views: list[Tensor], gate: str) -> tuple[Tensor, Tensor]:
-    """The logits of the views, which broadcast together, to the weight of the first branch and of the second."""
+    """Return the weights of both branches from the logits of the views, which broadcast together."""
     if gate == "convex":
         weight = reduce(torch.add, views).sigmoid()
         return weight, 1 - weight
@@ -86,21 +85,19 @@ def weights(views: list[Tensor], gate: str) -> tuple[Tensor, Tensor]:
 
 
 def mix(one: Tensor, other: Tensor, weight: Tensor, rest: Tensor) -> Tensor:
-    """Both maps, each times its weight."""
+    """Return the weighted sum of both maps."""
     return weight * one + rest * other
 
 
 class Vtff(nn.Module):
-    """Normalized gray faces to Answers.
+    """Normalized gray faces to VtffOutput.
 
-    branches: networks from faces to feature maps of each stage (see training/backbones.py), one or two.
-    patterns: for each branch whether it is shown local binary patterns instead of the face.
-    size: the side of a face in pixels.   enlarge: the side that faces and patterns are enlarged to after the patterns
-    are taken, for branches that want more pixels than the face has; 0 leaves them.
-    fusion: of two branches, "asf" (with gate and context, see Fusion), "sum", "concat" (and a 1x1 convolution) or
-    "scalar", one learned weight for all.
-    depth: layers of the encoder; 0 pools the fused map instead.   width, heads, hidden: of the encoder, its heads and
-    the middle of its MLPs.
+    branches: one or two networks from faces to feature maps of each stage (see training/backbones.py). patterns: for
+    each branch, whether its input are local binary patterns instead of the face. size: side of a face in pixels.
+    enlarge: side that faces and patterns are enlarged to after computing the patterns, for branches that need more
+    pixels; 0 leaves them. fusion: of two branches, "asf" (with gate and context, see Fusion), "sum", "concat" (and a
+    1x1 convolution) or "scalar", one learned weight. depth: layers of the encoder; 0 pools the fused map instead.
+    width, heads, hidden: of the encoder, its heads and the middle of its MLPs.
     """
 
     def __init__(
@@ -145,7 +142,7 @@ class Vtff(nn.Module):
         self.expression = nn.Linear(last, len(Expression))
 
     def forward(self, faces: Tensor, erased: Tensor | None = None) -> VtffOutput:
-        """(B, 1, S, S) -> VtffOutput.   erased: (B, 1, S, S) bool, where patterns are 0, for noise has none."""
+        """(B, 1, S, S) -> VtffOutput.   erased: (B, 1, S, S) bool, pixels of noise, whose patterns are set to 0."""
         maps = [
             branch(_enlarged(self.seen(faces, pattern, erased), self.enlarge))[-1]
             for branch, pattern in zip(self.branches, self.patterns, strict=True)
@@ -163,9 +160,9 @@ class Vtff(nn.Module):
         return VtffOutput(self.expression(read), [fused], gate, words)
 
     def looks(self, answers: VtffOutput) -> Tensor:
-        """(B, h, w), how much the class token attends to each word in the last layer, mean over heads.
+        """(B, h, w) attention of the class token to each word in the last layer, averaged over heads.
 
-        Without an encoder the mean of the fused channels, where it is above 0.
+        Without an encoder, the mean of the fused channels, clipped at 0.
         """
         if answers.words is None:
             return answers.features[-1].mean(dim=1).clamp(min=0)
@@ -178,10 +175,10 @@ class Vtff(nn.Module):
 
     @staticmethod
     def seen(faces: Tensor, pattern: bool, erased: Tensor | None = None) -> Tensor:
-        """What a branch is shown of (B, 1, S, S) normalized faces, normalized as well."""
+        """Return the normalized input of a branch for (B, 1, S, S) normalized faces."""
         if not pattern:
             return faces
-        # Of whole gray levels, as in a picture: an interpolated face has no two equal neighbours, a picture has many.
+        # From whole gray levels, as in a picture: an interpolated face has no equal neighbours, a picture has many.
         codes = lbp(((faces.float() * STD + MEAN) * 255).round())
         if erased is not None:
             codes = codes.masked_fill(erased, 0)
@@ -241,21 +238,21 @@ def _one_of(name: str, value: str, allowed: tuple[str, ...]) -> None:
 
 
 def with_face_weights(branch: nn.Module, path: Path) -> None:
-    """Put the weights of a face recognition network into a branch, in place.
+    """Load the weights of a face-recognition network into a branch, in place.
 
-    path: see training/backbones.load_tensors. Prefixes such as "module." and the classifier are dropped. InputError
-    when a tensor is missing or has another shape.
+    path: see training/backbones.load_tensors. Prefixes such as "module." and the classifier are dropped. Raise
+    InputError if a tensor is missing or has another shape.
     """
     given = load_tensors(path)
-    found = {}
+    matched = {}
     for name, tensor in branch.state_dict().items():
         plain = name.removeprefix("network.")
         key = next((key for key in given if key == plain or key.endswith(f".{plain}")), None)
-        if key is None and plain.endswith("num_batches_tracked"):  # which older files lack, and nothing needs
-            found[name] = tensor
+        if key is None and plain.endswith("num_batches_tracked"):  # missing in older files, and not needed
+            matched[name] = tensor
         elif key is None or given[key].shape != tensor.shape:
             came = "nothing" if key is None else f"shape {tuple(given[key].shape)}"
             raise InputError(f"{path}: for {plain} of shape {tuple(tensor.shape)} it has {came}; other architecture?")
         else:
-            found[name] = given[key]
-    branch.load_state_dict(found)
+            matched[name] = given[key]
+    branch.load_state_dict(matched)

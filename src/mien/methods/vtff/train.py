@@ -1,4 +1,4 @@
-"""Train VTFF on soft votes; README.md says where this differs from the paper."""
+"""Train VTFF on soft votes; README.md lists differences from the paper."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -1,13 +1,13 @@
-"""What generated faces are worth: the four ways of learning in which the paper uses them, at the size of FER2013.
+"""Value of generated faces for training: the paper's four paradigms at the size of FER2013.
 
-Each file is one of them; arms of a comparison differ in their faces alone, and take the same steps.
+One file per paradigm; arms of a comparison differ only in their faces and take the same number of steps.
 """
 
 from typing import NamedTuple
 
 
 class Paradigm(NamedTuple):
-    """A way of learning that trains.   module: its code.   settings: the name of its settings there."""
+    """A paradigm with training.   module: its code.   settings: the name of its settings there."""
 
     summary: str
     module: str

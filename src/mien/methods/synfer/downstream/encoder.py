@@ -1,4 +1,4 @@
-"""What the four ways of learning have in common: a small residual network, sets of faces, and results in folders.
+"""Shared by the four paradigms: a small residual network, sets of faces, and results in folders.
 
 Letters: B and N faces, S the side of a face, F features.
 """
@@ -27,7 +27,7 @@ from mien.training.faces import FaceSettings, faces_of, held_out, normalize
 from mien.training.loop import Batch
 from mien.training.run import Run
 
-# Faces that went through the network together when features are taken.
+# Faces in a batch when computing features.
 _BATCH = 256
 
 
@@ -59,7 +59,7 @@ class Encoder(nn.Module):
 
 
 def encoder_of(run: Path) -> tuple[Encoder, int]:
-    """The encoder of a finished run of any of the four, in evaluation mode, and the side of its faces."""
+    """Return the encoder of a finished run of any paradigm, in evaluation mode, and the side of its faces."""
     values = Run(run).values()
     weights = {
         name.removeprefix("encoder."): value for name, value in Run(run).state().items() if name.startswith("encoder.")
@@ -80,11 +80,10 @@ def features(encoder: nn.Module, crops: Tensor) -> Tensor:
 
 @dataclass(frozen=True, eq=False)
 class Faces:
-    """What the arms draw on, cropped.
+    """Faces that the arms choose from, cropped.
 
-    photographs: with their votes.   voted, asked: the generated ones with the labels of the vote, and with those that
-    were asked for; None where there is no folder, or no vote.
-    valid: photographs to measure on, strict majority, no duplicates.
+    photographs: with their votes. voted, asked: the generated faces with the labels of the vote, and with the requested
+    ones; None without a folder or a vote. valid: photographs to measure on, strict majority, no duplicates.
     """
 
     photographs: Selection
@@ -96,15 +95,15 @@ class Faces:
 def gather(
     real: Sequence[Sample], synthetic: Path | None, valid: Sequence[Sample], size: int, count: int | None = None
 ) -> Faces:
-    """The faces of the data sets and of a folder that `mien generate` wrote; InputError when one has none left.
+    """Return the faces of the data sets and of a folder written by `mien generate`; raise InputError if one is empty.
 
-    count: draw so many of the photographs, see `stratified`; None for all.
+    count: number of photographs to draw, see `stratified`; None for all.
     """
     checks = held_out(valid, size, "measure on")
     voted = asked = None
     if synthetic is not None:
         asked = faces_of(Synthetic(synthetic, annotated=False), size)
-        # Without the file, Synthetic would fall back to the labels that were asked for.
+        # Without the file, Synthetic would use the requested labels.
         if (synthetic / LABELED).is_file():
             voted = faces_of(Synthetic(synthetic), size)
     photographs = faces_of(real, size)
@@ -112,16 +111,16 @@ def gather(
 
 
 def stratified(faces: Selection, count: int, seed: int = 0) -> Selection:
-    """So many of the faces, drawn within each class, so that each keeps its share to one face.
+    """Draw this many faces within each class, so that each keeps its share to within one face.
 
-    InputError when there are fewer.
+    Raise InputError if there are fewer.
     """
     total = len(faces.samples)
     if not 0 < count <= total:
         raise InputError(f"{count} photographs cannot be drawn from {total}")
     shuffled = np.random.default_rng(seed).permutation(total)
     by_class = shuffled[np.argsort(faces.labels[shuffled], kind="stable")]
-    # Every so many of the faces in order of their class.
+    # Evenly spaced faces in order of their class.
     return _rows(faces, np.sort(by_class[np.arange(count) * total // count]))
 
 
@@ -130,47 +129,47 @@ def _rows(faces: Selection, rows: NDArray[np.integer]) -> Selection:
 
 
 def first(faces: Selection, count: int) -> Selection:
-    """The first so many faces; InputError when there are fewer."""
+    """Return the first `count` faces; raise InputError if there are fewer."""
     if len(faces.samples) < count:
         raise InputError(f"{count} generated faces are needed, but {len(faces.samples)} are left; generate more")
     return _rows(faces, np.arange(count))
 
 
 def together(*parts: Selection) -> Selection:
-    """The faces of several selections as one."""
+    """Concatenate several selections."""
     samples = [sample for part in parts for sample in part.samples]
     return replace(parts[0], samples=samples, targets=np.concatenate([part.targets for part in parts]))
 
 
 def drawn(data: TensorDataset, draws: int, batch_size: int) -> DataLoader[Batch]:
-    """Batches of so many rows an epoch, drawn anew in each, none twice before all have come.
+    """Batches of `draws` rows per epoch, drawn anew in each, without repetition until all were drawn.
 
-    Of a larger set each epoch sees another part, any row as likely as any other; a smaller one is gone through again.
+    From a larger set each epoch draws another part uniformly; a smaller one is repeated.
     """
     sampler = RandomSampler(data, num_samples=draws)
     return DataLoader(data, batch_size, sampler=sampler, drop_last=draws > batch_size)
 
 
 def hashes(*files: Path) -> dict[str, str]:
-    """The SHA-256 of those files that are there, by their names."""
+    """Return the SHA-256 of the existing files, by name."""
     return {file.name: hashlib.sha256(file.read_bytes()).hexdigest() for file in files if file.is_file()}
 
 
 def counted(samples: Sequence[Sample]) -> dict[str, int]:
-    """How many photographs and how many generated faces there are among some samples."""
+    """Count photographs and generated faces."""
     generated = sum(sample.soft is not None for sample in samples)
     return {"photographs": len(samples) - generated, "generated": generated}
 
 
 def given_of(settings: Settings, given: Mapping[str, Any]) -> Result:
-    """Return what all runs of a comparison depend on: its settings but the seed, and what else is given."""
+    """Return the common conditions of all runs of a comparison: settings without the seed, and the rest."""
     return {key: value for key, value in asdict(settings).items() if key != "seed"} | dict(given)
 
 
 def table(arms: Mapping[str, str], folder: Path, pairs: Sequence[tuple[str, str]] = ()) -> Result:
-    """Return the finished arms of a folder, mean over seeds, and how far each is from the first, all with intervals.
+    """Return the finished arms of a folder, averaged over seeds, with differences from the first, all with intervals.
 
-    pairs: of arms whose difference is reported too where both are finished. Differences count the seeds of both arms.
+    pairs: further arms to compare if both are finished. Differences use the seeds that both arms have.
     """
     results = results_in(folder, arms)
 

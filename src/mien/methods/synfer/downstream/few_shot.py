@@ -1,6 +1,6 @@
-"""Learning from a few examples: episodes of five expressions, each told by one or five faces (prototypical networks).
+"""Few-shot learning: episodes of five expressions with one or five examples each (prototypical networks).
 
-Snell et al., NeurIPS 2017, https://arxiv.org/abs/1703.05175; the encoder is not trained any further.
+Snell et al., NeurIPS 2017, https://arxiv.org/abs/1703.05175; the encoder is not trained further.
 
 Letters: N faces, F features, E episodes.
 """
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from mien.errors import InputError
 from mien.facs.vocabulary import Expression
 
-# Always in an episode; two others are drawn for each.
+# In every episode; two others are drawn.
 RARE = (Expression.CONTEMPT, Expression.DISGUST, Expression.FEAR)
 OTHERS = 2
 
@@ -27,10 +27,10 @@ def episodes(
     queries: int = 5,
     seed: int = 0,
 ) -> NDArray[np.float64]:
-    """(E,) the accuracy of each episode over (N, F) features; the same labels and seed make the same episodes.
+    """(E,) accuracy of each episode over (N, F) features; the same labels and seed give the same episodes.
 
-    In each, `shots` faces of each of five expressions make its prototype, their mean, and `queries` others of each are
-    sorted to the nearest. InputError when an expression of RARE, or all but one of the others, has too few faces.
+    In each, the mean of `shots` faces is the prototype of an expression, and `queries` others of each are assigned to
+    the nearest. Raise InputError if an expression of RARE, or all but one of the others, has too few faces.
     """
     rng = np.random.default_rng(seed)
     need = shots + queries
@@ -45,9 +45,9 @@ def episodes(
 
 
 def mean(values: NDArray[np.float64]) -> dict[str, float]:
-    """The mean of what E episodes gave, with its 95 % interval over episodes.
+    """Return the mean over E episodes with its 95 % interval.
 
-    It is of these faces alone: that others of a rare expression might be easier or harder is not in it.
+    The interval covers the draw of episodes, not the choice of the few faces of rare expressions.
     """
     value, half = float(values.mean()), 1.96 * float(values.std(ddof=1)) / len(values) ** 0.5
     return {"value": value, "low": value - half, "high": value + half}

@@ -1,4 +1,4 @@
-"""Learning without labels: SimSiam on photographs, generated faces or both, then one layer on labelled photographs.
+"""Self-supervised learning: SimSiam on photographs, generated faces or both, then one layer on labelled photographs.
 
 Chen and He, CVPR 2021, https://arxiv.org/abs/2011.10566.
 
@@ -62,7 +62,7 @@ class SimSiamSettings(Settings):
 
 
 class SimSiam(nn.Module):
-    """Two views of a face, each predicted from the other."""
+    """Predict each of two views of a face from the other."""
 
     def __init__(self, settings: SimSiamSettings) -> None:
         super().__init__()
@@ -80,18 +80,18 @@ class SimSiam(nn.Module):
         )
 
     def forward(self, one: Tensor, other: Tensor) -> Tensor:
-        """Two views, (B, 1, S, S) each, normalized -> the loss, -1 at its best."""
+        """Two views, (B, 1, S, S) each, normalized -> the loss, at best -1."""
         projected = [self.project(self.encoder(view)) for view in (one, other)]
         predicted = [self.predict(z) for z in projected]
-        # Without the stop of the gradient all faces would be one point.
+        # Without stopping the gradient, all faces collapse to one point.
         pairs = zip(predicted, (z.detach() for z in reversed(projected)), strict=True)
         return -torch.stack([F.cosine_similarity(p, z).mean() for p, z in pairs]).mean()
 
 
 def pretrain(faces: Selection, settings: SimSiamSettings, folder: Path, draws: int) -> Encoder:
-    """An encoder that learned from the faces without their labels; it is also left in the folder.
+    """Train an encoder without labels; it is also saved in the folder.
 
-    draws: faces of an epoch.
+    draws: faces per epoch.
     """
     batches = drawn(TensorDataset(tensor(faces)), draws, settings.batch_size)
 
@@ -107,7 +107,7 @@ def pretrain(faces: Selection, settings: SimSiamSettings, folder: Path, draws: i
 
 
 def probe(learn: Tensor, targets: Tensor, measure: Tensor, decay: float = 1e-4) -> NDArray[np.float32]:
-    """(M, 8) logits of one layer that learned (N, 8) soft targets from (N, F) features, for (M, F) features."""
+    """(M, 8) logits of one layer trained on (N, F) features with (N, 8) soft targets, for (M, F) features."""
     mean, std = learn.mean(dim=0), learn.std(dim=0).clamp(min=1e-6)
     learn, measure = (learn - mean) / std, (measure - mean) / std
     weights = torch.zeros(learn.shape[1] + 1, targets.shape[1], requires_grad=True)
@@ -124,7 +124,7 @@ def probe(learn: Tensor, targets: Tensor, measure: Tensor, decay: float = 1e-4) 
 
 
 def chosen_faces(faces: Faces, arm: str) -> Selection:
-    """The faces of an arm, generated ones whatever the vote says of them; "none" will see no epoch of its own."""
+    """Return the faces of an arm, generated ones whatever their vote; "none" is not trained."""
     if arm in ("real", "none"):
         return faces.photographs
     if faces.asked is None:
@@ -141,9 +141,9 @@ def run(
     seeds: Sequence[int],
     given: Mapping[str, Any],
 ) -> Result:
-    """Learn from each arm with each seed without labels, then one layer on the photographs' votes.
+    """Pretrain each arm with each seed without labels, then train one layer on the photographs' votes.
 
-    given: what the runs depend on besides the settings, such as the names of the data.
+    given: further conditions of the runs, such as the names of the data.
     """
     learn, targets = tensor(faces.photographs), torch.from_numpy(faces.photographs.targets)
 

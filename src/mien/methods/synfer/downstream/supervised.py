@@ -1,4 +1,4 @@
-"""Learning with labels: photographs, generated faces in several amounts, both; with and without the labels of the vote.
+"""Supervised learning: photographs, generated faces in several amounts, and both; with requested or voted labels.
 
 Letters: B faces of a batch, N faces of the data, S the side of a face.
 """
@@ -33,9 +33,9 @@ from mien.training.faces import fit_faces, logits, priors
 
 
 class Mixture(NamedTuple):
-    """An arm: its share of the photographs, how many times as many generated faces, and whose labels these have.
+    """An arm: its share of the photographs, the amount of generated faces, and the source of their labels.
 
-    Which faces these are does not hang on it: the first that the vote kept.
+    All arms use the first faces that the vote kept.
     """
 
     photographs: float
@@ -54,7 +54,7 @@ MIXTURES = {
     "tenth": Mixture(0.1, 0),
     "tenth-syn-1x": Mixture(0.1, 1),
 }
-# Whatever an arm shows, these labels bring it what the experts learned (distillation).
+# These labels carry what the experts learned (distillation).
 _DISTILLED = "labels voted by experts that learned from all photographs"
 ARMS = {
     "real": "photographs",
@@ -67,7 +67,7 @@ ARMS = {
     "tenth": "a tenth of the photographs",
     "tenth-syn-1x": f"a tenth of the photographs, and as many generated faces as there are in all, {_DISTILLED}",
 }
-# Each is less the second: what generated faces add to few photographs and to all, and what the vote is worth.
+# First minus second: what generated faces add to few photographs and to all, and what the vote is worth.
 CONTRASTS = (
     ("tenth-syn-1x", "tenth"),
     ("real-syn-1x", "real"),
@@ -83,7 +83,7 @@ class ClassifierOutput(NamedTuple):
 
 
 class EncoderClassifier(nn.Module):
-    """The encoder and one layer."""
+    """The encoder and a linear layer."""
 
     def __init__(self, settings: Settings) -> None:
         super().__init__()
@@ -96,7 +96,7 @@ class EncoderClassifier(nn.Module):
 
 
 def mixed(faces: Faces, mixture: Mixture) -> Selection:
-    """The faces of an arm; InputError when there are too few generated ones."""
+    """Return the faces of an arm; raise InputError if there are too few generated ones."""
     count = len(faces.photographs.samples)
     parts = []
     if mixture.photographs:
@@ -112,7 +112,7 @@ def mixed(faces: Faces, mixture: Mixture) -> Selection:
 
 
 def as_asked(generated: Selection, asked: Selection) -> Selection:
-    """Generated faces with the labels that were asked for; InputError when one was made for no expression."""
+    """Return generated faces with their requested labels; raise InputError if one has none."""
     row = {sample.source: i for i, sample in enumerate(asked.samples)}
     free = next((sample.source for sample in generated.samples if sample.source not in row), None)
     if free is not None:
@@ -121,10 +121,10 @@ def as_asked(generated: Selection, asked: Selection) -> Selection:
 
 
 def as_in(photographs: Selection, learned: Selection, settings: Settings) -> NDArray[np.float64]:
-    """(8,) what to add to the logits so that every arm expects the classes with the shares of the photographs.
+    """(8,) shift of the logits that gives every arm the class shares of the photographs.
 
-    Arms draw classes with shares of their own; on faces with those of the photographs, the arm whose shares are nearest
-    would be ahead, whatever its faces are worth. A class that is not there counts as one face.
+    Arms have their own class shares; without the shift, the arm whose shares are closest to the test faces would have
+    an advantage. A missing class counts as one face.
     """
     drawn = np.maximum(priors(learned, settings)["drawn"], 1 / len(learned.samples))
     natural = np.maximum(priors(photographs, settings)["natural"], 1 / len(photographs.samples))
@@ -134,9 +134,9 @@ def as_in(photographs: Selection, learned: Selection, settings: Settings) -> NDA
 def run(
     faces: Faces, settings: Settings, folder: Path, arms: Sequence[str], seeds: Sequence[int], given: Mapping[str, Any]
 ) -> Result:
-    """Train a classifier on each arm with each seed and measure it on photographs.
+    """Train a classifier for each arm and seed and measure it on photographs.
 
-    given: what the runs depend on besides the settings, such as the names of the data.
+    given: further conditions of the runs, such as the names of the data.
     """
 
     def measure(arm: str, chosen: Selection, seed: int, place: Path) -> Result:

@@ -1,6 +1,6 @@
-"""Learning from captions alone: faces and captions in one space, and photographs sorted by captions of the expressions.
+"""Zero-shot learning from captions: faces and captions in one space, as in CLIP (Radford et al., ICML 2021).
 
-As in CLIP (Radford et al., ICML 2021), from pairs of photographs and their captions, or of generated faces and theirs.
+Trained on photographs or generated faces with captions; photographs are then sorted by captions of the expressions.
 
 Letters: B pairs, S the side of a face, W words, F features, D the width of the common space.
 """
@@ -78,7 +78,7 @@ class CaptionPairs(NamedTuple):
 
 
 class Contrast(nn.Module):
-    """Two encoders into one space, in which a face lies near its captions."""
+    """Two encoders into one space, in which a face is close to its captions."""
 
     def __init__(self, words: int, settings: PairSettings) -> None:
         super().__init__()
@@ -89,11 +89,11 @@ class Contrast(nn.Module):
         self.position = nn.Parameter(torch.randn(1 + captions.LONGEST, width) * 0.02)
         self.reading = nn.ModuleList(Layer(width, settings.heads) for _ in range(settings.depth))
         self.norm = nn.LayerNorm(width)
-        # The inverse of the temperature of .07, as published.
+        # Inverse of the published temperature .07.
         self.sharpness = nn.Parameter(torch.tensor(2.659))
 
     def forward(self, faces: Tensor, words: Tensor) -> Tensor:
-        """(B, 1, S, S), normalized, and (B, W) -> (B, B) how near each face is to each caption, as logits."""
+        """(B, 1, S, S), normalized, and (B, W) -> (B, B) similarity of each face to each caption, as logits."""
         return self.sharpness.clamp(max=4.6).exp() * self.see(faces) @ self.read(words).T
 
     def see(self, faces: Tensor) -> Tensor:
@@ -110,7 +110,7 @@ class Contrast(nn.Module):
 
 
 def loss(network: nn.Module, batch: Batch, settings: PairSettings, flip: Tensor) -> Tensor:
-    """Each face among the captions of the batch, and each caption among its faces."""
+    """Contrastive loss: each face among the batch's captions, and each caption among its faces."""
     faces, words = batch
     rows = torch.arange(len(faces))
     seen = augmented(faces, torch.zeros(len(faces), 8), settings)
@@ -119,9 +119,10 @@ def loss(network: nn.Module, batch: Batch, settings: PairSettings, flip: Tensor)
 
 
 def of_photographs(faces: Selection, labels: PseudoLabels) -> CaptionPairs:
-    """Photographs of which a teacher found the action units, each with one caption written from these and the votes.
+    """Return photographs with action units from a teacher, each with one short caption written from these and the
+    votes.
 
-    It is a short one, as generated faces have that were made with `--write-captions short`.
+    Short captions match those of faces made with `--write-captions short`.
     """
     places = labels.rows(faces.samples)
     rows, rng = np.flatnonzero(labels.found[places]), np.random.default_rng(0)
@@ -133,7 +134,7 @@ def of_photographs(faces: Selection, labels: PseudoLabels) -> CaptionPairs:
 
 
 def of_generated(folder: Path, faces: Selection) -> CaptionPairs:
-    """Generated faces with the captions that they were made for; InputError when they have none."""
+    """Return generated faces with their captions; raise InputError if they have none."""
     captions_of = {
         placed(folder, folder / row["file"]): row["caption"] for row in Synthetic(folder, annotated=False).rows
     }
@@ -152,7 +153,7 @@ def _paired(faces: Tensor, texts: Sequence[str]) -> CaptionPairs:
 
 
 def fit_pairs(pairs: CaptionPairs, settings: PairSettings, folder: Path, draws: int) -> Contrast:
-    """Two encoders that learned from pairs; they are also left in the folder.   draws: pairs of an epoch."""
+    """Train two encoders on pairs; they are also saved in the folder.   draws: pairs per epoch."""
     batches = drawn(TensorDataset(pairs.faces, pairs.words), draws, settings.batch_size)
     flip = torch.from_numpy(captions.mirrored(pairs.known))
     torch.manual_seed(settings.seed)
@@ -170,7 +171,7 @@ def fit_pairs(pairs: CaptionPairs, settings: PairSettings, folder: Path, draws: 
 
 @torch.no_grad()
 def sorted_by_captions(network: Contrast, known: Sequence[str], crops: Tensor) -> NDArray[np.float32]:
-    """(N, 8) logits of (N, 1, S, S) uint8 faces: how near each is to the mean of an expression's captions."""
+    """(N, 8) logits of (N, 1, S, S) uint8 faces: similarity to the mean of an expression's captions."""
     network.eval()
     there, means = set(known), []
     for e in Expression:
@@ -192,10 +193,10 @@ def run(
     labels: PseudoLabels | None = None,
     synthetic: Path | None = None,
 ) -> Result:
-    """Learn from the pairs of each arm with each seed, and sort photographs by captions.
+    """Train on the pairs of each arm with each seed, and sort photographs by captions.
 
-    given: what the runs depend on besides the settings, such as the names of the data.
-    labels: a teacher's labels of the photographs, for the arm "real".   synthetic: the folder, for "synthetic".
+    given: further conditions of the runs, such as the names of the data. labels: a teacher's labels of the photographs,
+    for the arm "real".   synthetic: the folder, for "synthetic".
     """
 
     def prepare(arm: str) -> CaptionPairs:

@@ -1,6 +1,6 @@
-"""Generated faces to a folder: the pictures, a line of meta.jsonl for each, a contact sheet and a card.
+"""Write generated faces to a folder: pictures, one line of meta.jsonl for each, a contact sheet and a card.
 
-The folder says nothing of when or where it was made, so that the same command writes the same bytes.
+The folder contains no date or place, so that the same command writes the same bytes.
 """
 
 import json
@@ -19,17 +19,17 @@ from mien.facs.vocabulary import Expression
 from mien.methods.synfer.flow.requests import NAMES, Request
 
 FACES, SHEET, CARD = "faces", "sheet.png", "card.md"
-# Of a contact sheet: the side of a face in pixels, the gap around it, the height of its title, and the most rows: a
-# sweep of all action units fits.
+# Contact sheet: side of a face in pixels, gap around it, height of its title, and most rows (a sweep of all action
+# units fits).
 _SIDE, _GAP, _TITLE, _ROWS = 96, 6, 16, 24
-# How far the title of a face may reach, in letters.
+# Longest title of a face, in letters.
 _LETTERS = 15
 
 
 def line(number: int, request: Request, made_by: Mapping[str, Any]) -> dict[str, Any]:
-    """What meta.jsonl says of a face.
+    """Return the entry of a face in meta.jsonl.
 
-    made_by: what all faces of the folder have in common, such as the model's hash and the seed.
+    made_by: entries common to all faces of the folder, such as the model's hash and the seed.
     """
     return {
         "file": f"{FACES}/{number:06d}.png",
@@ -45,14 +45,14 @@ def line(number: int, request: Request, made_by: Mapping[str, Any]) -> dict[str,
 
 
 def named(request: Request) -> dict[str, float]:
-    """The action units that are told, "AU12", and the sides' differences, "AU12 left-right"."""
+    """Return the known action units by name, "AU12", and differences of the sides, "AU12 left-right"."""
     return {n: round(float(v), 4) for n, v in zip(NAMES, request.units, strict=True) if not np.isnan(v)}
 
 
 def resume(folder: Path, lines: Sequence[Mapping[str, Any]]) -> int:
-    """How many of the faces a folder has already; a line cut short by a stop is taken off.
+    """Return how many of the faces are finished in a folder; remove an incomplete last line.
 
-    InputError when the folder holds something else, or faces that were made in another way.
+    Raise InputError if the folder holds something else or faces with other settings.
     """
     path = folder / MADE
     if not path.is_file():
@@ -74,7 +74,7 @@ def resume(folder: Path, lines: Sequence[Mapping[str, Any]]) -> int:
 
 
 def append(folder: Path, lines: Sequence[Mapping[str, Any]], faces: NDArray[np.uint8]) -> None:
-    """Write (N, S, S) uint8 faces, and then their lines, so that a line never lacks its picture."""
+    """Write (N, S, S) uint8 faces, then their lines, so that each line has its picture."""
     (folder / FACES).mkdir(parents=True, exist_ok=True)
     for one, face in zip(lines, faces, strict=True):
         Image.fromarray(face).save(folder / one["file"])
@@ -83,7 +83,7 @@ def append(folder: Path, lines: Sequence[Mapping[str, Any]], faces: NDArray[np.u
 
 
 def sheet(folder: Path, lines: Sequence[Mapping[str, Any]], titles: Sequence[str], columns: int) -> None:
-    """The first faces of a folder on one picture, so many in a row, each above its title."""
+    """Return the first faces of a folder as one picture, each below its title."""
     count = min(len(lines), _ROWS * columns)
     rows, step = -(-count // columns), _SIDE + _GAP
     picture = Image.new("L", (columns * step + _GAP, rows * (step + _TITLE) + _GAP), 255)
@@ -97,9 +97,9 @@ def sheet(folder: Path, lines: Sequence[Mapping[str, Any]], titles: Sequence[str
 
 
 def card(folder: Path, lines: Sequence[Mapping[str, Any]], model: Sequence[str]) -> None:
-    """What a folder of faces is, how it was made and what it is not for.
+    """Return a description of a folder of faces: how they were made and what they are not for.
 
-    model: the lines of the generator's own card, where it has one.
+    model: lines of the generator's own card, if any.
     """
     (folder / CARD).write_text("\n".join(_card(lines, model)) + "\n", encoding="utf-8")
 
@@ -109,9 +109,9 @@ def _card(lines: Sequence[Mapping[str, Any]], model: Sequence[str]) -> Iterator[
         key: lines[0][key] for key in ("model", "model_sha256", "seed", "steps", "text_scale", "unit_scale", "init")
     }
     yield from ("# Generated faces", "")
-    yield "> None of these people exists. A small network drew them from what it was told to show."
+    yield "> None of these people exists. A small network drew them from the conditions below."
     if made_by["init"] == "invert":
-        yield "> Each began with the layout of a photograph, and may resemble the person in it."
+        yield "> Each starts from the layout of a photograph and may resemble the person in it."
     yield from (f"> {said}" for said in model)
     yield from ("", "| | |", "|---|---|")
     yield f"| faces | {len(lines)}, in `{FACES}/`; a line for each in `{MADE}` |"
@@ -122,6 +122,6 @@ def _card(lines: Sequence[Mapping[str, Any]], model: Sequence[str]) -> Iterator[
     if lines[0]["guidance"]:
         yield f"| guidance | {json.dumps(lines[0]['guidance'])} |"
     yield f"| made with | mien {mien.__version__} |"
-    yield "| labels | the expression asked for, which the face need not show; `mien annotate` says what it shows |"
+    yield "| labels | the requested expression, which the face need not show; `mien annotate` labels what it shows |"
     yield "| intended use | training and testing of expression readers, teaching, showing what action units look like |"
     yield "| not for | passing as photographs of people; judging what anybody feels |"

@@ -1,9 +1,9 @@
-"""Captions of faces over a closed list of words: written from action units for training, read from a user for sampling.
+"""Captions of faces over a closed vocabulary, written from action units for training, and parsed for sampling.
 
 Long captions are the key observations of the deterministic Exp-CoT engine; short ones name the same movements the way
 people type them, "a surprised look, eyebrows lifted, jaw fully dropped". Importing this imports no torch.
 
-Letters: N captions, W the most words of one.
+Letters: N captions, W the longest caption in words.
 """
 
 import difflib
@@ -22,28 +22,28 @@ from mien.facs.vocabulary import ActionUnit
 from mien.methods.expllm.engine import wording
 from mien.methods.expllm.engine.rules import Rules
 
-# The most words of a caption; what is left of a row of numbers is filled with PADDING.
+# Longest caption in words; rows are filled with PADDING.
 LONGEST, PADDING = 32, 0
-# A short caption names so many movements at the most.
+# Most movements in a short caption.
 _NAMED = 5
 _SLIGHT = next(index for index, each in enumerate(BANDS) if each.word == "slight")
 _CLAUSE = re.compile(r"(?:the )?(?P<part>.+?) (?:is|are) (?P<does>.+)")
 
 
 def split(text: str) -> list[str]:
-    """The words of a text, in lower case and without punctuation."""
+    """Return the words of a text, lower-case, without punctuation."""
     return re.findall(r"\w+", text.lower())
 
 
 def word_list(texts: Iterable[str]) -> tuple[str, ...]:
-    """All words of some texts, each once, in alphabetical order."""
+    """Return all distinct words of some texts in alphabetical order."""
     return tuple(sorted({word for text in texts for word in split(text)}))
 
 
 def encode(text: str, words: Sequence[str]) -> NDArray[np.int64]:
-    """(W,) the numbers of a caption's words, from 1 in the order of the list, then PADDING.
+    """(W,) numbers of a caption's words, from 1 in the order of the list, then PADDING.
 
-    InputError for a word that is not in the list, which names the nearest that is, and for more than LONGEST words.
+    Raise InputError for an unknown word, with the nearest known one, and for more than LONGEST words.
     """
     given = split(text)
     if len(given) > LONGEST:
@@ -63,7 +63,7 @@ def _nearest(word: str, words: Sequence[str]) -> str:
 
 
 def mirrored(words: Sequence[str]) -> NDArray[np.int64]:
-    """(1 + number of words,) for the number of each word that of its mirror image: left and right change places."""
+    """(1 + number of words,) number of each word's mirror image: left and right are swapped."""
     numbers = np.arange(1 + len(words))
     if "left" in words and "right" in words:
         left, right = words.index("left") + 1, words.index("right") + 1
@@ -72,7 +72,7 @@ def mirrored(words: Sequence[str]) -> NDArray[np.int64]:
 
 
 def long(face: Observation, seed: int = 0) -> str:
-    """The engine's key observations, as many whole sentences as have LONGEST words; "" where the first has more."""
+    """Return the engine's key observations, as many whole sentences as fit LONGEST words; "" if the first does not."""
     observations, _ = Rules(seed).describe(face, ()).split("\n\n")
     sentences = re.split(r"(?<=\.) ", observations)
     while len(split(" ".join(sentences))) > LONGEST:
@@ -81,9 +81,10 @@ def long(face: Observation, seed: int = 0) -> str:
 
 
 def short(face: Observation, rng: np.random.Generator) -> str:
-    """The strongest movements in a few words each, half of them with a degree; half of the captions name the look.
+    """Return the strongest movements in a few words each, half of them with a degree; half of the captions name the
+    look.
 
-    No caption says what is not measured: a face at rest is "a neutral face".
+    Captions contain measurements only: a face at rest is "a neutral face".
     """
     look = str(rng.choice(wording.LOOKS[face.label]))
     named = [_movement(face, unit, rng) for unit in _strongest(face)]
@@ -95,20 +96,20 @@ def short(face: Observation, rng: np.random.Generator) -> str:
 
 
 def _strongest(face: Observation) -> list[ActionUnit]:
-    """The action units that a short caption names; a proxy is no observation of its own."""
+    """Return the action units for a short caption; proxies are not observations."""
     clear = [u for u in ActionUnit if BANDS.index(band(face.units[u])) >= _SLIGHT and u not in PROXIES]
     return sorted(clear, key=lambda unit: -face.units[unit])[:_NAMED]
 
 
 def _movement(face: Observation, unit: ActionUnit, rng: np.random.Generator) -> str:
-    """ "the jaw is {how} dropped" as "jaw dropped" or "jaw slightly dropped"."""
+    """Return "the jaw is {how} dropped" as "jaw dropped" or "jaw slightly dropped"."""
     movement, where = wording.MOVEMENTS[(int(unit),)], "both"
-    # Of a head that is turned, the sides look uneven even when they are not.
+    # In a turned head, the sides look uneven even if they are not.
     if face.pose is None or abs(face.pose.yaw) < SIDEWAYS:
         where = side(face.units, unit)
     clauses = movement.sided.clauses if movement.sided and where != "both" else movement.clauses
     degrees = (wording.FULL_HOW if movement.full else wording.HOW)[BANDS.index(band(face.units[unit]))]
     how = str(rng.choice(degrees)) if rng.random() < 0.5 else ""
     found = _CLAUSE.fullmatch(str(rng.choice(clauses)).format(how=how, side=where))
-    assert found, "every clause of the engine says what is how"
+    assert found, "every clause of the engine has a part and a state"
     return " ".join(f"{found['part']} {found['does']}".split())

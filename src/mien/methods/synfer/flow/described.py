@@ -1,4 +1,4 @@
-"""Photographs of any data set that a teacher has labelled, as pairs with captions: what the generator learns from.
+"""Photographs of any data set with a teacher's labels, as pairs with captions for training the generator.
 
 Letters: N pairs, K = 24 action units and asymmetries.
 """
@@ -20,12 +20,11 @@ from mien.methods.synfer.flow import captions
 
 
 class Described(Sequence[Pair]):
-    """Photographs of any data set as pairs, their action units from a teacher, their captions from these.
+    """Photographs of any data set as pairs, with action units from a teacher and captions from these.
 
-    The captions name the expression and the strongest movements. All pictures stay in memory; many large ones are
-    better written to a folder for `Pairs`.
-    labels, units: as of Pairs.
-    InputError when a face is not among the teacher's labels, when it was generated itself, and when none is left.
+    Captions name the expression and the strongest movements. All pictures stay in memory; for many large ones, write a
+    folder for `Pairs` instead. labels, units: as in Pairs.
+    Raise InputError if the teacher has no label for a face, if a face was generated, or if none is left.
     """
 
     def __init__(self, dataset: Sequence[Sample], labels: PseudoLabels, seed: int = 0) -> None:

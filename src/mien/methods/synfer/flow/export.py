@@ -1,4 +1,4 @@
-"""A finished run of the generator to an ONNX file that carries its words, and to a network again."""
+"""Export a finished run of the generator to ONNX with its vocabulary, and load it as a network."""
 
 from pathlib import Path
 from typing import Unpack
@@ -19,9 +19,9 @@ from mien.training.run import Run, Trained
 
 
 def load(folder: Path) -> Trained[Generator, Settings, About]:
-    """Return the trained generator of a run's folder, and what it says of itself.
+    """Return the trained generator of a run's folder and its description.
 
-    Raise InputError when the run is not finished.
+    Raise InputError if the run is not finished.
     """
     about = about_of(folder)
     trained = Run(folder).open(Settings, lambda settings: build(settings, len(about.words)))
@@ -29,14 +29,14 @@ def load(folder: Path) -> Trained[Generator, Settings, About]:
 
 
 def about_of(folder: Path) -> About:
-    """Return what the generator of a run says of itself."""
+    """Return the description of a run's generator."""
     return About.read(Run(folder).read_json(ABOUT))
 
 
 def export(folder: Path, output: Path, **options: Unpack[ExportOptions]) -> dict[str, float]:
-    """Write the run's generator to an ONNX file; return how far both differ, see mien.export.plain.write.
+    """Write the run's generator to an ONNX file; return the differences, see mien.export.plain.write.
 
-    Raise InputError when faces to calibrate on are given.
+    Raise InputError if faces for calibration are given.
     """
     if options.get("calibrate") is not None:
         raise InputError("a generator gives no probabilities, so there is nothing to calibrate; leave --calibrate out")
@@ -48,7 +48,7 @@ def export(folder: Path, output: Path, **options: Unpack[ExportOptions]) -> dict
 
 
 class Flowing(nn.Module):
-    """A generator with its answers by name, as the outputs of its ONNX file."""
+    """A generator with named outputs, as in its ONNX file."""
 
     def __init__(self, network: Generator) -> None:
         super().__init__()
@@ -62,7 +62,7 @@ class Flowing(nn.Module):
 
 
 def probes(size: int, words: int, seed: int, count: int = 16) -> list[Tensor]:
-    """Inputs of so many faces, some told everything, some nothing, some a part."""
+    """Return `count` random inputs with all, no or some conditions."""
     draw = torch.Generator().manual_seed(seed)
 
     def uniform(*shape: int) -> Tensor:

@@ -1,7 +1,7 @@
-"""Semantic guidance: classifiers that look at the face the flow is heading for, and turn it towards what is wanted.
+"""Semantic guidance: classifiers read the predicted face and steer it towards the conditions.
 
-The paper moves the text tokens ("tokens"); moving the clean estimate itself ("estimate") is ours. Both go down the
-loss: the paper's formula has the other sign, which would go up. Needs torch.
+The paper moves the text tokens ("tokens"); moving the clean estimate itself ("estimate") is ours. Both descend the
+loss: the paper's formula has the opposite sign, which would ascend. Needs torch.
 
 Letters: B faces, S the side of a face, W words, D the width of a token, K action units.
 """
@@ -25,11 +25,12 @@ Loss = Callable[[Tensor], Tensor]
 
 @dataclass(frozen=True)
 class Guidance:
-    """How strongly classifiers steer.
+    """Strength of guidance.
 
-    mode: "tokens" or "estimate".   share: of the steps, the last, that are guided: before, there is no face to see.
-    token_step: how far the text tokens of a face move in a step, all together (L2).
-    estimate_step: how far the clean estimate moves, as a share of its norm.   unit_weight: of action units in the loss.
+    mode: "tokens" or "estimate".   share: fraction of the steps, from the end, that are guided; earlier there is no
+    face.
+    token_step: length of a step of a face's text tokens, over all of them (L2). estimate_step: length of a step of the
+    clean estimate, as a share of its norm.   unit_weight: of action units in the loss.
     """
 
     mode: str = "tokens"
@@ -46,10 +47,10 @@ class Guidance:
 
 
 class Guided:
-    """A generator that classifiers steer.
+    """A generator steered by classifiers; at least one is needed.
 
-    network: of a finished run, in evaluation mode.   about: what it says of itself.
-    expression: a classifier of normalized faces with logits.   units: one with action_units.   At least one of them.
+    network: of a finished run, in evaluation mode.   about: its description. expression: classifier of normalized faces
+    with logits.   units: network with action_units.
     """
 
     def __init__(
@@ -67,7 +68,7 @@ class Guided:
                 module.eval().requires_grad_(False)
 
     def field(self, conditions: Conditions, plan: Plan) -> Field:
-        """The velocity of faces that are told to show this; guided in the last steps when any of it counts."""
+        """Return the velocity under these conditions, guided in the last steps if any condition applies."""
         chosen = branches(plan)
         steered = plan.text_scale != 0 or plan.unit_scale != 0
         told, empty = (_tensors(c) for c in (conditions, Conditions.nothing(len(conditions.label))))
@@ -86,7 +87,7 @@ class Guided:
         def velocity(given: Floats, now: float) -> Floats:
             nonlocal text
             x, t = torch.from_numpy(given), torch.full((len(given),), now)
-            # Rounded, for the times of equal steps are not exactly the multiples that they stand for.
+            # Round: times of equal steps are not exact multiples.
             late = steered and round(now, 4) <= self._guidance.share
             if late and self._guidance.mode == "tokens":
                 text = moved_tokens(text, lambda words: aim(x - now * flow(x, t, words)), self._guidance.token_step)
@@ -106,9 +107,9 @@ class Guided:
         return velocity
 
     def loss(self, estimate: Tensor, label: Tensor, units: Tensor, known: Tensor) -> Tensor:
-        """(B,) cross-entropy of the expression told, and the Huber loss of the action units told.
+        """(B,) cross-entropy of the requested expression, and Huber loss of the requested action units.
 
-        estimate: (B, 1, S, S), -1 to 1.   label: (B, 8), all 0 where none is told.   units, known: (B, K).
+        estimate: (B, 1, S, S), -1 to 1.   label: (B, 8), all 0 if none is requested.   units, known: (B, K).
         """
         faces, total = normalize((estimate + 1) / 2), torch.zeros(len(estimate))
         if self._expression is not None:
@@ -120,9 +121,9 @@ class Guided:
 
 
 def moved_tokens(tokens: Tensor, loss: Loss, step: float) -> Tensor:
-    """(B, 1 + W, D) tokens, those of each face moved down its loss by one step, of this length over all of them.
+    """(B, 1 + W, D) tokens, each face's moved down its loss by one step of this length over all of them.
 
-    Over all, and not token by token: that would move padding as far as the word that matters.
+    A step per token would move padding as far as the words that matter.
     """
     return tokens - step * _direction(tokens, loss)
 
@@ -134,7 +135,7 @@ def moved_estimate(estimate: Tensor, loss: Loss, step: float) -> Tensor:
 
 
 def _direction(values: Tensor, loss: Loss) -> Tensor:
-    """The gradient of each face's loss, at length 1; 0 where the loss is flat."""
+    """Return the gradient of each face's loss at length 1; 0 if the loss is flat."""
     with torch.enable_grad():
         values = values.detach().requires_grad_()
         (gradient,) = torch.autograd.grad(loss(values).sum(), values)

@@ -1,7 +1,8 @@
-"""The embedded generator: a U-Net that says how a noisy face flows back to a face, told an expression, words and AUs.
+"""The embedded generator: a U-Net that predicts the flow from noise to a face, conditioned on expression, words and
+AUs.
 
-Letters: B faces, S the side of a face, C channels, h and w the size of a layer, P = h w places, W words, K = 24 action
-units and asymmetries, D the width of a token, H heads, d the width of a head.
+Letters: B faces, S the side of a face, C channels, h and w the size of a layer, P = h w positions, W words, K = 24
+action units and asymmetries, D the width of a token, H heads, d the width of a head.
 """
 
 import math
@@ -15,20 +16,20 @@ from mien.facs.units import VECTOR
 from mien.facs.vocabulary import Expression
 from mien.methods.synfer.flow.captions import LONGEST, PADDING
 
-# Pixels of this square become channels before the first layer: the finest level works at half the resolution.
+# Squares of this side become channels before the first layer: the finest level has half the resolution.
 SHUFFLE = 2
-# Times enter as sines of so many frequencies.
+# Number of frequencies in the embedding of time.
 _FREQUENCIES = 32
-# Feature maps and maps of attention leave the network at this size, for FERAnno.
+# Side of the feature and attention maps for FERAnno.
 LOOK = 6
 
 
 class FlowOutput(NamedTuple):
-    """What the network says of B noisy faces.
+    """Output of the network for B noisy faces.
 
-    velocity: (B, 1, S, S), where to go per unit of time towards noise.   features: (B, F, 6, 6), of the decoder, finest
-    level first, averaged down.   maps: (B, M, 6, 6), for each level with attention, each head and each action unit how
-    much every place attends to it.
+    velocity: (B, 1, S, S), change per unit of time towards noise.   features: (B, F, 6, 6), of the decoder, finest
+    level first, averaged down.   maps: (B, M, 6, 6), attention of each position to each action unit, for each attentive
+    level and head.
     """
 
     velocity: Tensor
@@ -37,7 +38,9 @@ class FlowOutput(NamedTuple):
 
 
 class Norm(nn.GroupNorm):
-    """In single precision: of bfloat16 with channels last, PyTorch's kernel takes a CPU five times as long."""
+    """Group normalization in single precision: PyTorch's CPU kernel for bfloat16 with channels last is five times
+    slower.
+    """
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, h, w) -> (B, C, h, w)."""
@@ -45,7 +48,7 @@ class Norm(nn.GroupNorm):
 
 
 class FilmBlock(nn.Module):
-    """Two 3x3 convolutions added to a shortcut, scaled and shifted between them by the time (FiLM)."""
+    """Two 3x3 convolutions with a shortcut, scaled and shifted between them by the time (FiLM)."""
 
     def __init__(self, inputs: int, channels: int, time: int, dropout: float) -> None:
         super().__init__()
@@ -66,7 +69,7 @@ class FilmBlock(nn.Module):
 
 
 class Itself(nn.Module):
-    """Tokens look at each other, and what they see is added to them."""
+    """Self-attention of tokens, with a residual connection."""
 
     def __init__(self, channels: int, heads: int) -> None:
         super().__init__()
@@ -75,13 +78,13 @@ class Itself(nn.Module):
         _to_nothing(self.seen)
 
     def forward(self, x: Tensor, there: Tensor | None = None) -> Tensor:
-        """(B, P, C), and which tokens are there, (B, P) bool -> (B, P, C)."""
+        """(B, P, C), and a mask of existing tokens, (B, P) bool -> (B, P, C)."""
         q, k, v = (_split(part, self.heads) for part in self.asked(self.norm(x)).chunk(3, dim=-1))  # (B, H, P, d)
         return x + self.seen(_joined(_weights(q, k, there) @ v))  # type: ignore[no-any-return]
 
 
 class Inner(nn.Module):
-    """Two layers on each token by itself, added to it."""
+    """Feed-forward layers of each token, with a residual connection."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -95,9 +98,9 @@ class Inner(nn.Module):
 
 
 class Attention(nn.Module):
-    """Places look at each other, then, with one query, at the text and at the action units (decoupled cross-attention).
+    """Self-attention of positions, then decoupled cross-attention to text and to action units with one query.
 
-    The keys and values of the action units are an adapter: it is trained after the text, and adds nothing until then.
+    Keys and values of the action units are an adapter: trained after the text, and without effect until then.
     """
 
     def __init__(self, channels: int, width: int, heads: int) -> None:
@@ -111,10 +114,10 @@ class Attention(nn.Module):
         _to_nothing(self.unit_values)
 
     def forward(self, x: Tensor, text: Tensor, there: Tensor, units: Tensor) -> tuple[Tensor, Tensor]:
-        """Look, be told, and think.
+        """Apply self-attention, cross-attention and the feed-forward layers.
 
-        x: (B, C, h, w).   text: (B, 1 + W, D), of which those are `there`, (B, 1 + W).   units: (B, K, D).
-        Returns x, and the maps of attention to action units, (B, HK, h, w).
+        x: (B, C, h, w).   text: (B, 1 + W, D), of which `there` exist, (B, 1 + W).   units: (B, K, D). Returns x and
+        the maps of attention to action units, (B, HK, h, w).
         """
         size = x.shape
         x = self.itself(x.flatten(2).transpose(1, 2))  # (B, P, C)
@@ -129,20 +132,20 @@ class Attention(nn.Module):
 
 
 class Layer(nn.Module):
-    """A layer of a transformer: tokens look at each other, then each thinks by itself."""
+    """A transformer layer: self-attention and feed-forward."""
 
     def __init__(self, channels: int, heads: int) -> None:
         super().__init__()
         self.itself, self.inner = Itself(channels, heads), Inner(channels)
 
     def forward(self, x: Tensor, there: Tensor) -> Tensor:
-        """(B, P, C), and which tokens are there, (B, P) bool -> (B, P, C)."""
+        """(B, P, C), and a mask of existing tokens, (B, P) bool -> (B, P, C)."""
         result: Tensor = self.inner(self.itself(x, there))
         return result
 
 
 class ResolutionLevel(nn.Module):
-    """Blocks of one resolution, each followed by attention where there is any."""
+    """Blocks of one resolution, each followed by attention if the level has any."""
 
     def __init__(self, blocks: list[FilmBlock], attentions: list[Attention]) -> None:
         super().__init__()
@@ -151,9 +154,9 @@ class ResolutionLevel(nn.Module):
     def forward(
         self, x: Tensor, time: Tensor, told: tuple[Tensor, Tensor, Tensor], beside: list[Tensor]
     ) -> tuple[list[Tensor], Tensor | None]:
-        """x after each block, and the maps of the last attention.
+        """Return x after each block, and the maps of the last attention.
 
-        told: what Attention is given besides x.   beside: joined to what each block is given; empty for none.
+        told: inputs of Attention besides x.   beside: joined to the input of each block; empty for none.
         """
         steps, maps = [], None
         for i, block in enumerate(self.blocks):
@@ -165,7 +168,7 @@ class ResolutionLevel(nn.Module):
 
 
 class Grow(nn.Module):
-    """Twice the height and width."""
+    """Upsample to twice the height and width."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -180,9 +183,9 @@ class Grow(nn.Module):
 class Generator(nn.Module):
     """Noisy faces, a time, an expression, a caption and action units to the velocity of the flow.
 
-    words: how many the caption model knows.   channels: of each level, finest first; each is half the size of the one
-    before.   attended: how many of the last levels have attention.   blocks: of each level, down and up.
-    width: of tokens.   heads: of all attention.   depth: layers of the caption model.
+    words: size of the vocabulary.   channels: of each level, finest first; each has half the size of the one before.
+    attended: number of coarsest levels with attention.   blocks: of each level, down and up. width: of tokens.   heads:
+    of all attention.   depth: layers of the text encoder.
     """
 
     def __init__(
@@ -200,12 +203,12 @@ class Generator(nn.Module):
         super().__init__()
         time = 2 * width
         self.clock = nn.Sequential(nn.Linear(2 * _FREQUENCIES, time), nn.SiLU(), nn.Linear(time, time), nn.SiLU())
-        self.expressions = nn.Embedding(len(Expression) + 1, width)  # the last one: not told
+        self.expressions = nn.Embedding(len(Expression) + 1, width)  # the last one: unknown
         self.words = nn.Embedding(words + 1, width, padding_idx=PADDING)
         self.position = nn.Parameter(torch.randn(1 + LONGEST, width) * 0.02)
         self.reading = nn.ModuleList(Layer(width, heads) for _ in range(depth))
         self.read_norm = nn.LayerNorm(width)
-        # A token for each action unit, at rest and how it moves with intensity; the last one: not told.
+        # Tokens of each action unit: at rest, change with intensity, and unknown.
         self.unit_rest = nn.Embedding(VECTOR + 1, width)
         self.unit_move = nn.Embedding(VECTOR, width)
 
@@ -236,17 +239,19 @@ class Generator(nn.Module):
         _to_nothing(self.last[-1])
 
     def forward(self, x: Tensor, t: Tensor, label: Tensor, words: Tensor, units: Tensor, known: Tensor) -> FlowOutput:
-        """Noisy faces and what they are to show.
+        """Return the velocity of noisy faces under conditions.
 
-        x: (B, 1, S, S), about -1 to 1 where there is no noise.   t: (B,), 0 the face, 1 noise.
-        label: (B, 8) shares of the expressions; all 0 where none is told.   words: (B, W) numbers of words or PADDING.
-        units: (B, K) action units and asymmetries.   known: (B, K), 1 for those that are told, 0 for the others.
+        x: (B, 1, S, S), about -1 to 1 without noise.   t: (B,), 0 the face, 1 noise. label: (B, 8) shares of the
+        expressions; all 0 for none.   words: (B, W) numbers of words or PADDING. units: (B, K) action units and
+        asymmetries.   known: (B, K), 1 for given ones, 0 for others.
         """
         text, there = self.read(label, words)
         return self.flow(x, t, text, there, self.unit_tokens(units, known))
 
     def read(self, label: Tensor, words: Tensor) -> tuple[Tensor, Tensor]:
-        """(B, 8) and (B, W) -> a token of the expression and one a word, (B, 1 + W, D), and which are there, bool."""
+        """(B, 8) and (B, W) -> tokens of the expression and the words, (B, 1 + W, D), and a mask of existing ones,
+        bool.
+        """
         shares = torch.cat([label, 1 - label.sum(dim=1, keepdim=True)], dim=1)  # (B, 9)
         tokens = torch.cat([(shares @ self.expressions.weight)[:, None], self.words(words)], dim=1) + self.position
         there = torch.cat([torch.ones_like(words[:, :1]), words], dim=1) != PADDING
@@ -283,14 +288,14 @@ class Generator(nn.Module):
 
 
 def waves(t: Tensor) -> Tensor:
-    """(B,) times from 0 to 1 -> (B, 2 * frequencies) sines and cosines, the slowest of a tenth of a turn."""
+    """(B,) times from 0 to 1 -> (B, 2 * frequencies) sines and cosines; the slowest covers a tenth of a turn."""
     rates = torch.logspace(-1, 2, _FREQUENCIES, device=t.device, dtype=t.dtype) * (2 * math.pi)
     angles = t[:, None] * rates
     return torch.cat([angles.sin(), angles.cos()], dim=1)
 
 
 def is_adapter(name: str) -> bool:
-    """Whether a parameter of the generator belongs to its action units: their tokens, keys and values."""
+    """Whether a parameter of the generator belongs to its action units: tokens, keys and values."""
     return "unit_" in name
 
 
@@ -299,7 +304,7 @@ def _norm(channels: int) -> Norm:
 
 
 def _to_nothing(layer: nn.Module) -> None:
-    """So that a block begins as if it were not there, and deep networks begin as shallow ones."""
+    """Initialize to 0, so that a block starts as the identity."""
     for parameter in layer.parameters():
         nn.init.zeros_(parameter)
 
@@ -310,9 +315,9 @@ def _split(x: Tensor, heads: int) -> Tensor:
 
 
 def _weights(q: Tensor, k: Tensor, there: Tensor | None = None) -> Tensor:
-    """(B, H, P, d) queries and (B, H, W, d) keys, of which those are `there`, (B, W) -> (B, H, P, W) of attention.
+    """(B, H, P, d) queries and (B, H, W, d) keys, masked by `there`, (B, W) -> (B, H, P, W) attention.
 
-    For a few dozen tokens this is faster on a CPU than the fused kernel, whose gradient in bfloat16 takes half a step.
+    For a few dozen tokens this is faster on a CPU than the fused kernel, whose bfloat16 gradient takes half a step.
     """
     scores = q @ (k * k.shape[-1] ** -0.5).transpose(-1, -2)
     if there is not None:

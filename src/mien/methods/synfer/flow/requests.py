@@ -1,4 +1,4 @@
-"""What the faces of a set are to show: expressions, captions and action units, given by a user or drawn.
+"""Requests for a set of faces: expressions, captions and action units, given by a user or drawn.
 
 Letters: K = 24 action units and asymmetries.
 """
@@ -18,9 +18,9 @@ from mien.methods.synfer.flow import captions
 from mien.methods.synfer.flow.sample import About, Conditions, Floats
 
 UNITS = tuple(ActionUnit)
-# Of the K columns: "AU12", and "AU12 left-right" for a difference between the sides.
+# Names of the K columns: "AU12", and "AU12 left-right" for a difference of the sides.
 NAMES = (*(unit.column for unit in ActionUnit), *(f"{unit.column} left-right" for unit in ASYMMETRIES))
-# Action units of a class are those of a training face with this jitter, or in this share its prototype.
+# Action units of a class are those of a training face with this jitter, or with this probability its prototype.
 _JITTER, _PROTOTYPES = 0.03, 0.2
 OTHERS = ("free", "rest", "class")
 _GIVEN = re.compile(r"(?:AU)?0*(?P<unit>\d+)(?P<side>[LR]?)=(?P<value>\d*\.?\d+)", re.IGNORECASE)
@@ -28,10 +28,10 @@ _GIVEN = re.compile(r"(?:AU)?0*(?P<unit>\d+)(?P<side>[LR]?)=(?P<value>\d*\.?\d+)
 
 @dataclass(frozen=True, eq=False)
 class Request:
-    """What one face is to show.
+    """Conditions of one face.
 
-    expression: None where the model is free.   units: (K,) float32, NaN where the model is free.
-    identity: which noise, or which given face, it begins with; equal ones give the same person as far as the model can.
+    expression: None to let the model choose.   units: (K,) float32, NaN to let the model choose. identity: number of
+    the noise, or of the given face, to start from; equal ones give a similar person.
     """
 
     expression: Expression | None
@@ -41,17 +41,17 @@ class Request:
 
 
 def unit(text: str) -> ActionUnit:
-    """The action unit that "AU12" or "12" names; InputError for any other."""
+    """Return the action unit named "AU12" or "12"; raise InputError for others."""
     number = re.fullmatch(r"(?:AU)?0*(\d+)", text.strip(), re.IGNORECASE)
     if number is None or int(number[1]) not in UNITS:
-        raise InputError(f"{text!r} is no action unit that the model knows; it knows {', '.join(map(str, UNITS))}")
+        raise InputError(f"{text!r} is no action unit of the model; it has {', '.join(map(str, UNITS))}")
     return ActionUnit(int(number[1]))
 
 
 def units(texts: Sequence[str]) -> Floats:
-    """(K,) from texts such as "12=0.8", or "14L=0.6" for one of the sides that are told apart; NaN where none is given.
+    """(K,) from texts such as "12=0.8", or "14L=0.6" for one side; NaN if not given.
 
-    A side that is given alone leaves the other at rest. InputError says what cannot be used.
+    A side given alone leaves the other at rest. Raise InputError for unusable texts.
     """
     values = np.full(VECTOR, np.nan, np.float32)
     sides: dict[ActionUnit, dict[str, float]] = {}
@@ -75,7 +75,7 @@ def units(texts: Sequence[str]) -> Floats:
 
 
 def of_class(about: About, expression: Expression, rng: np.random.Generator) -> Floats:
-    """(K,) that a face of this expression may have: mostly those of a training face, jittered; else its prototype."""
+    """(K,) typical action units of an expression: mostly those of a training face, jittered; else its prototype."""
     rows = about.bank[expression]
     if len(rows) == 0 or rng.random() < _PROTOTYPES:
         return prototype(expression, rng)
@@ -84,9 +84,9 @@ def of_class(about: About, expression: Expression, rng: np.random.Generator) -> 
 
 
 def prototype(expression: Expression, rng: np.random.Generator) -> Floats:
-    """(K,) the marks of an expression in full and what goes along at half, all times one draw from 0.5 to 1.
+    """(K,) the full marks of an expression and half of its optional ones, times one draw from 0.5 to 1.
 
-    A one-sided mark is on the left or on the right; everything else rests.
+    One-sided marks are on the left or on the right; everything else rests.
     """
     known, values = PROTOTYPES[expression], np.zeros(VECTOR)
     for number in known.support:
@@ -108,12 +108,12 @@ def _within(values: NDArray[np.floating]) -> Floats:
 
 @dataclass(frozen=True, eq=False)
 class Wish:
-    """What a user asks of a set of faces.
+    """A user's request for a set of faces.
 
-    expressions: taken in turn; None in it where the model is free.   natural: draw them instead as they occur in the
-    training faces.   given: (K,), NaN where no action unit is given.
-    others: of action units that are not given: "free", left to the model; "rest", 0; "class", those of the expression.
-    caption: for every face; "" for none.   written: "short" or "long": a caption for each face from its action units.
+    expressions: taken in turn; None lets the model choose.   natural: draw them instead with their frequencies in the
+    training faces.   given: (K,), NaN if not given. others: action units that are not given: "free", chosen by the
+    model; "rest", 0; "class", those of the expression. caption: of every face; "" for none.   written: "short" or
+    "long": a caption of each face from its action units.
     """
 
     expressions: tuple[Expression | None, ...]
@@ -130,13 +130,13 @@ class Wish:
 
 
 def requests(wish: Wish, about: About, count: int, seed: int) -> list[Request]:
-    """The first so many faces of a set; face i is the same whatever the count."""
+    """Yield the first `count` requests of a set; request i is the same whatever the count."""
     captions.encode(wish.caption, about.words)
     return [_request(wish, about, i, seed) for i in range(count)]
 
 
 def _request(wish: Wish, about: About, index: int, seed: int) -> Request:
-    # A stream of its own beside that of the noise.
+    # A random stream separate from the noise.
     rng = np.random.default_rng([seed, index, 1])
     expression = wish.expressions[index % len(wish.expressions)]
     if wish.natural:
@@ -151,7 +151,7 @@ def _request(wish: Wish, about: About, index: int, seed: int) -> Request:
 
 
 def _written(request: Request, style: str, rng: np.random.Generator, words: Sequence[str]) -> str:
-    """A caption in words that the model knows; what it is not told is not said."""
+    """Return a caption in words of the model, about the given conditions only."""
     assert request.expression is not None
     told = np.nan_to_num(request.units)
     face = Observation(
@@ -168,7 +168,7 @@ def _written(request: Request, style: str, rng: np.random.Generator, words: Sequ
 def sweep(
     wish: Wish, about: About, swept: Sequence[ActionUnit], values: Sequence[float], count: int, seed: int
 ) -> list[Request]:
-    """For so many identities and each action unit a row of faces that differ in its intensity alone."""
+    """Return a row of requests per identity and action unit that differ in its intensity alone."""
     rows = []
     for base in requests(wish, about, count, seed):
         for number in swept:
@@ -180,7 +180,7 @@ def sweep(
 
 
 def conditions(chosen: Sequence[Request], words: Sequence[str]) -> Conditions:
-    """Requests as the generator is given them."""
+    """Return requests as inputs of the generator."""
     label = np.zeros((len(chosen), len(Expression)), np.float32)
     for row, request in zip(label, chosen, strict=True):
         if request.expression is not None:

@@ -1,6 +1,6 @@
-"""An expression, words and action units to faces: Euler steps along the flow of an exported generator.
+"""Sample faces from an exported generator by Euler steps along the flow, given expression, words and action units.
 
-Needs numpy and ONNX Runtime alone. The same seed gives the same faces.
+Needs only NumPy and ONNX Runtime. The same seed gives the same faces.
 
 Letters: N faces, S the side of a face, W words, K = 24 action units and asymmetries.
 """
@@ -24,17 +24,17 @@ from mien.facs.vocabulary import Expression
 from mien.methods.synfer.flow.captions import LONGEST
 
 Floats = NDArray[np.float32]
-# Noisy faces (N, 1, S, S) and a time to their velocity, of the same shape.
+# Noisy faces (N, 1, S, S) and a time -> velocity of the same shape.
 Field = Callable[[Floats, float], Floats]
-# What the metadata of a generator's file call it.
+# Kind of model in the metadata.
 KIND = "face generator"
 
 
 class Conditions(NamedTuple):
-    """What N faces are told to show.
+    """Conditions of N faces.
 
-    label: (N, 8) float32 shares of the expressions, all 0 where none is told.   words: (N, W) int64, see captions.
-    units: (N, K) float32.   known: (N, K) float32, 1 where an action unit is told and 0 where the model is free.
+    label: (N, 8) float32 shares of the expressions, all 0 for none.   words: (N, W) int64, see captions. units: (N, K)
+    float32.   known: (N, K) float32, 1 for given action units, 0 to let the model choose.
     """
 
     label: Floats
@@ -44,29 +44,29 @@ class Conditions(NamedTuple):
 
     @staticmethod
     def nothing(count: int) -> "Conditions":
-        """So many faces that are told nothing."""
+        """Return `count` empty conditions."""
         zeros = np.zeros((count, VECTOR), np.float32)
         return Conditions(
             np.zeros((count, len(Expression)), np.float32), np.zeros((count, LONGEST), np.int64), zeros, zeros
         )
 
     def only(self, text: bool, units: bool) -> "Conditions":
-        """The same without expression and words, or without action units, or without either."""
+        """Return these conditions without text, without action units, or without both."""
         empty = Conditions.nothing(len(self.label))
         return Conditions(*(self[:2] if text else empty[:2]), *(self[2:] if units else empty[2:]))
 
     @staticmethod
     def stacked(parts: "Sequence[Conditions]") -> "Conditions":
-        """Those of several batches, one after the other."""
+        """Concatenate the conditions of several batches."""
         return Conditions(*(np.concatenate(columns) for columns in zip(*parts, strict=True)))
 
 
 @dataclass(frozen=True)
 class Plan:
-    """How faces are drawn.
+    """Settings of sampling.
 
-    steps: Euler steps all the way from noise to a face.   text_scale, unit_scale: s_y and s_a of `branches`.
-    depth: the time up to which a given face is taken back to noise before it comes down as another, 0 to 1.
+    steps: Euler steps from noise to a face.   text_scale, unit_scale: s_y and s_a of `branches`. depth: time up to
+    which a given face is inverted towards noise, 0 to 1.
     """
 
     steps: int = 25
@@ -80,7 +80,7 @@ class Plan:
 
 
 class GuidanceBranch(NamedTuple):
-    """One evaluation of the network: its weight in the sum, and whether it is told text and action units."""
+    """One evaluation of the network: its weight in the sum, and whether it receives text and action units."""
 
     weight: float
     text: bool
@@ -88,9 +88,9 @@ class GuidanceBranch(NamedTuple):
 
 
 def branches(plan: Plan) -> list[GuidanceBranch]:
-    """Composed guidance, v = v_0 + s_y (v_y - v_0) + s_a (v_ya - v_y), as evaluations of a weight other than 0.
+    """Composed guidance, v = v_0 + s_y (v_y - v_0) + s_a (v_ya - v_y), as evaluations with non-zero weights.
 
-    v_0 is told nothing, v_y expression and words, v_ya action units as well.
+    v_0 has no condition, v_y expression and words, v_ya action units as well.
     """
     text, units = plan.text_scale, plan.unit_scale
     every = (
@@ -102,24 +102,23 @@ def branches(plan: Plan) -> list[GuidanceBranch]:
 
 
 def walk(field: Field, x: Floats, times: Floats) -> Floats:
-    """From the first time to the last, one Euler step for each pair."""
+    """Take one Euler step for each pair of times."""
     for now, then in pairwise(times.tolist()):
         x = x + np.float32(then - now) * field(x, now)
     return x
 
 
 def times(steps: int, start: float = 1.0) -> Floats:
-    """From a start down to 0 in steps that are as long as a whole walk has them."""
+    """Return the times from a start down to 0, in steps as long as those of a full walk."""
     return np.linspace(start, 0, max(1, round(steps * start)) + 1, dtype=np.float32)
 
 
 @dataclass(frozen=True, eq=False)
 class About:
-    """What a generator says of itself.
+    """Description of a generator.
 
-    size: the side of its faces in pixels.   words: those that its captions may have, in the order of their numbers.
-    bank: for each expression the action units, (n, K), of some training faces that clearly show it.
-    shares: (8,) of the expressions among the training faces.
+    size: side of its faces in pixels.   words: its vocabulary, in the order of their numbers. bank: action units, (n,
+    K), of training faces that clearly show each expression. shares: (8,) of the expressions among the training faces.
     """
 
     size: int
@@ -128,7 +127,7 @@ class About:
     shares: Floats
 
     def to_meta(self) -> dict[str, str]:
-        """As text, for the metadata of a file."""
+        """Return it as text for the metadata of a file."""
         bank = {e.label: np.round(100 * rows).astype(int).tolist() for e, rows in self.bank.items()}
         return {
             "kind": KIND,
@@ -140,7 +139,7 @@ class About:
 
     @staticmethod
     def read(meta: Mapping[str, str]) -> "About":
-        """What `to_meta` wrote; ModelError when it is not there."""
+        """Parse the text of `to_meta`; raise ModelError if it is missing."""
         if meta.get("kind") != KIND:
             raise ModelError(f"this model is no {KIND} but {meta.get('kind', 'of a kind that it does not state')!r}")
         try:
@@ -156,19 +155,18 @@ class About:
 
 
 class Model(Protocol):
-    """A generator: an exported file, or a network that classifiers guide."""
+    """A generator: an exported file, or a network with guides."""
 
     about: About
 
     def field(self, conditions: Conditions, plan: Plan) -> Field:
-        """The velocity of faces that are told to show this."""
+        """Return the velocity of faces under these conditions."""
 
 
 class Sampler:
     """An exported generator.
 
-    model: a name of mien.core.zoo.MODELS, or the path of an ONNX file.   threads: of ONNX Runtime.
-    sha256: of the file.
+    model: name in mien.core.zoo.MODELS or path of an ONNX file.   threads: of ONNX Runtime. sha256: of the file.
     """
 
     def __init__(self, model: str | Path = "synfer", threads: int = 1) -> None:
@@ -178,7 +176,7 @@ class Sampler:
         self.about = About.read(self._session.get_modelmeta().custom_metadata_map)
 
     def field(self, conditions: Conditions, plan: Plan) -> Field:
-        """The velocity under composed guidance; all branches are evaluated in one batch."""
+        """Return the velocity under composed guidance; all branches are evaluated in one batch."""
         chosen = branches(plan)
         told = Conditions.stacked([conditions.only(branch.text, branch.units) for branch in chosen])
 
@@ -193,12 +191,12 @@ class Sampler:
         given = {"x": x, "t": np.full(len(x), t, np.float32), **told._asdict()}
         try:
             return list(self._session.run(list(outputs), given))
-        except Exception as error:  # ONNX Runtime has a class of its own for each way to fail
+        except Exception as error:  # ONNX Runtime raises many classes
             raise ModelError(f"the generator cannot be run: {error}") from error
 
 
 def weighted(chosen: Sequence[GuidanceBranch], parts: Sequence[Floats]) -> Floats:
-    """The sum of the branches' velocities, each times its weight."""
+    """Return the weighted sum of the branches' velocities."""
     total = chosen[0].weight * parts[0]
     for branch, part in zip(chosen[1:], parts[1:], strict=True):
         total = total + branch.weight * part
@@ -206,7 +204,7 @@ def weighted(chosen: Sequence[GuidanceBranch], parts: Sequence[Floats]) -> Float
 
 
 def noise(seed: int, identities: Sequence[int], size: int) -> Floats:
-    """(N, 1, S, S) standard normal; the same seed and identity give the same noise, whatever comes beside them."""
+    """(N, 1, S, S) standard normal; a seed and an identity give the same noise in any batch."""
     drawn = [np.random.default_rng([seed, identity]).standard_normal((1, size, size)) for identity in identities]
     return np.asarray(drawn, np.float32)
 
@@ -214,8 +212,8 @@ def noise(seed: int, identities: Sequence[int], size: int) -> Floats:
 def draw(model: Model, conditions: Conditions, start: Floats, plan: Plan, *, invert: bool = False) -> NDArray[np.uint8]:
     """(N, S, S) uint8 faces.
 
-    start: (N, 1, S, S), noise; with `invert` faces from -1 to 1, of which the layout is kept: told nothing they go up
-    to plan.depth, and told the conditions they come down again.
+    start: (N, 1, S, S) noise, or with `invert` faces from -1 to 1 whose layout is kept: they are inverted to plan.depth
+    without conditions, and sampled from there with conditions.
     """
     top = 1.0
     if invert:
@@ -225,7 +223,7 @@ def draw(model: Model, conditions: Conditions, start: Floats, plan: Plan, *, inv
 
 
 def inverted(model: Model, faces: Floats, plan: Plan) -> Floats:
-    """Faces from -1 to 1, (N, 1, S, S), taken up the flow to plan.depth without any condition."""
+    """Faces from -1 to 1, (N, 1, S, S), inverted to plan.depth without conditions."""
     untold = Plan(plan.steps, text_scale=0.0, unit_scale=0.0, depth=plan.depth)
     return walk(model.field(Conditions.nothing(len(faces)), untold), faces, times(plan.steps, plan.depth)[::-1])
 

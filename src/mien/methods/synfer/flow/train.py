@@ -31,11 +31,11 @@ from mien.training.loop import Batch, Schedule, fit
 from mien.training.run import Run
 
 log = logging.getLogger(__name__)
-# A file of a run that keeps what the generator says of itself, see sample.About.
+# File in a run's folder with the generator's description, see sample.About.
 ABOUT = "about.json"
-# Faces whose target has at least this share of an expression are clear enough for its bank, which holds so many.
+# Faces with at least this target share enter the bank of an expression, up to this many.
 _CLEAR, _BANK = 0.6, 64
-# What the validation loss is measured at, and of how many faces: it costs each epoch as many evaluations as both say.
+# Times and number of faces of the validation loss.
 _TIMES, _CHECKED = (0.1, 0.3, 0.5, 0.7, 0.9), 512
 
 
@@ -93,7 +93,7 @@ class Settings(Schedule):
     partly: float = 0.3
 
 
-# Of a size that learns drawn faces in seconds, for tests and for a first look at data of your own.
+# Learns drawn faces in seconds; for tests and a first look at your data.
 TINY = Settings(
     epochs=4, text_epochs=8, adapter_epochs=2, learning_rate=2e-3, channels=(16, 32, 32), blocks=1, width=32
 )
@@ -101,10 +101,10 @@ PRESETS = {"tiny": TINY, "small": Settings()}
 
 
 class FlowStage(NamedTuple):
-    """A part of the training.
+    """A stage of the training.
 
-    folder: of its run, within that of the whole; "" for the last, which is the whole's own.
-    units: whether faces are shown with their action units.   trains: which parameters change, by name.
+    folder: of its run, within that of the whole; "" for the last, which is the whole's own. units: whether faces have
+    their action units.   trains: which parameters change, by name.
     """
 
     folder: str
@@ -114,7 +114,7 @@ class FlowStage(NamedTuple):
 
 
 def stages(settings: Settings) -> list[FlowStage]:
-    """The stages that have epochs, in order."""
+    """Return the stages that have epochs, in order."""
     every = [
         FlowStage("text", settings.text_epochs, False, lambda name: not is_adapter(name)),
         FlowStage("adapter", settings.adapter_epochs, True, is_adapter),
@@ -124,7 +124,7 @@ def stages(settings: Settings) -> list[FlowStage]:
 
 
 class Shown(NamedTuple):
-    """N faces as the generator learns them.
+    """N faces for training.
 
     faces: (N, 1, S, S) uint8.   label: (N, 8).   words: (N, V, W) int16.   units: (N, K).   known: (N,) bool.
     """
@@ -137,7 +137,7 @@ class Shown(NamedTuple):
 
 
 def build(settings: Settings, words: int) -> Generator:
-    """An untrained generator whose captions know so many words."""
+    """Return an untrained generator with a vocabulary of this size."""
     return Generator(
         words,
         channels=settings.channels,
@@ -161,9 +161,8 @@ def train(
 ) -> Generator:
     """Train a generator; the folder receives the run, see mien.training.run, and the stages before the last in it.
 
-    labels: a teacher's action units of the dataset.   valid: faces for the loss in the log, the first 512 of them;
-    logged only.
-    InputError without labels, or when a face was generated itself.
+    labels: a teacher's action units of the data set.   valid: faces whose first 512 give the loss in the log; logged
+    only. Raise InputError without labels, or if a face was generated.
     """
     if labels is None:
         raise InputError("the generator learns action units; give --pseudo-labels, the file of `mien pseudo-label`")
@@ -195,18 +194,18 @@ def train(
 
 
 def taken(dataset: Sequence[Sample], size: int) -> Selection:
-    """The faces of a data set that train; InputError when one of them was generated itself."""
+    """Return the training faces of a data set; raise InputError if one was generated."""
     faces = faces_of(dataset, size)
     made = next((sample.source for sample in faces.samples if sample.soft is not None), None)
     if made is not None:
-        raise InputError(f"{made} is a generated face; what makes and labels such faces learns from photographs alone")
+        raise InputError(f"{made} is a generated face; generators and labellers of faces learn from photographs only")
     return faces
 
 
 def prepared(faces: Selection, labels: PseudoLabels, settings: Settings) -> tuple[Shown, About]:
-    """Faces with their action units and captions, and what the generator will say of itself.
+    """Return faces with action units and captions, and the generator's description.
 
-    InputError when a face is not among the labels.
+    Raise InputError if a face has no label.
     """
     rows = labels.rows(faces.samples)
     known = labels.found[rows]
@@ -234,19 +233,19 @@ def prepared(faces: Selection, labels: PseudoLabels, settings: Settings) -> tupl
 
 
 def written(face: Observation, settings: Settings) -> list[str]:
-    """The captions of a face, one of them long."""
+    """Return the captions of a face, one of them long."""
     rng = np.random.default_rng([settings.seed, *face.name.encode()])
     return [captions.long(face, settings.seed), *(captions.short(face, rng) for _ in range(settings.captions - 1))]
 
 
 def _clear(units: NDArray[np.float32], rows: NDArray[np.bool_], rng: np.random.Generator) -> NDArray[np.float32]:
-    """Some of the rows, at most _BANK."""
+    """Return at most _BANK of the rows."""
     chosen = np.flatnonzero(rows)
     return np.asarray(units[np.sort(rng.choice(chosen, min(_BANK, len(chosen)), replace=False))])
 
 
 def untaught(faces: Selection) -> Shown:
-    """The first _CHECKED faces, of which no teacher said anything."""
+    """Return the first _CHECKED faces, without action units."""
     count = min(len(faces.samples), _CHECKED)
     words = torch.zeros(count, 1, captions.LONGEST, dtype=torch.int16)
     nothing = torch.zeros(count, VECTOR)
@@ -255,9 +254,10 @@ def untaught(faces: Selection) -> Shown:
 
 
 def loss(network: nn.Module, batch: Batch, *, settings: Settings, flip: Tensor, with_units: bool) -> Tensor:
-    """The mean squared error of the velocity at times sigmoid(N(0, 1)) of faces that are moved, and told less.
+    """Return the mean squared error of the velocity, at times sigmoid(N(0, 1)), of augmented faces with conditions
+    withheld.
 
-    flip: (words + 1,) of each word its mirror image.   with_units: else action units are withheld from all faces.
+    flip: (words + 1,) mirror image of each word.   with_units: False withholds action units from all faces.
     """
     shown = moved(Shown(*batch), flip, settings.shift)
     label, words, units, known = conditions_shown(shown, settings, with_units)
@@ -266,23 +266,23 @@ def loss(network: nn.Module, batch: Batch, *, settings: Settings, flip: Tensor, 
 
 
 def flow_loss(network: nn.Module, faces: Tensor, t: Tensor, *conditions: Tensor) -> Tensor:
-    """Faces at these times on straight paths to noise, (1 - t) x + t e, against the velocity e - x of each path."""
+    """Return the error of the velocity against e - x on straight paths to noise, (1 - t) x + t e, at these times."""
     noise = torch.randn_like(faces)
     x, target = path(faces, noise, t)
     return F.mse_loss(network(x, t, *conditions).velocity.float(), target)
 
 
 def path(faces: Tensor, noise: Tensor, t: Tensor) -> tuple[Tensor, Tensor]:
-    """Where (B, 1, S, S) faces are at times (B,) on the way to noise, and how they move."""
+    """Return (B, 1, S, S) faces at times (B,) on the path to noise, and their velocity."""
     return torch.lerp(faces, noise, t[:, None, None, None]), noise - faces
 
 
 def moved(shown: Shown, flip: Tensor, shift: int) -> Shown:
-    """Half of the faces flipped, which changes sides in words and asymmetries; all moved by whole pixels."""
+    """Flip half of the faces, swapping sides in words and asymmetries; shift all by whole pixels."""
     count, _, side, _ = shown.faces.shape
     flipped = torch.rand(count) < 0.5
     faces = torch.where(flipped[:, None, None, None], shown.faces.flip(3), shown.faces)
-    # Replicated borders want floats.
+    # Replicated borders need floats.
     wide = F.pad(faces.float(), (shift,) * 4, mode="replicate")
     down, right = torch.randint(0, 2 * shift + 1, (2, count))
     faces = wide.unfold(2, side, 1).unfold(3, side, 1)[torch.arange(count), :, down, right]
@@ -321,7 +321,7 @@ def conditions_shown(shown: Shown, settings: Settings, with_units: bool) -> tupl
 
 @torch.no_grad()
 def valid_loss(network: nn.Module, shown: Shown) -> float:
-    """The loss on faces with their labels alone, the same noise each time, mean over times."""
+    """Return the loss on faces with labels alone and fixed noise, averaged over times."""
     total = 0.0
     with torch.random.fork_rng():
         torch.manual_seed(0)

@@ -1,4 +1,4 @@
-"""Folders of generated faces before judges: networks that did not guide them, and photographs to compare with.
+"""Measure folders of generated faces with judges, networks that did not guide them, and compare with photographs.
 
 Letters: N generated faces, S the side of a face, F features of a judge.
 """
@@ -25,22 +25,22 @@ from mien.methods.synfer.judge import measure
 from mien.methods.synfer.judge.networks import Judged, judged, refuse_shared
 from mien.training.run import Identity
 
-# A guide that scores the faces it guided this much higher than the judge does was followed too far.
+# Excess of the guide's score over the judge's that counts as over-guided.
 GAP = 0.15
 
 
 class Judges(NamedTuple):
-    """Networks of normalized faces: one answers logits, one action_units."""
+    """Networks of normalized faces: one with logits, one with action_units."""
 
     expression: nn.Module
     units: nn.Module
 
 
 class JudgedFolder(NamedTuple):
-    """The N faces of a folder before the judges.
+    """The judges' answers about the N faces of a folder.
 
-    said: of the judge of expressions.   units: (N, 24) of that of action units.   wanted: (N, 24) asked for, NaN where
-    nothing is.   guide: (N, 8) probabilities of a guide, if it was asked.
+    said: of the judge of expressions.   units: (N, 24) of the judge of action units.   wanted: (N, 24) requested action
+    units, NaN for none.   guide: (N, 8) probabilities of a guide, if given.
     """
 
     album: Synthetic
@@ -51,11 +51,11 @@ class JudgedFolder(NamedTuple):
 
 
 class Photographs(NamedTuple):
-    """What the judges see in photographs.
+    """The judges' features of photographs.
 
-    trained_on, others: (M, F) features of those that the generator learned from, and of others.
-    trained_labels, other_labels: (M,) the largest vote of each.
-    unit_r: (24,) how far the judge of action units agrees with a teacher on the others.
+    trained_on, others: (M, F) features of the generator's training photographs, and of others. trained_labels,
+    other_labels: (M,) largest vote of each. unit_r: (24,) agreement of the judge of action units with a teacher on the
+    others.
     """
 
     trained_on: NDArray[np.float32]
@@ -66,7 +66,7 @@ class Photographs(NamedTuple):
 
 
 def refuse_guides(albums: Iterable[Synthetic], judges: Sequence[Identity]) -> None:
-    """InputError when one of the judges has something in common with a network that guided one of the folders."""
+    """Raise InputError if a judge shares anything with a network that guided one of the folders."""
     for guidance in [row.get("guidance") for album in albums for row in album.rows[:1]]:
         for guide in (guidance or {"guides": {}})["guides"].values():
             for judge in judges:
@@ -74,7 +74,7 @@ def refuse_guides(albums: Iterable[Synthetic], judges: Sequence[Identity]) -> No
 
 
 def refuse_voters(folder: str, rows: Iterable[Result], judge: Identity) -> None:
-    """InputError when a shipped model of the judge's method voted on the labels of a folder, the rows of its file."""
+    """Raise InputError if a shipped model of the judge's method voted on a folder's labels."""
     name = method(judge.method).shipped
     if name and any(name in row.get("answers", ()) for row in rows):
         raise InputError(
@@ -86,11 +86,11 @@ def refuse_voters(folder: str, rows: Iterable[Result], judge: Identity) -> None:
 def photographs(
     trained_on: Sequence[Sample], others: Sequence[Sample], labels: PseudoLabels, judges: Judges, size: int
 ) -> Photographs:
-    """Photographs before the judges.
+    """Return the judges' features of photographs.
 
-    labels: a teacher's action units of the others.   InputError when they do not go together.
+    labels: a teacher's action units of the others. Raise InputError if they do not match.
     """
-    # Of those trained on, also the ones that another split holds: a copy of one of them is a copy.
+    # Include training faces that are also in another split: a copy of one is a copy.
     first, second = _faces(trained_on, size, duplicates=True), _faces(others, size, duplicates=False)
     crops = _crops(second)
     one, other = (judged(judges.expression, some).features for some in (_crops(first), crops))
@@ -116,7 +116,7 @@ def _crops(faces: Selection) -> NDArray[np.uint8]:
 
 
 def look(album: Synthetic, judges: Judges, size: int, guide: nn.Module | None = None) -> JudgedFolder:
-    """A folder before the judges, and before a guide where one is given; InputError when no face is left in it."""
+    """Return the answers of judges, and of a guide if given, about a folder; raise InputError if it has no faces."""
     if not len(album):
         raise InputError("a folder of generated faces has none that is left")
     crops = np.stack([crop(album[i].image, size) for i in range(len(album))])
@@ -128,13 +128,13 @@ def look(album: Synthetic, judges: Judges, size: int, guide: nn.Module | None = 
 
 
 def measured(seen: JudgedFolder, against: Photographs) -> Result:
-    """The numbers of a folder.
+    """Return the metrics of a folder.
 
-    accuracy: how often the judge sees the folder's labels, requested: what was asked for.   unit_r: the mean
-    correlation of action units asked for and judged, over those that the judge can judge (measure.TRUSTED).
-    control, memorised: see measure.   distance: to the photographs not trained on, each class with the share that was
-    asked for; real_distance: that of as many photographs trained on, so many of each class too; distance_ratio: of one
-    to the other.   guide_accuracy, over_guided: what the guide says itself, and whether it was followed too far (GAP).
+    accuracy: of the judge against the folder's labels.   requested: against the requested ones.   unit_r: mean
+    correlation of requested and judged action units, over those that the judge reads well (measure.TRUSTED). control,
+    memorised: see measure.   distance: to photographs that were not trained on, with the requested class shares;
+    real_distance: that of as many training photographs with the same shares; distance_ratio: of both.   guide_accuracy,
+    over_guided: accuracy of the guide itself, and whether it exceeds the judge's by GAP.
     """
     album, said = seen.album, seen.said
     r = _unit_r(seen, against)
@@ -166,10 +166,10 @@ def _unit_r(seen: JudgedFolder, against: Photographs, rows: NDArray[np.intp] | s
 def step(
     before: JudgedFolder, after: JudgedFolder, against: Photographs, *, resamples: int = 1000, seed: int = 0
 ) -> Result | None:
-    """What a folder gains over another in accuracy and unit_r, with 95 % intervals from a bootstrap over faces.
+    """Return the gain of a folder over another in accuracy and unit_r, with 95 % intervals from a bootstrap over faces.
 
-    Both made of the same requests, so that each resample has the same faces of both; a face that a vote dropped counts
-    in the other one alone. None for folders of other requests.
+    Both must have the same requests, so that resamples are paired; a face dropped by a vote counts in the other only.
+    None for folders with different requests.
     """
     names = [[(row["file"], row["requested"]) for row in seen.album.rows] for seen in (before, after)]
     fewer, every = sorted(names, key=len)
@@ -205,10 +205,11 @@ def _accuracy(seen: JudgedFolder, rows: NDArray[np.intp]) -> float:
 def _distances(
     features: NDArray[np.float32], asked: Sequence[Expression | None], against: Photographs
 ) -> tuple[float | None, float | None]:
-    """Of generated faces to photographs not trained on, and of as many photographs trained on, each class as often.
+    """Return the distance of generated faces to photographs that were not trained on, and that of as many training
+    photographs.
 
-    Without an expression asked for, photographs as they come. Faces of a class that the photographs lack do not count;
-    None when fewer than two are left.
+    Class shares follow the requests, or the photographs without any. Faces of a class without photographs do not count;
+    None if fewer than two are left.
     """
     if all(label is None for label in asked):
         mix = np.random.default_rng(0).choice(against.other_labels, len(features))

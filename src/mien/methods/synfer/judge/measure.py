@@ -1,6 +1,4 @@
-"""What generated faces show and how close they come to photographs, by the word of networks that did not guide them.
-
-Everything here is arrays in, numbers out; mien.cli.measure.judge puts it together.
+"""Metrics of generated faces from the answers of judges: arrays in, numbers out; mien.cli.measure.judge combines them.
 
 Letters: N generated faces, M photographs, F features of a judge, K = 24 action units and asymmetries.
 """
@@ -17,20 +15,20 @@ from mien.facs.vocabulary import Expression
 from mien.methods.synfer.flow.requests import UNITS
 
 Floats = NDArray[np.floating]
-# An action unit whose judge agrees with the teacher no better than this on photographs is left out.
+# Action units for which the judge's correlation with the teacher on photographs is at most this are left out.
 TRUSTED = 0.3
-# Action units whose control is reported one by one, and the smallest spread of requests that says anything.
+# Action units whose control is reported, and the smallest usable spread of requests.
 CONTROLLED = (12, 26, 4, 43, 2)
 _SPREAD = 0.05
-# A generated face nearer to a training face than this percentile of the distances of other photographs is a copy.
+# A generated face closer to a training face than this percentile of other photographs is a copy.
 NEAR = 1.0
 _CHUNK = 512
 
 
 def agreement(requested: Sequence[Expression | None], probabilities: Floats) -> Result:
-    """The share of faces that show what was asked for, with Wilson's interval; also a class, and how many there are.
+    """Return the share of faces that show the request, with Wilson's interval; also per class with counts.
 
-    probabilities: (N, 8) of the judge.   Faces that were asked for nothing do not count.
+    probabilities: (N, 8) of the judge. Faces without a request do not count.
     """
     rows = [i for i, wanted in enumerate(requested) if wanted is not None]
     wanted = np.array([int(requested[i] or 0) for i in rows], int)
@@ -47,17 +45,17 @@ def _share(right: NDArray[np.bool_]) -> Result:
 
 
 def correlations(wanted: Floats, measured: Floats) -> NDArray[np.float64]:
-    """(K,) Pearson's r between (N, K) action units, over the rows where they are wanted (not NaN).
+    """(K,) Pearson's r between (N, K) action units, over the requested rows (not NaN).
 
-    NaN for those that hardly vary, or are wanted of fewer than three faces.
+    NaN for action units that hardly vary, or with fewer than three requests.
     """
     return np.array([_pearson(w, m) for w, m in zip(wanted.T, measured.T, strict=True)])
 
 
 def control(wanted: Floats, measured: Floats, resamples: int = 1000, seed: int = 0) -> dict[str, Result]:
-    """Spearman's rank correlation of requested and judged intensity, for each action unit of CONTROLLED, "AU12".
+    """Return Spearman's rank correlation of requested and judged intensity for each action unit of CONTROLLED, "AU12".
 
-    With a bootstrap interval over faces, and the number of faces; null where too few faces ask for it.
+    With a bootstrap interval over faces and the number of faces; null if too few faces request it.
     """
     found: dict[str, Result] = {}
     for number in CONTROLLED:
@@ -72,7 +70,7 @@ def _spearman(w: Floats, m: Floats, resamples: int, seed: int) -> Result:
     value = _pearson(ranks(w), ranks(m)) if len(w) >= 3 and np.std(w) >= _SPREAD else float("nan")
     if np.isnan(value):
         return {"value": None, "low": None, "high": None, "n": len(w)}
-    # Ranks are taken once: resampled moments of them are what a correlation is made of.
+    # Rank once; correlations are computed from resampled moments.
     x, y = ranks(w), ranks(m)
     moments = bootstrap(np.stack([x, y, x * x, y * y, x * y, np.ones_like(x)], axis=1), resamples, seed)
     mean = moments / moments[:, -1:]
@@ -97,12 +95,12 @@ def _pearson(w: Floats, m: Floats) -> float:
 
 
 def frechet(one: Floats, other: Floats, weights: Floats | None = None) -> float:
-    """The Fréchet distance of two sets of features, (N, F) and (M, F), each taken for a Gaussian; 0 for equal ones.
+    """Return the Fréchet distance of two sets of features, (N, F) and (M, F), as Gaussians; 0 for equal ones.
 
-    weights: (M,) how much each of the others counts; left out, all alike.
+    weights: (M,) of the second set; equal by default.
 
-    |m - m'|^2 + tr(C + C' - 2 (C C')^(1/2)), as in Heusel et al., 2017, with the features of a judge in place of
-    Inception's: such numbers compare with each other, and with no published one.
+    |m - m'|^2 + tr(C + C' - 2 (C C')^(1/2)), as in Heusel et al., 2017, with a judge's features instead of Inception's:
+    comparable with each other, not with published values.
     """
     (mean, spread), (mean_o, spread_o) = _gaussian(one), _gaussian(other, weights)
     values, vectors = np.linalg.eigh(spread)
@@ -121,13 +119,13 @@ def _gaussian(x: Floats, weights: Floats | None = None) -> tuple[Floats, Floats]
 
 
 def shared(labels: NDArray[np.int64], wanted: NDArray[np.int64]) -> Floats:
-    """(M,) weights of faces with these labels, (M,), so that each class has the share that it has in (N,) wanted."""
+    """(M,) weights of faces with these labels, (M,), that give each class its share in (N,) wanted."""
     there, needed = (np.bincount(x, minlength=len(Expression)) for x in (labels, wanted))
     return np.asarray((needed / np.maximum(there, 1))[labels] / len(wanted))
 
 
 def drawn(labels: NDArray[np.int64], wanted: NDArray[np.int64], seed: int = 0) -> NDArray[np.intp]:
-    """(N,) rows of faces with these labels, (M,), one for each of (N,) wanted; twice the same only where needed."""
+    """(N,) rows of faces with these labels, (M,), one for each of (N,) wanted; repeated only if needed."""
     rng = np.random.default_rng(seed)
     rows = []
     for label, count in zip(*np.unique(wanted, return_counts=True), strict=True):
@@ -137,7 +135,7 @@ def drawn(labels: NDArray[np.int64], wanted: NDArray[np.int64], seed: int = 0) -
 
 
 def nearest(queries: Floats, among: Floats) -> NDArray[np.float64]:
-    """(N,) the Euclidean distance of each of (N, F) to the nearest of (M, F)."""
+    """(N,) Euclidean distance of each of (N, F) to the nearest of (M, F)."""
     among = among.astype(np.float64)
     squares = (among**2).sum(axis=1)
     parts = []
@@ -149,10 +147,10 @@ def nearest(queries: Floats, among: Floats) -> NDArray[np.float64]:
 
 
 def memorised(generated: Floats, training: Floats, photographs: Floats) -> Result:
-    """The share of generated faces that lie as near to a training face as few other photographs do.
+    """Return the share of generated faces that are closer to a training face than nearly all other photographs.
 
-    Nearer than the first percentile of the distances of photographs that were not trained on; were generated faces like
-    those, one in a hundred would be.
+    The limit is the first percentile of the distances of photographs that were not trained on, of which one in a
+    hundred is closer.
     """
     limit = float(np.percentile(nearest(photographs, training), NEAR))
     return _share(nearest(generated, training) < limit) | {"limit": limit}

@@ -1,4 +1,4 @@
-"""Trained classifiers that guide the generator or judge it, and what tells them apart: a judge must be no guide.
+"""Classifiers that guide or judge the generator, and the checks that a judge is not a guide.
 
 Letters: B faces, S the side of a face.
 """
@@ -17,9 +17,9 @@ from mien.training.run import Identity
 
 
 def refuse_shared(judge: Identity, guide: Identity) -> None:
-    """InputError, which says why, unless the judge is of other weights, architecture, seed and half of the data.
+    """Raise InputError unless the judge has other weights, architecture, seed and training half than the guide.
 
-    A judge that has something of the guide in it calls faces right because the guide made them so.
+    A judge that shares these with the guide overrates the faces that the guide shaped.
     """
     shared = [
         name
@@ -41,9 +41,9 @@ def refuse_shared(judge: Identity, guide: Identity) -> None:
 
 
 class Judged(NamedTuple):
-    """What a network says of N faces.
+    """Answers of a network about N faces.
 
-    probabilities: (N, 8).   features: (N, F), what its last layer is given.   units: (N, 24), None where it has none.
+    probabilities: (N, 8).   features: (N, F), input of its last layer.   units: (N, 24), None if it has none.
     """
 
     probabilities: NDArray[np.float32]
@@ -53,7 +53,7 @@ class Judged(NamedTuple):
 
 @torch.no_grad()
 def judged(network: nn.Module, crops: NDArray[np.uint8]) -> Judged:
-    """The answers to (N, S, S) uint8 faces; features are the input of the last linear layer with eight outputs."""
+    """Return answers about (N, S, S) uint8 faces; features are the input of the last linear layer with 8 outputs."""
     layers = [m for m in network.modules() if isinstance(m, nn.Linear) and m.out_features == len(Expression)]
     if not layers:
         raise InputError(f"{type(network).__name__} has no linear layer that answers the eight expressions")

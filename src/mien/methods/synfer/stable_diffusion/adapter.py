@@ -1,10 +1,10 @@
-"""What is trained of a Stable Diffusion U-Net while the rest stays as it was: an adapter for action units, and LoRA.
+"""Trainable parts of a Stable Diffusion U-Net, whose own weights stay frozen: an adapter for action units, and LoRA.
 
-Both begin by changing nothing. The U-Net is an argument of their `forward`, not a part of them, so that only what is
-trained is averaged and kept.
+Both start without effect. The U-Net is an argument of their `forward`, not a submodule, so that only trained weights
+are averaged and saved.
 
-Letters: B faces, K = 24 action units and asymmetries, T tokens of them, W words, D the width of a word, P places of a
-layer, C its channels.
+Letters: B faces, K = 24 action units and asymmetries, T tokens of them, W words, D the width of a word, P positions of
+a layer, C its channels.
 """
 
 from typing import Any
@@ -19,27 +19,27 @@ from mien.facs.units import VECTOR
 
 
 class UnitTokens(nn.Module):
-    """A token for each action unit, so that attention can send each to its part of the face.
+    """One token per action unit, so that attention can send each to its part of the face.
 
-    That of unit k at intensity a is rest_k + a swing_k, or unknown_k where nothing is asked of it.
+    The token of unit k at intensity a is rest_k + a swing_k, or unknown_k without a request.
     """
 
     count = VECTOR
 
     def __init__(self, width: int) -> None:
         super().__init__()
-        # As large as the words, which the text encoder normalizes: the first keys are made for such.
+        # As large as the normalized words, which the pretrained keys expect.
         self.rest, self.swing, self.unknown = (nn.Parameter(torch.randn(VECTOR, width)) for _ in range(3))
 
     def forward(self, units: Tensor) -> Tensor:
-        """(B, K), NaN for what is not asked -> (B, K, D)."""
+        """(B, K), NaN for no request -> (B, K, D)."""
         known = ~units.isnan()
         tokens = self.rest + units.nan_to_num()[..., None] * self.swing  # (B, K, D)
         return torch.where(known[..., None], tokens, self.unknown)
 
 
 class OneToken(nn.Module):
-    """One token of all action units, as published: whatever it says, it says to all places of the face alike."""
+    """One token for all action units, as published; it is the same for all positions of the face."""
 
     count = 1
 
@@ -50,7 +50,7 @@ class OneToken(nn.Module):
         self.layers = nn.Sequential(*inner, nn.LayerNorm(width))
 
     def forward(self, units: Tensor) -> Tensor:
-        """(B, K), NaN for what is not asked -> (B, 1, D)."""
+        """(B, K), NaN for no request -> (B, 1, D)."""
         known = (~units.isnan()).to(units.dtype)
         token: Tensor = self.layers(torch.cat([units.nan_to_num(), known], dim=1))  # (B, D)
         return token[:, None]
@@ -60,11 +60,11 @@ TOKENS: dict[str, type[UnitTokens] | type[OneToken]] = {"units": UnitTokens, "on
 
 
 class DecoupledAttention(nn.Module):
-    """An attention processor of diffusers: one query looks at the words, and apart from them at the action units.
+    """An attention processor of diffusers: one query attends to the words and, separately, to the action units.
 
-    Keys start as those of the words, values at zero. The weight of the second look (lambda) is 1, for the values learn
-    it. (Ye et al., 2023, "IP-Adapter".)
-    attention: the layer of the U-Net that it is for.   count: of tokens, which come after the words.
+    Keys start as copies of the words' keys, values at zero. The weight of the second attention (lambda) is 1, since the
+    values can learn it. (Ye et al., 2023, "IP-Adapter".) attention: the layer of the U-Net to replace.   count: number
+    of tokens, which follow the words.
     """
 
     def __init__(self, attention: Any, count: int) -> None:
@@ -79,7 +79,7 @@ class DecoupledAttention(nn.Module):
     def forward(
         self, attention: Any, hidden_states: Tensor, encoder_hidden_states: Tensor, attention_mask: None = None
     ) -> Tensor:
-        """(B, P, C) and (B, W + T, D) -> (B, P, C). The names are those that diffusers calls it with."""
+        """(B, P, C) and (B, W + T, D) -> (B, P, C). diffusers passes these names."""
         words, units = encoder_hidden_states[:, : -self.count], encoder_hidden_states[:, -self.count :]
 
         def heads(x: Tensor) -> Tensor:
@@ -93,7 +93,7 @@ class DecoupledAttention(nn.Module):
 
 
 class Adapter(nn.Module):
-    """The tokens of action units and the attention to them, put into a U-Net when it is made.
+    """Tokens of action units and attention to them, inserted into a U-Net on construction.
 
     tokens: a name in TOKENS.
     """
@@ -111,17 +111,17 @@ class Adapter(nn.Module):
         unet.set_attn_processor({**unet.attn_processors, **layers})
 
     def context(self, words: Tensor, units: Tensor) -> Tensor:
-        """(B, W, D) and (B, K) -> (B, W + T, D), what the U-Net is told."""
+        """(B, W, D) and (B, K) -> (B, W + T, D), the condition of the U-Net."""
         return torch.cat([words, self.tokens(units)], dim=1)
 
     def forward(self, unet: Any, noisy: Tensor, times: Tensor, words: Tensor, units: Tensor) -> Tensor:
-        """What the U-Net says of (B, 4, h, w) at (B,) times, told (B, W, D) words and (B, K) action units."""
+        """Predict (B, 4, h, w) at (B,) times, given (B, W, D) words and (B, K) action units."""
         said: Tensor = unet(noisy, times, self.context(words, units)).sample
         return said
 
 
 class Lora(nn.Module):
-    """Low-rank changes of the attention layers of a U-Net, put into it when they are made (Hu et al., 2022)."""
+    """Low-rank updates of a U-Net's attention layers, inserted on construction (Hu et al., 2022)."""
 
     def __init__(self, unet: Any, rank: int) -> None:
         super().__init__()
@@ -134,6 +134,6 @@ class Lora(nn.Module):
         self.layers = nn.ModuleList(module for name, module in unet.named_modules() if name.endswith(ends))
 
     def forward(self, unet: Any, noisy: Tensor, times: Tensor, words: Tensor) -> Tensor:
-        """What the U-Net says of (B, 4, h, w) at (B,) times, told (B, W, D) words."""
+        """Return the U-Net's prediction for (B, 4, h, w) at (B,) times, given (B, W, D) words."""
         said: Tensor = unet(noisy, times, words).sample
         return said

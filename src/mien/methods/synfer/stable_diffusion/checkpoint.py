@@ -1,4 +1,4 @@
-"""A Stable Diffusion checkpoint opened with diffusers: words and pictures to what its U-Net reads, and back.
+"""A Stable Diffusion checkpoint opened with diffusers: encode words and pictures for its U-Net, and decode latents.
 
 Letters: B pictures, S their side, W words, D the width of a word, h and w the size of their latents.
 """
@@ -27,8 +27,8 @@ Part = TypeVar("Part", bound=nn.Module)
 class DdimStep(NamedTuple):
     """A step of DDIM.
 
-    time: as the U-Net counts it.   alpha: the share of the picture in the variance of what is there (the cumulative
-    alpha), 1 for a picture without noise.   below: that of the next step.
+    time: as the U-Net counts it.   alpha: cumulative alpha, the share of the picture in the variance; 1 without noise.
+    below: that of the next step.
     """
 
     time: int
@@ -38,9 +38,9 @@ class DdimStep(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class StableDiffusion:
-    """The parts of a checkpoint, frozen, in single precision.
+    """Parts of a checkpoint, frozen, in single precision.
 
-    adapter: has put action units into the U-Net, if there is one.
+    adapter: the adapter inserted into the U-Net, if any.
     """
 
     tokenizer: Any
@@ -53,30 +53,30 @@ class StableDiffusion:
 
     @property
     def factor(self) -> int:
-        """Pixels of a picture to a pixel of its latents, on a side."""
+        """Side of a latent pixel, in pixels of the picture."""
         return int(2 ** (len(self.vae.config.block_out_channels) - 1))
 
     def side(self, size: int) -> int:
-        """The side of pictures, in pixels; that of the checkpoint for 0. InputError when latents cannot have it."""
+        """Return the side of pictures in pixels; 0 is the checkpoint's. Raise InputError if latents cannot have it."""
         if size % self.factor or size < 0:
             raise InputError(f"size must be a multiple of {self.factor} pixels for this checkpoint, but got {size}")
         return size or int(self.unet.config.sample_size) * self.factor
 
     def ids(self, texts: Sequence[str]) -> Tensor:
-        """(B, W) the numbers of the words of texts; what is longer than the checkpoint reads (W = 77) is cut off."""
+        """(B, W) token numbers of texts, truncated to the checkpoint's length (W = 77)."""
         options = {"padding": "max_length", "truncation": True, "return_tensors": "pt"}
         most = self.text_encoder.config.max_position_embeddings
         numbers: Tensor = self.tokenizer(list(texts), max_length=most, **options).input_ids
         return numbers
 
     def words(self, texts: Sequence[str] | Tensor) -> Tensor:
-        """(B, W, D) of texts or of their `ids`."""
+        """(B, W, D) embeddings of texts or of their `ids`."""
         ids = texts if isinstance(texts, Tensor) else self.ids(texts)
         words: Tensor = self.text_encoder(ids.to(self.device)).last_hidden_state
         return words
 
     def encode(self, pictures: Tensor, *, draw: bool = False) -> Tensor:
-        """(B, 3, S, S) uint8 -> (B, 4, h, w), the most likely latents or, with `draw`, some."""
+        """(B, 3, S, S) uint8 -> (B, 4, h, w), the mean latents or, with `draw`, a sample."""
         scaled = pictures.to(self.device).float() / 127.5 - 1
         found = self.vae.encode(scaled).latent_dist
         latents: Tensor = (found.sample() if draw else found.mode()) * self.vae.config.scaling_factor
@@ -88,7 +88,7 @@ class StableDiffusion:
         return torch.clamp(pictures.float() / 2 + 0.5, 0, 1)
 
     def levels(self, steps: int) -> list[DdimStep]:
-        """The steps of DDIM from noise to a picture."""
+        """Return the steps of DDIM from noise to a picture."""
         most = self.scheduler.config.num_train_timesteps
         if not 1 <= steps <= most:
             raise InputError(f"steps must be from 1 to {most} for this checkpoint, but got {steps}")
@@ -99,26 +99,26 @@ class StableDiffusion:
         return [DdimStep(*level) for level in zip(times, alphas, ends, strict=True)]
 
     def parted(self, said: Tensor, noisy: Tensor, alpha: float) -> tuple[Tensor, Tensor]:
-        """What the U-Net said of noisy latents, as the clean latents and the noise that these are made of."""
+        """Split a U-Net's prediction about noisy latents into clean latents and noise."""
         clean_part, noise_part = math.sqrt(alpha), math.sqrt(1 - alpha)
         if self.scheduler.config.prediction_type == "epsilon":
             return (noisy - noise_part * said) / clean_part, said
         return clean_part * noisy - noise_part * said, clean_part * said + noise_part * noisy
 
     def target(self, clean: Tensor, noise: Tensor, times: Tensor) -> Tensor:
-        """What the U-Net should say of clean latents with noise, at (B,) times."""
+        """Return the U-Net's target for clean latents with noise at (B,) times."""
         if self.scheduler.config.prediction_type == "epsilon":
             return noise
         velocity: Tensor = self.scheduler.get_velocity(clean, noise, times)
         return velocity
 
     def autocast(self, precision: str) -> AbstractContextManager[None]:
-        """Half precision where the numbers allow it, for "bf16-mixed"."""
+        """Return the autocast context for "bf16-mixed" precision."""
         return torch.autocast(self.device.type, torch.bfloat16, enabled=precision == "bf16-mixed")
 
 
 def joined(clean: Tensor, noise: Tensor, alpha: float) -> Tensor:
-    """Latents and noise mixed: what `parted` takes apart."""
+    """Mix latents and noise; the inverse of `parted`."""
     return math.sqrt(alpha) * clean + math.sqrt(1 - alpha) * noise
 
 
@@ -131,12 +131,10 @@ def load(
 ) -> StableDiffusion:
     """Open a checkpoint of Stable Diffusion 1 or 2.
 
-    checkpoint: a folder as diffusers writes it, or a name in the Hugging Face cache. Nothing is downloaded, and weights
-    are read from safetensors only.
-    lora, adapter: folders of finished runs that tuned it. Without `lora` it is that which the adapter was trained with;
-    "" for none.
-    device: as torch names it; the fastest there is by default.
-    InputError when a part is missing, or does not fit the others.
+    checkpoint: a folder written by diffusers, or a name in the Hugging Face cache. Nothing is downloaded, and only
+    safetensors are read. lora, adapter: folders of finished runs. By default `lora` is that of the adapter's training;
+    "" for none. device: name in torch; by default the fastest.
+    Raise InputError if a part is missing or does not match.
     """
     if adapter and lora is None:
         named = _setting(Path(adapter), "lora")
@@ -188,5 +186,5 @@ def _setting(run: Path, name: str) -> Any:
 def _fitted(part: Part, run: Path) -> Part:
     try:
         return Run(run).fill(part)
-    except RuntimeError as error:  # torch's word for other names or shapes
+    except RuntimeError as error:  # names or shapes differ
         raise InputError(f"{run} was trained on another kind of checkpoint: {error}") from error

@@ -1,7 +1,7 @@
-"""SynFER in its published size: Stable Diffusion told words and action units, and steered by classifiers.
+"""SynFER in its published size: Stable Diffusion with words and action units, steered by classifiers.
 
-Faces are drawn by DDIM (Song et al., 2021) from noise, or from the noise that a picture can be drawn from, which keeps
-its layout. sd_tune.py tunes a checkpoint for it. README.md says what is published of the method and what is ours.
+Faces are drawn by DDIM (Song et al., 2021) from noise, or from an inverted picture, which keeps its layout. tune.py
+tunes a checkpoint for it. README.md lists what is published and what is ours.
 
 Letters: B faces, K = 24 action units and asymmetries, W words, D the width of a word, S the side of a picture, h and w
 the size of its latents.
@@ -37,7 +37,7 @@ __all__ = [
     "AdapterSettings", "Guides", "LoraSettings", "Pairs", "Request", "Sampling", "StableDiffusion", "draw",
     "generate", "invert", "load", "train_adapter", "train_lora", "unit_vector",
 ]  # fmt: skip
-# Of the gray of a picture, ITU-R 601.
+# Weights of gray, ITU-R 601.
 _LUMA = (0.299, 0.587, 0.114)
 _NO_LABEL = -100
 Images = Sequence[NDArray[np.uint8]]
@@ -45,11 +45,11 @@ Images = Sequence[NDArray[np.uint8]]
 
 @dataclass(frozen=True)
 class Sampling(Plan):
-    """How faces are drawn; steps, scales and depth as in Plan. Where both scales are equal, the rule is the published.
+    """Settings of sampling; steps, scales and depth as in Plan. With equal scales, the rule is the published one.
 
-    negative: the caption that stands for no caption.   size: the side of the pictures in pixels; 0 for that of the
-    checkpoint.   batch_size: faces at a time.   seed: of the noise, together with the identity of a request.
-    precision: "32-true" or "bf16-mixed".
+    negative: caption of the unconditional branch.   size: side of the pictures in pixels; 0 for that of the checkpoint.
+    batch_size: faces in a batch.   seed: of the noise, together with a request's identity. precision: "32-true" or
+    "bf16-mixed".
     """
 
     steps: int = 50
@@ -72,12 +72,11 @@ class Sampling(Plan):
 
 @dataclass(frozen=True, eq=False)
 class Guides:
-    """Networks that look at faces while these are drawn. What judges the faces afterwards must be another.
+    """Networks that steer the sampling. Faces must be judged by others. At least one is needed.
 
-    expression: normalized (B, 1, size, size) gray faces to answers with `logits`, (B, 8) in Expression order.
-    units: the same to answers with `action_units`, (B, 24).   Networks of mien are such. One of the two will do.
-    guidance: how strongly they steer.   size: the side of the faces that they look at.
-    detect: finds the face in a picture; where it finds none, nothing is guided.
+    expression: normalized (B, 1, size, size) gray faces to answers with `logits`, (B, 8) in Expression order. units:
+    the same with `action_units`, (B, 24).   guidance: its strength.   size: side of the faces they read. detect: finds
+    the face in a picture; pictures without one are not guided.
     """
 
     expression: nn.Module | None = None
@@ -87,20 +86,20 @@ class Guides:
     detect: Detector = field(default_factory=YuNet)
 
     def to(self, device: torch.device) -> None:
-        """Move the networks there, in evaluation mode."""
+        """Move the networks to a device, in evaluation mode."""
         for network in (self.expression, self.units):
             if network is not None:
                 network.to(device).eval()
 
     def loss(self, pictures: Tensor, labels: Tensor, units: Tensor) -> Tensor:
-        """(B,) how far (B, 3, S, S) pictures, 0 to 1, are from what was asked; 0 where there is no face.
+        """(B,) loss of (B, 3, S, S) pictures, 0 to 1, against the requests; 0 without a face.
 
-        labels: (B,) expressions, -100 for none.   units: (B, K), NaN for what is left free.
+        labels: (B,) expressions, -100 for none.   units: (B, K), NaN for no request.
         """
         frames, found = self._frames(pictures)
         gray = torch.einsum("bchw,c->bhw", pictures, pictures.new_tensor(_LUMA))[:, None]  # (B, 1, S, S)
         faces = normalize(cut(gray, frames, self.size))  # (B, 1, size, size)
-        loss = faces.sum(dim=(1, 2, 3)) * 0  # so that there is a gradient, though it is 0, where nothing was asked
+        loss = faces.sum(dim=(1, 2, 3)) * 0  # keep a gradient, though 0, without requests
         if self.expression is not None:
             loss = loss + F.cross_entropy(self.expression(faces).logits.float(), labels, reduction="none")
         if self.units is not None:
@@ -111,7 +110,7 @@ class Guides:
         return loss * found
 
     def _frames(self, pictures: Tensor) -> tuple[list[Floats], Tensor]:
-        """The frame of the surest face of each picture, or of all of the picture, and whether there is a face."""
+        """Return the frame of each picture's most confident face, or of the whole picture, and whether a face exists."""
         seen = _as_bytes(pictures.detach())
         faces = [surest(self.detect(picture)) for picture in seen]
         frames = [np.eye(2, 3) / seen.shape[1] if face is None else to_crop_frame(face) for face in faces]
@@ -119,12 +118,12 @@ class Guides:
 
 
 def cut(gray: Tensor, frames: Sequence[Floats], size: int) -> Tensor:
-    """(B, 1, size, size): what core.align.align cuts out of (B, 1, H, W) pictures, a frame each, with a gradient."""
+    """(B, 1, size, size): the crops of core.align.align from (B, 1, H, W) pictures, one frame each, differentiable."""
     height, width = gray.shape[2:]
     longest = max(abs(np.linalg.det(frame[:, :2])) ** -0.5 for frame in frames)
     multiple = int(np.clip(np.ceil(longest / size - 0.05), 1, MAX_MULTIPLE))
     matrix = np.stack([inverse(frame) for frame in frames])  # (B, 2, 3), from shares of the crop to pixels
-    # The same where both go from -1 to 1.
+    # The same in coordinates from -1 to 1.
     matrix[:, :, 2] += matrix[:, :, :2].sum(axis=2) / 2
     matrix[:, :, :2] /= 2
     matrix *= np.array([2 / width, 2 / height])[:, None]
@@ -144,12 +143,12 @@ def generate(
     adapter: str | Path | None = None,
     device: str | torch.device | None = None,
 ) -> Iterator[NDArray[np.uint8]]:
-    """The faces that are asked for, in that order, each (S, S, 3) uint8 RGB. The same request gives the same face.
+    """Return the requested faces in order, each (S, S, 3) uint8 RGB. The same request gives the same face.
 
-    requests: captions may have any words; without one the caption names the expression.
-    layouts: for each request an (H, W, 3) uint8 picture whose layout the face takes over; without them noise decides.
-    checkpoint, lora, adapter, device: see `load`.
-    InputError when a request cannot be met with what is given.
+    requests: captions may have any words; without one, the caption names the expression. layouts: for each request an
+    (H, W, 3) uint8 picture whose layout to keep; by default noise decides. checkpoint, lora, adapter, device: see
+    `load`.
+    Raise InputError if a request needs something that is not given.
     """
     settings = settings or Sampling()
     asked_units = [number for number, request in enumerate(requests, 1) if not np.isnan(request.units).all()]
@@ -181,7 +180,7 @@ def draw(
     layouts: Images | None = None,
     guides: Guides | None = None,
 ) -> NDArray[np.uint8]:
-    """(B, S, S, 3) uint8 faces, all at a time; see `generate`."""
+    """(B, S, S, 3) uint8 faces in one batch; see `generate`."""
     levels = model.levels(settings.steps)
     if guides is not None:
         guides.to(model.device)
@@ -195,10 +194,10 @@ def draw(
 
 
 class Conditioning(NamedTuple):
-    """What B requests ask for, as the networks read it.
+    """B requests as inputs of the networks.
 
-    words, no_words: (B, W, D) of the captions and of what stands for none.   units: (B, K), NaN for what is left free.
-    labels: (B,) expressions, -100 for none.
+    words, no_words: (B, W, D) of the captions and of the negative one.   units: (B, K), NaN for no request. labels:
+    (B,) expressions, -100 for none.
     """
 
     words: Tensor
@@ -218,7 +217,7 @@ def _asked(model: StableDiffusion, requests: Sequence[Request], settings: Sampli
 
 
 def _noise(model: StableDiffusion, requests: Sequence[Request], settings: Sampling) -> Tensor:
-    """(B, 4, h, w); that of a face depends neither on the device nor on its neighbours."""
+    """(B, 4, h, w); a face's noise depends neither on the device nor on the batch."""
     side = model.side(settings.size) // model.factor
     shape = model.unet.config.in_channels, side, side
     streams = [np.random.default_rng([settings.seed, request.identity]) for request in requests]
@@ -234,7 +233,7 @@ def _step(
     settings: Sampling,
     guides: Guides | None,
 ) -> tuple[Conditioning, Tensor]:
-    """What is asked from now on, for moved words stay where they went, and the latents of the next level."""
+    """Return the requests from now on (moved words stay moved) and the latents of the next level."""
     if guides is not None and guides.guidance.mode == "tokens":
         asked = asked._replace(words=_moved_words(model, noisy, level, asked, guides))
     clean, noise = model.parted(_composed(model, noisy, level, asked, settings), noisy, level.alpha)
@@ -245,12 +244,12 @@ def _step(
 
 
 def _off(model: StableDiffusion, asked: Conditioning, guides: Guides, clean: Tensor) -> Tensor:
-    """(B,) what the guides find wrong with clean latents."""
+    """(B,) loss of the guides for clean latents."""
     return guides.loss(model.decode(clean), asked.labels, asked.units)
 
 
 def _moved_words(model: StableDiffusion, noisy: Tensor, level: DdimStep, asked: Conditioning, guides: Guides) -> Tensor:
-    """(B, W, D) words of the captions, moved by what the guides find wrong with the faces that they lead to."""
+    """(B, W, D) words of the captions, moved down the guides' loss of the predicted faces."""
 
     def loss(words: Tensor) -> Tensor:
         said = model.unet(noisy, level.time, _context(model, words, asked.units)).sample.float()
@@ -262,8 +261,8 @@ def _moved_words(model: StableDiffusion, noisy: Tensor, level: DdimStep, asked: 
 def _composed(
     model: StableDiffusion, noisy: Tensor, level: DdimStep, asked: Conditioning, settings: Sampling
 ) -> Tensor:
-    """What the U-Net says under composed guidance; all branches are evaluated in one batch."""
-    if model.adapter is None:  # there is nothing to say beyond the text
+    """Return the U-Net's prediction under composed guidance; all branches are evaluated in one batch."""
+    if model.adapter is None:  # no condition beyond the text
         settings = replace(settings, unit_scale=settings.text_scale)
     chosen, free = branches(settings), torch.full_like(asked.units, torch.nan)
     contexts = [
@@ -288,9 +287,9 @@ def invert(
     adapter: str | Path | None = None,
     device: str | torch.device | None = None,
 ) -> Tensor:
-    """(N, 4, h, w) noisy latents, `depth` of the way to noise, from which DDIM draws N pictures again.
+    """(N, 4, h, w) noisy latents, `depth` of the way to noise, from which DDIM redraws N pictures.
 
-    pictures: (H, W, 3) uint8 RGB, of which the square in the middle counts.   The rest as in `generate`.
+    pictures: (H, W, 3) uint8 RGB; the central square is used. The rest as in `generate`.
     """
     settings = settings or Sampling()
     model = load(checkpoint, lora=lora, adapter=adapter, device=device)
@@ -300,10 +299,10 @@ def invert(
 
 @torch.no_grad()
 def inverted(model: StableDiffusion, pictures: Images, settings: Sampling) -> Tensor:
-    """(B, 4, h, w), all at a time; see `invert`.
+    """(B, 4, h, w) in one batch; see `invert`.
 
-    The steps of DDIM taken upwards, told of a neutral face and of no action units. Each takes what the U-Net says of
-    the latents that it starts from for what it would say of those that it leads to.
+    Takes the steps of DDIM upwards, conditioned on a neutral face without action units. Each step uses the U-Net's
+    prediction at its start for that at its end.
     """
     side, levels = model.side(settings.size), model.levels(settings.steps)[-_depth(settings) :]
     with model.autocast(settings.precision):
@@ -317,7 +316,7 @@ def inverted(model: StableDiffusion, pictures: Images, settings: Sampling) -> Te
 
 
 def _depth(settings: Sampling) -> int:
-    """How many of the steps a layout is taken up."""
+    """Return the number of steps that a layout is inverted."""
     return max(1, round(settings.depth * settings.steps))
 
 

@@ -1,7 +1,7 @@
-"""The full size as a method: what `mien train synfer-full` and `mien generate --model RUN` use. Needs diffusers.
+"""The full-size generator as a method, for `mien train synfer-full` and `mien generate --model RUN`. Needs diffusers.
 
-A run tunes a checkpoint of Stable Diffusion in two stages: its attention on captions, left in the folder `text`, and
-then the adapter on action units.
+A run tunes a checkpoint of Stable Diffusion in two stages: its attention on captions, saved in the folder `text`, then
+the adapter on action units.
 
 Letters: B faces, S their side.
 """
@@ -38,7 +38,7 @@ from mien.methods.synfer.stable_diffusion.tune import (
 from mien.training.run import Run, Trained
 
 TEXT = "text"
-# The bank of an expression holds so many faces.
+# Most faces in the bank of an expression.
 _BANK = 64
 
 
@@ -57,7 +57,7 @@ class Settings(AdapterSettings):
     rank: int = 4
 
 
-# As an unofficial reproduction describes the paper: one token, and action units always told, as they were measured.
+# As in an unofficial reproduction of the paper: one token, and action units always given, without noise.
 PAPER = Settings(tokens="one", no_caption=0.05, no_units=0.0, no_condition=0.0, jitter=0.0)
 PRESETS = {"small": Settings(), "paper": PAPER}
 
@@ -71,10 +71,10 @@ def train(
     labels: PseudoLabels | None = None,
     resume: bool = False,
 ) -> Adapter:
-    """Train both stages; the folder receives what `fit` leaves there, and the first stage's run in its folder `text`.
+    """Train both stages; the folder receives the run, and the first stage's run in its folder `text`.
 
-    dataset: `Pairs`, or with `labels`, a teacher's action units of them, any photographs.
-    valid: nothing is measured while this trains, so InputError when there are any.
+    dataset: `Pairs`, or any photographs with `labels`, a teacher's action units of them. valid: must be None, since
+    nothing is measured during this training; else raise InputError.
     """
     if valid is not None:
         raise InputError("nothing is measured while the full size trains; leave --valid out, and use `mien judge`")
@@ -110,7 +110,7 @@ def _first_stage(settings: Settings) -> LoraSettings:
 
 
 def _about(pairs: Pairs | Described, settings: Settings) -> About:
-    """What faces of an expression look like; of the words there is no list, for captions may have any."""
+    """Return typical faces of each expression; there is no vocabulary, since captions may have any words."""
     known = ~np.isnan(pairs.units).any(axis=1)
     labels = np.array([-1 if label is None else int(label) for label in pairs.labels])
     rng = np.random.default_rng(settings.seed)
@@ -126,10 +126,9 @@ def _about(pairs: Pairs | Described, settings: Settings) -> About:
 def load(
     folder: Path, device: str | torch.device | None = None
 ) -> Trained[Adapter, Settings, tuple[StableDiffusion, About]]:
-    """Return the adapter of a finished run, in the checkpoint that it tuned, and what the run says of itself.
+    """Return the adapter of a finished run, in the checkpoint that it tuned, and the run's description.
 
-    device: as torch names it; the fastest there is by default.
-    Raise InputError when the run, or the checkpoint, cannot be opened.
+    device: name in torch; by default the fastest. Raise InputError if the run or the checkpoint cannot be opened.
     """
     run = Run(folder)
     settings, about = run.settings(Settings), about_of(folder)
@@ -139,11 +138,10 @@ def load(
 
 
 class Painter:
-    """A finished run, opened to draw what is asked for.
+    """A finished run, opened to draw requests.
 
-    sampling: a size of 0 is that of the pictures it was trained on.
-    about: what it says of itself; of its words there is no list, for captions may have any.
-    InputError when the run, or the checkpoint that it tuned, cannot be opened.
+    sampling: size 0 is that of its training pictures. about: its description, without a vocabulary. Raise InputError if
+    the run or its checkpoint cannot be opened.
     """
 
     def __init__(
@@ -160,5 +158,5 @@ class Painter:
         self._sampling, self._guides = replace(sampling, size=self.about.size), guides
 
     def draw(self, requests: Sequence[Request], layouts: Images | None = None) -> NDArray[np.uint8]:
-        """(B, S, S, 3) uint8 RGB, all at a time.   layouts: see `generate`."""
+        """(B, S, S, 3) uint8 RGB in one batch.   layouts: see `generate`."""
         return draw(self._model, requests, self._sampling, layouts=layouts, guides=self._guides)

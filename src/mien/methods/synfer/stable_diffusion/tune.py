@@ -1,6 +1,7 @@
-"""Tune Stable Diffusion on faces: LoRA on captions first, then the adapter on action units, with all else frozen.
+"""Tune Stable Diffusion on faces: LoRA on captions first, then the adapter on action units, with everything else
+frozen.
 
-Both learn to say what noise was added to a face, the loss of the paper.
+Both learn to predict the noise added to a face, the paper's loss.
 
 Letters: B faces, K = 24 action units and asymmetries, W words, S the side of a picture.
 """
@@ -93,10 +94,10 @@ class AdapterSettings(TuneSettings):
 
 
 def train_lora(pairs: Pairs | Described, settings: LoraSettings, folder: Path, *, resume: bool = False) -> Lora:
-    """The first stage: tune the U-Net's attention on faces and captions.
+    """First stage: tune the U-Net's attention on faces and captions.
 
-    The folder receives what `fit` leaves there, and pytorch_lora_weights.safetensors, which diffusers and tools built
-    on it load.   resume: go on with a killed run.
+    The folder receives the run, and pytorch_lora_weights.safetensors for diffusers and tools built on it. resume:
+    continue an interrupted run.
     """
     torch.manual_seed(settings.seed)
     model = load(settings.checkpoint)
@@ -118,16 +119,16 @@ def train_lora(pairs: Pairs | Described, settings: LoraSettings, folder: Path, *
 def train_adapter(
     pairs: Pairs | Described, settings: AdapterSettings, folder: Path, *, resume: bool = False
 ) -> Adapter:
-    """The second stage: teach the adapter action units. The folder receives what `fit` leaves there.
+    """Second stage: train the adapter on action units. The folder receives the run.
 
-    resume: go on with a killed run.   InputError when no pair has action units.
+    resume: continue an interrupted run. Raise InputError if no pair has action units.
     """
     if np.isnan(pairs.units).all():
         raise InputError('no pair has action units to learn from; add "action_units" to the lines of captions.jsonl')
     torch.manual_seed(settings.seed)
     model = load(settings.checkpoint, lora=settings.lora)
     if settings.lora:
-        # As seen from the run, so that both can be moved together.
+        # Relative to the run, so that both can be moved together.
         settings = replace(settings, lora=os.path.relpath(Path(settings.lora).resolve(), folder.resolve()))
     adapter = Adapter(model.unet, settings.tokens)
     no_words = model.ids([""])
@@ -144,9 +145,9 @@ def train_adapter(
 
 
 def withheld(count: int, settings: AdapterSettings) -> tuple[Tensor, Tensor]:
-    """(count, 1) bool each: whose caption and whose action units are withheld, so that guidance can leave out either.
+    """(count, 1) bool each: whose caption and whose action units to withhold, so that guidance can omit either.
 
-    One draw a face, so that the shares are what the settings say.
+    One draw per face, so that the shares match the settings.
     """
     draw = torch.rand(count, 1)
     one, two = settings.no_caption, settings.no_caption + settings.no_units
@@ -155,7 +156,7 @@ def withheld(count: int, settings: AdapterSettings) -> tuple[Tensor, Tensor]:
 
 
 def shaken(units: Tensor, jitter: float) -> Tensor:
-    """(B, K) action units a little off, but within their range; NaN stays NaN."""
+    """(B, K) action units with noise, clipped to their range; NaN stays NaN."""
     least = units.new_zeros(VECTOR)
     least[-len(ASYMMETRIES) :] = -1
     return (units + jitter * torch.randn_like(units)).maximum(least).clamp(max=1)
@@ -164,9 +165,9 @@ def shaken(units: Tensor, jitter: float) -> Tensor:
 def noise_loss(
     model: StableDiffusion, network: nn.Module, pictures: Tensor, ids: Tensor, precision: str, *told: Tensor
 ) -> Tensor:
-    """How far off the network is, squared, about noise in (B, 3, S, S) uint8 pictures at random times.
+    """Return the mean squared error of the network about the noise in (B, 3, S, S) uint8 pictures at random times.
 
-    network: an Adapter or Lora.   ids: (B, W) of captions.   told: what the network is given besides.
+    network: an Adapter or Lora.   ids: (B, W) of captions.   told: further inputs of the network.
     """
     with torch.no_grad(), model.autocast(precision):
         clean, words = model.encode(pictures, draw=True), model.words(ids)
@@ -177,7 +178,7 @@ def noise_loss(
 
 
 def squared(image: NDArray[np.uint8], side: int) -> Tensor:
-    """(3, side, side) uint8 of the middle of an (H, W, 3) picture."""
+    """(3, side, side) uint8 of the central square of an (H, W, 3) picture."""
     fitted = ImageOps.fit(Image.fromarray(image), (side, side), Image.Resampling.LANCZOS)
     return torch.from_numpy(np.array(fitted)).permute(2, 0, 1)
 
@@ -194,7 +195,7 @@ class Tensors(Dataset[Batch]):
     def __getitem__(self, index: int) -> Batch:
         pair = self._pairs[index]
         picture, units = squared(pair.image, self._side), torch.tensor(pair.action_units)
-        # What a caption says of a side is not true of the mirror image.
+        # A caption about one side is wrong for the mirror image.
         if torch.rand(()) < 0.5 and not _SIDES.search(pair.caption):
             picture = picture.flip(-1)
             units[-len(ASYMMETRIES) :] *= -1
@@ -220,5 +221,5 @@ def _tune(
         drop_last=len(pairs) > settings.batch_size,
     )
     averaged = fit(part, loader, loss_of, settings, folder, resume=resume)
-    # `fit` returns a copy, but it is this one that is part of the U-Net.
+    # `fit` returns a copy; this one is part of the U-Net.
     part.load_state_dict(averaged.state_dict())
