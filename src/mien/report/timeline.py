@@ -23,7 +23,7 @@ from mien.report.draw import COLORS
 from mien.report.heat import VIRIDIS
 from mien.results.record import Record
 from mien.video.events import Event, Thresholds
-from mien.video.series import EXPRESSIONS, MEASURES, Floats, Recording, Series
+from mien.video.series import EXPRESSIONS, MEASURES, Floats, Recording, Series, leading
 from mien.video.thumbnails import Thumbnail
 
 # A track of more frames is shown in so many steps, each the mean of its frames: more than a screen has pixels.
@@ -95,9 +95,6 @@ def _recording(recording: Recording, number: int, events: Sequence[Event], named
 
 def _track(series: Series, clip: int, track: int, events: Sequence[Event], recording: Recording) -> str:
     seconds = series.ends - series.times
-    shares = [(float(seconds[series.top == e].sum() / seconds.sum()), e) for e in Expression]
-    most = sorted(shares, key=_first)[:3]
-    words = ", ".join(f"{e.label} {100 * share:.0f} %" for share, e in most if share >= 0.005)
     rows = "".join(
         f'<tr class="{name}"><th scope="row">{name}</th><td><div class="bar"><i></i></div></td><td></td></tr>'
         for name in EXPRESSIONS
@@ -105,7 +102,8 @@ def _track(series: Series, clip: int, track: int, events: Sequence[Event], recor
     legend = "".join(f'<li class="{name}"><i></i>{name}</li>' for name in EXPRESSIONS)
     start, end = float(recording.times[0]), float(recording.times[0]) + recording.seconds
     return (
-        f'<section class="track"><header><h3>Track {series.track}</h3><p>in sight {seconds.sum():.1f} s: {words}</p>'
+        f'<section class="track"><header><h3>Track {series.track}</h3><p>in sight {seconds.sum():.1f} s: '
+        f"{leading(series.shares)}</p>"
         f'</header><div class="watch"><div class="now"><img alt="" width="144" height="144"><p class="at"></p>'
         f'<p class="seen"></p><table><caption>Probabilities at the cursor</caption><tbody>{rows}</tbody></table>'
         f'<p class="units"></p></div><div><div class="chart" data-clip="{clip}" data-track="{track}" tabindex="0" '
@@ -114,10 +112,6 @@ def _track(series: Series, clip: int, track: int, events: Sequence[Event], recor
         f'<canvas></canvas><div class="cursor"></div></div><ul class="legend">{legend}</ul></div></div>'
         f"{_events(events)}</section>"
     )
-
-
-def _first(pair: tuple[float, Expression]) -> float:
-    return -pair[0]
 
 
 def _events(events: Sequence[Event]) -> str:

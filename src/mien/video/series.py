@@ -53,6 +53,11 @@ class Series:
         """(N,) the most probable expression of each frame."""
         return np.asarray(np.nan_to_num(self.probabilities, nan=-1).argmax(axis=1))
 
+    @property
+    def shares(self) -> Floats:
+        """(8,) see time_shares."""
+        return time_shares(self.top, self.ends - self.times)
+
 
 @dataclass(frozen=True, eq=False)
 class Recording:
@@ -72,9 +77,29 @@ class Recording:
         return float(np.median(np.diff(self.times))) if len(self.times) > 1 else 0.0
 
     @property
+    def ends(self) -> Floats:
+        """(N,) end of each frame: the beginning of the next; the last one lasts an interval."""
+        return np.append(self.times[1:], self.times[-1:] + self.interval)
+
+    @property
     def seconds(self) -> float:
         """How long it lasts, the last frame included."""
         return float(self.times[-1] - self.times[0]) + self.interval if len(self.times) else 0.0
+
+
+def time_shares(top: NDArray[np.integer], seconds: Floats) -> Floats:
+    """(8,) share of time with each expression the most probable; shares of frames where no time passes.
+
+    top: (N,) in Expression order.   seconds: (N,) length of each frame.
+    """
+    total = np.bincount(top, seconds if seconds.sum() > 0 else None, minlength=len(EXPRESSIONS))
+    return np.asarray(total / total.sum(), np.float64)
+
+
+def leading(shares: Floats) -> str:
+    """Return the three largest of (8,) shares, such as "happiness 52 %, neutral 48 %"."""
+    largest = np.argsort(-shares, kind="stable")[:3]
+    return ", ".join(f"{EXPRESSIONS[i]} {100 * shares[i]:.0f} %" for i in largest if shares[i] >= 0.005)
 
 
 @dataclass
@@ -120,7 +145,7 @@ class Collector:
         frames = np.array(sorted(known), np.int64)
         times = np.array([known[int(frame)] for frame in frames], np.float64)
         bare = Recording(name, frames, times, ())
-        ends = np.append(times[1:], times[-1] + bare.interval)
+        ends = bare.ends
         tracks = (self._series(name, track, frames, ends) for of, track in sorted(self._tracks) if of == name)
         return replace(bare, tracks=tuple(tracks))
 

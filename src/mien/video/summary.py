@@ -35,7 +35,7 @@ def _row(series: Series, found: Sequence[Event]) -> Record:
     seconds = series.ends - series.times
     total = float(seconds.sum())
     names = [event.name for event in found]
-    shares = [float(seconds[series.top == i].sum()) / total if total else None for i in range(len(EXPRESSIONS))]
+    shares = series.shares.tolist() if total else [None] * len(EXPRESSIONS)
     units = series.values[:, len(EXPRESSIONS) :]
     row: Record = {
         "input": series.input,

@@ -73,7 +73,7 @@ def _put(item: Item, sinks: Sinks, tally: "Tally", piping: bool) -> None:
     else:
         name, frame, image = item
         sinks.frame(name, frame, image)
-        tally.frame(name, frame.tracks, [face.expression.top.label for face in frame.report.faces])
+        tally.frame(name, frame.time, frame.tracks, [face.expression.top.label for face in frame.report.faces])
         record = frame_record(name, frame) if piping else {}
     if piping:
         click.echo(json.dumps(record))
@@ -138,7 +138,7 @@ class _Done:
                 continue
             self._frame, self._time = int(frame), number(row["timestamp"]) or 0.0
             track = number(row.get("track"))
-            tally.frame(name, () if track is None else (int(track),), [str(row.get("expression"))])
+            tally.frame(name, self._time, () if track is None else (int(track),), [str(row.get("expression"))])
 
     def last(self, name: str) -> int:
         """Return the number of the last written frame of a clip."""

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import click
+import numpy as np
 from rich.console import Console
 
 from mien.cli.shared.outcomes import wrong
@@ -25,7 +26,7 @@ from mien.video.elan import write_elan
 from mien.video.events import EVENT_COLUMNS, Event, Thresholds, events
 from mien.video.rests import Rests
 from mien.video.rows import read_rows
-from mien.video.series import EXPRESSIONS, Collector, Recording
+from mien.video.series import EXPRESSIONS, Collector, Recording, leading
 from mien.video.thumbnails import thumbnails
 
 TABLE = click.Path(path_type=Path, dir_okay=False)
@@ -208,8 +209,7 @@ def _show(clips: Sequence[Recording], summaries: Sequence[Record], found: dict[s
     for name in ("clip", "track", "seconds", "shows", "events", "blinks/min"):
         table.add_column(name, justify="left" if name in ("clip", "shows") else "right", overflow="fold")
     for row in summaries:
-        shares = sorted(((row[f"{e}_share"] or 0, e) for e in EXPRESSIONS), reverse=True)[:3]
-        shows = ", ".join(f"{e} {100 * share:.0f} %" for share, e in shares if share >= 0.005)
+        shows = leading(np.array([row[f"{e}_share"] or 0 for e in EXPRESSIONS]))
         count = sum(event.track == row["track"] for event in found[row["input"]])
         cells = (Path(row["input"]).name[-26:], row["track"], f"{row['seconds']:.1f}", shows, count)
         table.add_row(*map(str, cells), f"{row['AU45_per_minute'] or 0:.1f}")

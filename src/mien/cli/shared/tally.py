@@ -1,11 +1,13 @@
 """Progress and summary of a run with clips."""
 
 import sys
+from array import array
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from time import monotonic
 from typing import Any
 
+import numpy as np
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
@@ -13,6 +15,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from mien.cli.shared.terminal import new_table
 from mien.results.outcome import Outcome
 from mien.video.frames import Frame, length
+from mien.video.series import EXPRESSIONS, Recording, leading, time_shares
 
 
 class Tally:
@@ -20,17 +23,17 @@ class Tally:
 
     def __init__(self) -> None:
         self.failed: list[str] = []
-        self._frames: dict[str, int] = {}
-        self._tracks: dict[tuple[str, int | None], dict[str, int]] = {}
-        self._pictures: list[Outcome] = []
+        self._times: dict[str, array[float]] = {}
+        self._tracks: dict[tuple[str, int | None], tuple[array[int], array[int]]] = {}
         self._reasons: dict[str, str] = {}
 
-    def frame(self, name: str, tracks: Sequence[int], tops: Sequence[str]) -> None:
-        """Count a frame."""
-        self._frames[name] = self._frames.get(name, 0) + 1
+    def frame(self, name: str, time: float, tracks: Sequence[int], tops: Sequence[str]) -> None:
+        """Count a frame, or further tracks of the frame before.   time: in seconds."""
+        times = self._times.setdefault(name, array("d"))
+        if not times or times[-1] != time:
+            times.append(time)
         for track, top in zip(tracks, tops, strict=False):
-            counts = self._tracks.setdefault((name, track), {})
-            counts[top] = counts.get(top, 0) + 1
+            self._shown(name, track, top)
 
     def outcome(self, outcome: Outcome) -> None:
         """Count a photograph, or an input that failed."""
@@ -38,29 +41,34 @@ class Tally:
             self.failed.append(outcome.name)
             self._reasons[outcome.name] = outcome.reason or ""
         else:
+            self._times[outcome.name] = array("d", [0.0] * bool(outcome.report.faces))
+            alone = len(outcome.report.faces) == 1
             for i, face in enumerate(outcome.report.faces):
-                self._tracks[outcome.name, None if len(outcome.report.faces) == 1 else i] = {
-                    face.expression.top.label: 1
-                }
-        self._frames.setdefault(outcome.name, 0)
+                self._shown(outcome.name, None if alone else i, face.expression.top.label)
+        self._times.setdefault(outcome.name, array("d"))
+
+    def _shown(self, name: str, track: int | None, top: str) -> None:
+        frames, tops = self._tracks.setdefault((name, track), (array("q"), array("b")))
+        frames.append(len(self._times[name]) - 1)
+        tops.append(EXPRESSIONS.index(top))
 
     def show(self, to_stderr: bool) -> None:
         """Print the table and the reasons of failed inputs."""
         table = new_table()
         for column in ("input", "face", "frames", "shows"):
             table.add_column(column, justify="right" if column in ("face", "frames") else "left", overflow="fold")
-        for name in self._frames:
+        for name, times in self._times.items():
             short = escape(name if len(name) <= 30 else "…" + name[-29:])
-            tracks = [(track, counts) for (of, track), counts in self._tracks.items() if of == name]
-            for track, counts in tracks:
-                total = sum(counts.values())
-                most = sorted(counts.items(), key=lambda item: -item[1])[:3]
-                shows = ", ".join(f"{top} {100 * count / total:.0f} %" for top, count in most)
-                table.add_row(short, "" if track is None else str(track), str(total), shows)
+            clip = Recording(name, np.arange(len(times)), np.array(times), ())
+            seconds = clip.ends - clip.times
+            tracks = [(track, shown) for (of, track), shown in self._tracks.items() if of == name]
+            for track, (frames, tops) in tracks:
+                shows = leading(time_shares(np.array(tops), seconds[np.array(frames)]))
+                table.add_row(short, "" if track is None else str(track), str(len(frames)), shows)
             if name in self._reasons:
                 table.add_row(short, "-", "", f"[red]{escape(self._reasons[name])}[/]")
             elif not tracks:
-                table.add_row(short, "-", str(self._frames[name] or ""), "no face found")
+                table.add_row(short, "-", str(len(times) or ""), "no face found")
         Console(stderr=to_stderr).print(table)
 
 

@@ -110,7 +110,7 @@ class Guides:
         return loss * found
 
     def _frames(self, pictures: Tensor) -> tuple[list[Floats], Tensor]:
-        """Return the frame of each picture's most confident face, or of the whole picture, and whether a face exists."""
+        """Return the frame of each picture's most confident face, or of all of it, and whether a face exists."""
         seen = _as_bytes(pictures.detach())
         faces = [surest(self.detect(picture)) for picture in seen]
         frames = [np.eye(2, 3) / seen.shape[1] if face is None else to_crop_frame(face) for face in faces]
