@@ -16,11 +16,12 @@ from numpy.typing import NDArray
 
 from mien.core.images import read_image
 from mien.core.pipeline import Pipeline
-from mien.facs.prior import divided
 from mien.facs.vocabulary import Expression
 from publish import publish
 
 HAPPY, NEUTRAL = Expression.HAPPINESS, Expression.NEUTRAL
+# Expressions that are less than this behind the first divide people.
+CLOSE = 0.2
 
 
 def main() -> None:
@@ -41,19 +42,19 @@ def measured(rows: list[dict[str, str]], folder: Path, model: str) -> dict[str, 
         faces = pipeline(read_image(folder / row["file"])).faces
         if faces:
             face = max(faces, key=lambda face: face.face.score)
-            units = face.action_units or {}
-            values = [*face.expression.probabilities, units.get(12, np.nan), units.get(6, np.nan)]
+            units = [np.nan if face.action_units is None else face.action_units[au] for au in (12, 6)]
+            values = [*face.expression.probabilities, *units]
             seen[row["person"], row["posed"]] = np.array(values, float)
     people = {row["person"]: row["gender"] for row in rows}
     pairs = [p for p in people if (p, "neutral") in seen and (p, "smiling") in seen]
     calm, smiling = (np.array([seen[p, posed] for p in pairs]) for posed in ("neutral", "smiling"))
-    words = [divided(row[:8].astype(np.float32)) for row in smiling]
+    close = smiling[:, :8] > smiling[:, :8].max(axis=1, keepdims=True) - CLOSE
     return {
         "found": len(seen),
         "neutral_read_neutral": int((calm[:, :8].argmax(axis=1) == NEUTRAL).sum()),
         "neutral_above_.8_happy": int((calm[:, HAPPY] > 0.8).sum()),
         "smiling_read_happiness": int((smiling[:, :8].argmax(axis=1) == HAPPY).sum()),
-        "smiling_divided_with_happiness": sum(HAPPY in word for word in words),
+        "smiling_divided_with_happiness": int((close[:, HAPPY] & (close.sum(axis=1) > 1)).sum()),
         "people": len(pairs),
         "auc_happiness": auc(smiling[:, HAPPY], calm[:, HAPPY]),
         "by_gender": {g: gender([people[p] == g for p in pairs], calm, smiling) for g in sorted(set(people.values()))},

@@ -8,6 +8,7 @@ import struct
 import zlib
 from collections.abc import Callable
 from functools import cache
+from typing import Literal
 
 import numpy as np
 from PIL import Image
@@ -107,7 +108,7 @@ def _number(data: bytes, random: np.random.Generator) -> bytes:
     """Write a number of one, two or four bytes over what is there."""
     at, width = _place(data, random), int(random.choice([1, 2, 4]))
     number = int(random.choice(NUMBERS)) % (1 << 8 * width)
-    order = "big" if random.random() < 0.5 else "little"
+    order: Literal["big", "little"] = "big" if random.random() < 0.5 else "little"
     return data[:at] + number.to_bytes(width, order) + data[at + width :]
 
 

@@ -110,8 +110,8 @@ def answers(
 ) -> tuple[NDArray[np.float32], NDArray[np.float32] | None, NDArray[np.float32] | None]:
     """Logits, readability and action units of crops."""
     parts = [classify.answers(np.ascontiguousarray(crops[i : i + 64])) for i in range(0, len(crops), 64)]
-    readability = None if parts[0].readability is None else np.concatenate([p.readability for p in parts])  # type: ignore[misc]
-    units = None if parts[0].action_units is None else np.concatenate([p.action_units for p in parts])  # type: ignore[misc]
+    readability = None if parts[0].readability is None else np.concatenate([p.readability for p in parts])
+    units = None if parts[0].action_units is None else np.concatenate([p.action_units for p in parts])
     return np.concatenate([p.logits for p in parts]), readability, units
 
 

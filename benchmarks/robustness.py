@@ -93,7 +93,8 @@ def process(start: int, files: int) -> dict[str, Any]:
     if done.returncode:
         sys.exit(f"files {start} and following end with {done.returncode}: {done.stderr[-2000:]}")
     sys.stderr.write(done.stderr)
-    return json.loads(done.stdout) | {"lines": len(done.stderr.splitlines())}
+    result: dict[str, Any] = json.loads(done.stdout)
+    return result | {"lines": len(done.stderr.splitlines())}
 
 
 def chunk(start: int, count: int) -> dict[str, Any]:

@@ -63,7 +63,7 @@ def main() -> None:
 def draw(path: Path, width: int, height: int, faces: int) -> Path:
     """A clip in which the astronaut's head, one or several times, walks from side to side."""
     head = Image.open(PHOTO).convert("RGB").crop((145, 40, 285, 180)).resize((height * 4 // 10,) * 2)
-    writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*"mp4v"), RATE, (width, height))
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"mp4v"), RATE, (width, height))
     ground = Image.fromarray(np.random.default_rng(0).integers(70, 110, (height, width, 3), np.uint8))
     for n in range(COUNT):
         picture = ground.copy()
@@ -100,9 +100,9 @@ def measured(path: Path, busy: bool) -> dict[str, Any]:
         for cores in (1, 2):
             parts[f"frames a second, {cores} core{'s' * (cores > 1)}, {name}"] = on_cores(path, every, cores, len(read))
     cost_of = {name: float(np.median(each)) for name, each in whole.items()}
-    every, follow = (answers(reports[name]) for name in WAYS)
-    both = sorted(every.keys() & follow.keys())
-    change = np.abs(np.array([every[k] for k in both]) - np.array([follow[k] for k in both]))
+    searched, follow = (answers(reports[name]) for name in WAYS)
+    both = sorted(searched.keys() & follow.keys())
+    change = np.abs(np.array([searched[k] for k in both]) - np.array([follow[k] for k in both]))
     rounded = {name: round(value, 3) for name, value in parts.items()}
     return rounded | {
         "whole": {name: round(value, 3) for name, value in cost_of.items()},
@@ -114,8 +114,8 @@ def measured(path: Path, busy: bool) -> dict[str, Any]:
         "times faster, each round": [
             round(a / b, 2) for a, b in zip(whole["search every frame"], whole["follow"], strict=True)
         ],
-        "faces a frame": round(len(every) / len(read), 2),
-        "rows in one alone": len(every.keys() ^ follow.keys()),
+        "faces a frame": round(len(searched) / len(read), 2),
+        "rows in one alone": len(searched.keys() ^ follow.keys()),
         "change of a probability": round(float(change[:, :8].mean()), 5),
         "change of an action unit": round(float(change[:, 8:].mean()), 5),
     }

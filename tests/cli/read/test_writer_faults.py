@@ -112,7 +112,7 @@ def test_a_table_of_a_clip_that_fails_midway_keeps_whole_frames_and_says_so(tmp_
     monkeypatch.setattr(kind, "append", failing(kind.append, error, 2))
     result = analyze(clip, "-o", tmp_path / f"bad{ending}")
     assert result.exit_code == 1
-    assert f"cannot write on ({getattr(error, 'strerror', None) or error})" in _words(result)
+    assert f"cannot continue to write ({getattr(error, 'strerror', None) or error})" in _words(result)
     assert not (tmp_path / f"bad{ending}").exists()
     (part,) = tmp_path.glob("bad*part*")
     if ending == ".parquet":
