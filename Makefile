@@ -2,7 +2,7 @@
 PYTHON ?= python3
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
-.PHONY: demo test core lowest check docs clean
+.PHONY: demo test core lowest check release-check coverage notebooks docs clean
 
 demo: .venv/installed
 	.venv/bin/mien analyze examples/astronaut.png -o report.html
@@ -28,6 +28,18 @@ check: .venv-dev/installed
 	.venv-dev/bin/ruff format --check src tests benchmarks examples docs
 	.venv-dev/bin/mypy
 	.venv-dev/bin/python -m pytest -m slow
+
+# Whether a release could go out: wheel and sdist, metadata, changelog, and an installation elsewhere.
+release-check: .venv-dev/installed
+	.venv-dev/bin/python .ci/release.py
+
+# Which lines the tests run, as a table; the least covered files are in CONTRIBUTING.md.
+coverage: .venv-dev/installed
+	.venv-dev/bin/python -m pytest -n 2 -m "not slow" --cov=mien --cov-report=term:skip-covered
+
+# The notebooks of examples/, executed.
+notebooks: .venv-dev/installed
+	.venv-dev/bin/python -m pytest --nbmake --nbmake-timeout=600 examples
 
 # The documentation site, in site/; fails on a link, an anchor or a name that does not exist.
 docs: .venv-docs/installed

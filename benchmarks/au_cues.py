@@ -52,7 +52,7 @@ def main() -> None:
         arms[(settings.attention_weight, kind)][settings.seed] = found
         print(run, f"{100 * found['right'].mean():.2f} %", flush=True)
     base = arms[(0.0, "none")]
-    result = {
+    result: dict[str, Any] = {
         "data": Path(given.data).name,
         "n": len(next(iter(base.values()))["right"]),
         "arms": [arm(key, runs, base) for key, runs in sorted(arms.items())],

@@ -83,6 +83,7 @@ def measured(dataset: Sequence[Sample], classify: Classifier) -> tuple[dict[str,
         nobody = votes.argmax(axis=1) >= UNKNOWN
         blurred = np.stack([blur(image, BLURRED) for image in crops[~nobody][:500]])
         _, worn, _ = answers(classify, blurred)
+        assert worn is not None, "a model answers readability of all faces or of none"
         result["readability"] = {
             "voted_unknown_or_no_face": {
                 "n": int(nobody.sum()),

@@ -21,6 +21,7 @@ import tempfile
 import time
 import zlib
 from collections import Counter
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -184,7 +185,7 @@ def case(name: str, folder: str) -> None:
     print(json.dumps({"outcome": outcome, "cpu_seconds": round(spent, 2), "memory_mb": peak_mb()}))
 
 
-CASES = {
+CASES: dict[str, Callable[[], str]] = {
     "PNG of 10,000,000 x 1": lambda: mien.analyze("long.png").status,
     "array of 100,000,000 x 1": lambda: mien.analyze(np.broadcast_to(np.uint8(0), (10**8, 1))).status,
     "16-bit gray PNG of 100 megapixels": lambda: read("deep.png"),

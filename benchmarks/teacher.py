@@ -70,12 +70,13 @@ def main() -> None:
 def agreement(
     samples: Sequence[Sample], labels: PseudoLabels, rows: NDArray[np.int_], read: Classifier
 ) -> dict[str, Any]:
-    frames = [to_crop_frame(whole_picture(sample.image)[0]) for sample in samples]
+    frames: list[Any] = [to_crop_frame(whole_picture(sample.image)[0]) for sample in samples]
     once = answers(samples, frames, read)
     if once.landmarks is None or once.action_units is None or once.pose is None:
         raise SystemExit("the model has no landmarks, action units or pose to compare")
     better = [realigned(f, points) for f, points in zip(frames, once.landmarks, strict=True)]
     twice = answers(samples, [f if b is None else b for f, b in zip(frames, better, strict=True)], read)
+    assert twice.landmarks is not None
     second = []
     for frame, other, points in zip(frames, better, twice.landmarks, strict=True):
         back = compose(frame, inverse(frame if other is None else other))
@@ -112,10 +113,11 @@ def agreement(
     }
 
 
-def answers(samples: Sequence[Sample], frames: Sequence[Floats], read: Classifier) -> Answers:
+def answers(samples: Sequence[Sample], frames: Sequence[Any], read: Classifier) -> Answers:
     crops = np.concatenate([align(s.image, [f], read.contract.size) for s, f in zip(samples, frames, strict=True)])
     parts = [read.answers(crops[i : i + 64]) for i in range(0, len(crops), 64)]
-    return Answers(*[None if part[0] is None else np.concatenate(part) for part in zip(*parts, strict=True)])
+    joined: list[Any] = [None if part[0] is None else np.concatenate(part) for part in zip(*parts, strict=True)]
+    return Answers(*joined)
 
 
 def errors(given: Floats, truth: Floats, distance: str) -> Floats:

@@ -8,7 +8,31 @@ import click
 from mien.cli import commands
 
 TARGET = Path(__file__).with_name("cli.md")
-HEAD = "# Command line\n\nWritten from `--help` by `python docs/write_cli.py`.\n"
+HEAD = """# Command line
+
+Written from `--help` by `python docs/write_cli.py`.
+
+## Shell completion
+
+| shell | once |
+|---|---|
+| bash | `echo 'eval "$(_MIEN_COMPLETE=bash_source mien)"' >> ~/.bashrc` |
+| zsh | `echo 'eval "$(_MIEN_COMPLETE=zsh_source mien)"' >> ~/.zshrc` |
+| fish | `_MIEN_COMPLETE=fish_source mien > ~/.config/fish/completions/mien.fish` |
+
+## What `--model` takes
+
+Each command has one model at its centre, which `--model` names.
+
+| command | model |
+|---|---|
+| `analyze`, `serve` | reader or classifier of faces: a name of `mien weights`, or an ONNX file |
+| `explain` | writer: a folder of `mien export expllm` |
+| `scan` | vision-language model: its name on the server, or a checkpoint's folder |
+| `cot --engine llm` | language model: its name on the server |
+| `generate` | generator: a name, an ONNX file, or a run of synfer-full |
+| `pseudo-label` | MediaPipe's file of the teacher |
+"""
 
 
 def text() -> str:

@@ -31,7 +31,7 @@ def test_many_photos_writes_a_row_for_each_face_and_each_failure(tmp_path):
         assert [row["status"] for row in csv.DictReader(file)] == ["ok", "unreadable"]
 
 
-@pytest.mark.parametrize("script", ["write_cli", "write_results"])
+@pytest.mark.parametrize("script", ["write_cli", "write_results", "draw_layers"])
 def test_a_page_that_is_written_by_a_script_says_what_the_script_says(script, monkeypatch):
     monkeypatch.syspath_prepend(ROOT / "docs")
     module = importlib.import_module(script)

@@ -18,7 +18,7 @@ from mien.core.align import (
     to_crop_frame,
 )
 from mien.core.detect import whole_picture
-from mien.core.images import to_gray
+from mien.core.images import to_gray  # type: ignore[attr-defined]
 from mien.facs.landmarks import mean_face
 from mien.results.face import Face
 from tests.helpers import noise
@@ -188,7 +188,7 @@ def test_plain_sampling_would_alias_there():
 def test_no_more_of_a_picture_is_made_gray_than_a_crop_shows(monkeypatch):
     from mien.core import align as module
 
-    made, plain = [], module.to_gray
+    made, plain = [], module.to_gray  # type: ignore[attr-defined]
     monkeypatch.setattr(module, "to_gray", lambda part: made.append(part.shape[:2]) or plain(part))
     image = noise(400, 500, 3)
     face = Face(np.array([100, 50, 160, 110], np.float32), None, 1.0)

@@ -152,7 +152,7 @@ def test_a_jpeg_whose_scans_go_over_many_pixels_is_decoded_apart():
 def test_a_tiff_whose_tiles_are_larger_than_the_picture_is_decoded_apart():
     image = Image.new("RGB", (10, 10))
     image.format = "TIFF"
-    image.tag_v2 = {322: 10_000, 323: 10_000}
+    image.tag_v2 = {322: 10_000, 323: 10_000}  # type: ignore[attr-defined]
     assert apart.wanted(image, 0)
-    image.tag_v2 = {322: ("x",), 323: None}
+    image.tag_v2 = {322: ("x",), 323: None}  # type: ignore[attr-defined]
     assert not apart.wanted(image, 0)

@@ -223,7 +223,7 @@ def test_an_animation_gives_its_first_frame(tmp_path, format, options):
     path = tmp_path / "animated"
     plain(RED).save(path, format, save_all=True, append_images=[plain(BLUE)], **options)
     with Image.open(path) as image:
-        assert image.n_frames == 2
+        assert image.n_frames == 2  # type: ignore[attr-defined]
     with pytest.warns(InputWarning):
         np.testing.assert_array_equal(read_image(path), np.array(plain(RED)))
 

@@ -72,7 +72,7 @@ def test_the_reader_sees_upright_gray_crops_of_the_size_it_asks_for():
         seen.append(crops)
         return read(crops)
 
-    look.size, look.name = 24, "looker"
+    look.size, look.name = 24, "looker"  # type: ignore[attr-defined]
     report = Pipeline(detect=two_faces, read=look)(noise(60, 100, 3))
     assert [(crops.shape, crops.dtype) for crops in seen] == [((2, 24, 24), np.uint8)]
     assert report.model == "looker"
@@ -293,7 +293,7 @@ def test_wrong_options_reach_the_door_that_refuses_them():
     with pytest.raises(InputError, match="threshold"):
         Pipeline(threshold=2)
     with pytest.raises(TypeError, match="treshold"):
-        analyze(ASTRONAUT, treshold=0.5)
+        analyze(ASTRONAUT, treshold=0.5)  # type: ignore[call-arg]
 
 
 def test_analyze_makes_one_pipeline_for_equal_options_in_any_order(monkeypatch):
@@ -354,7 +354,7 @@ def test_every_public_name_is_there(name):
 
 def test_a_name_that_mien_does_not_have_is_an_attribute_error():
     with pytest.raises(AttributeError, match="no attribute 'analyse'"):
-        mien.analyse  # noqa: B018
+        mien.analyse  # noqa: B018  # type: ignore[attr-defined]
 
 
 def test_a_picture_in_memory_need_not_touch_the_disk():

@@ -63,7 +63,7 @@ def test_an_unknown_name_lists_the_models_that_read_expressions():
 
 
 def test_a_path_is_read_whatever_its_hash(tmp_path, monkeypatch):
-    monkeypatch.setattr(zoo.trial, "attempt", lambda data, name: None)
+    monkeypatch.setattr(zoo.trial, "attempt", lambda data, name: None)  # type: ignore[attr-defined]
     path = tmp_path / "own.onnx"
     path.write_bytes(b"mine")
     assert zoo.load(path) == zoo.load(str(path)) == b"mine"

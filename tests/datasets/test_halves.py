@@ -46,7 +46,7 @@ def test_halves_are_opened_by_name(tmp_path):
         (tmp_path / "happiness" / f"{i}.png").write_bytes(encoded(drawn_face(True, i)))
     a, b = datasets.open(f"half-a:folder:{tmp_path}"), datasets.open(f"worn:half-b:folder:{tmp_path}")
     assert len(a) + len(b) / 2 == 8
-    assert a.expressions == tuple(Expression)
+    assert a.expressions == tuple(Expression)  # type: ignore[attr-defined]
 
 
 def test_worn_faces_are_not_cut_in_halves_but_halves_are_worn():

@@ -181,4 +181,4 @@ def test_affectnet_is_opened_by_its_number_of_classes(tmp_path, kind, classes):
         (tmp_path / name).mkdir()
         (tmp_path / name / "a.jpg").touch()
     data = datasets.open(f"{kind}:{tmp_path}")
-    assert (len(data), len(data.expressions)) == (classes - 6, classes)
+    assert (len(data), len(data.expressions)) == (classes - 6, classes)  # type: ignore[attr-defined]

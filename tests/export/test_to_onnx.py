@@ -6,7 +6,7 @@ import numpy as np
 import onnx
 import pytest
 import torch
-from timm.layers import SEModule
+from timm.layers import SEModule  # type: ignore[attr-defined]
 from torch import nn
 
 from mien.core.contract import Classifier, softmax
@@ -23,7 +23,7 @@ from mien.training.backbones import Residual
 from tests.helpers import noise
 
 SIZE = 24
-CONTRACT = module.Contract(tuple(Expression), SIZE, 0.5, 0.25, "random", {"prior": "0.5", "trained_on": "noise"})
+CONTRACT = module.Contract(tuple(Expression), SIZE, 0.5, 0.25, "random", {"prior": "0.5", "trained_on": "noise"})  # type: ignore[attr-defined]
 
 
 class Flat(nn.Module):

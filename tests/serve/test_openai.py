@@ -140,13 +140,13 @@ def test_the_official_client_gets_a_valid_structured_answer_about_a_photograph(a
     openai, pydantic = pytest.importorskip("openai"), pytest.importorskip("pydantic")
     from typing import Literal
 
-    class Face(pydantic.BaseModel):
+    class Face(pydantic.BaseModel):  # type: ignore[name-defined]
         emotion: Literal["happy", "sad", "angry", "neutral"]
         confidence: float
         box: list[float]
         description: str | None
 
-    class Faces(pydantic.BaseModel):
+    class Faces(pydantic.BaseModel):  # type: ignore[name-defined]
         faces: list[Face]
 
     client = openai.OpenAI(base_url=address, api_key="none")

@@ -74,7 +74,7 @@ def test_the_loss_falls_and_the_trained_network_answers_right(uninterrupted):
     losses = [line["loss"] for line in lines(folder)]
     assert losses[-1] < 0.7 * losses[0]
     assert not trained.training
-    points, labels = batches().dataset.tensors
+    points, labels = batches().dataset.tensors  # type: ignore[attr-defined]
     assert (trained(points).argmax(1) == labels).float().mean() > 0.8
 
 

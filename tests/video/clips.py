@@ -20,7 +20,7 @@ Picture = NDArray[np.uint8]
 def write_clip(path: Path, frames: Sequence[Picture], rate: float = 25.0, codec: str = "MJPG") -> Path:
     """A clip of constant rate of (H, W, 3) uint8 RGB frames."""
     height, width = frames[0].shape[:2]
-    writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*codec), rate, (width, height))
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*codec), rate, (width, height))
     for frame in frames:
         writer.write(np.ascontiguousarray(frame[:, :, ::-1]))
     writer.release()

@@ -188,7 +188,7 @@ def test_a_camera_gives_frames_with_the_times_at_which_they_came_until_it_gives_
 def test_a_camera_is_let_go_when_its_frames_are_not_wanted_any_more(camera):
     reader = frames(0)
     next(reader)
-    reader.close()
+    reader.close()  # type: ignore[attr-defined]
     assert camera.opened[0].released
 
 
@@ -226,7 +226,7 @@ def test_clips_are_known_by_their_endings():
 def test_who_stops_early_leaves_no_thread_behind(clip):
     reader = frames(clip)
     next(reader)
-    reader.close()
+    reader.close()  # type: ignore[attr-defined]
     assert "mien-frames" not in [thread.name for thread in threading.enumerate()]
 
 

@@ -61,7 +61,7 @@ def read(path: Path) -> Result:
     try:
         result: Result = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise InputError(f"{path}: not a readable result ({error})") from error
+        raise InputError(f"{path}: no result can be read from it ({error})") from error
     if not isinstance(result, dict):
         raise InputError(f"{path}: no result, which is an object with answers")
     if not isinstance(result.get("answers"), dict):

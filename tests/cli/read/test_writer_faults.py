@@ -65,7 +65,7 @@ def test_a_table_that_fails_midway_keeps_its_rows_and_costs_no_other_file(study,
     kind, other = KINDS[ending], study.parent / ("other.csv" if ending != ".csv" else "other.json")
     if ending == ".parquet":
         pytest.importorskip("pyarrow")
-    monkeypatch.setattr(kind, "append", failing(kind.append, error, 2))
+    monkeypatch.setattr(kind, "append", failing(kind.append, error, 2))  # type: ignore[attr-defined]
     bad = study.parent / f"bad{ending}"
     result = analyze(study, "-o", bad, "-o", other)
     assert result.exit_code == 1

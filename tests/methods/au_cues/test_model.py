@@ -135,7 +135,7 @@ def test_in_training_dropout_and_stochastic_depth_make_answers_vary():
 
 def test_stochastic_depth_grows_from_nothing_at_the_first_block_to_its_full_value_at_the_last():
     reader = Residual((4, 4, 4, 4), (1, 2, 3, 2), (1, 2, 2, 1), stochastic_depth=0.14)
-    drops = [block.drop.drop_prob for stage in reader.stages for block in stage]
+    drops = [block.drop.drop_prob for stage in reader.stages for block in stage]  # type: ignore[attr-defined]
     assert drops == pytest.approx([0, 0.02, 0.04, 0.06, 0.08, 0.1, 0.12, 0.14])
 
 

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mien.methods.facescan.match import assign, iou, match
+from mien.methods.facescan.match import assign, iou, match  # type: ignore[attr-defined]
 from mien.methods.facescan.parse import ParsedPerson
 
 SIZE = (100, 200)  # height, width

@@ -9,7 +9,7 @@ from mien.datasets import Sample
 from mien.errors import InputError
 from mien.facs.vocabulary import Expression
 from mien.methods.facescan import rows
-from mien.methods.facescan.match import iou
+from mien.methods.facescan.match import iou  # type: ignore[attr-defined]
 from tests.helpers import drawn_face
 
 HAPPY, SAD, FEAR = Expression.HAPPINESS, Expression.SADNESS, Expression.FEAR

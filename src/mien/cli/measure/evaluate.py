@@ -9,12 +9,13 @@ from rich.table import Table
 
 from mien.cli.shared.data import DATA_HELP, open_data
 from mien.cli.shared.result import check, interval, measured, publish, resampled, to_file
-from mien.cli.shared.terminal import new_table, usage_errors
+from mien.cli.shared.terminal import new_table, say, usage_errors
 from mien.cli.shared.texts import measure as measure_texts
 from mien.cli.shared.texts import summary as texts_summary
 from mien.core.contract import Classifier
 from mien.core.detect import YuNet
 from mien.core.zoo import load
+from mien.errors import InputError
 from mien.evaluation.result import Result
 from mien.evaluation.scoring import evaluate as run
 from mien.methods.expllm.small.generate import NAME, Explainer
@@ -58,6 +59,11 @@ PROTOCOLS = ("majority", "cross-entropy", "multi-target", "soft-votes")
 )
 @resampled
 @click.option("--threads", default=1, show_default=True, help="Threads of each model.")
+@click.option(
+    "--unseen",
+    is_flag=True,
+    help="Fail unless the model states that no picture was used for its choices or calibration.",
+)
 @click.option("--figures", is_flag=True, help="Also write the confusion matrix and reliability diagram as PNG files.")
 @to_file
 def evaluate(
@@ -72,6 +78,7 @@ def evaluate(
     resamples: int,
     seed: int,
     threads: int,
+    unseen: bool,
     figures: bool,
     output: Path | None,
 ) -> None:
@@ -95,6 +102,7 @@ def evaluate(
     if isinstance(opened, Explainer):
         options = {"texts": texts, "protocol": protocol, "resamples": resamples, "seed": seed}
         text_scores = measure_texts(opened, open_data(data, split), pseudo_labels, **options)
+        _check_unseen(text_scores, unseen)
         _publish(measured(about | text_scores), output, figures)
         return
     scores = run(
@@ -107,7 +115,22 @@ def evaluate(
         seed=seed,
         threads=threads,
     )
+    _check_unseen(scores, unseen)
     _publish(measured(about | scores), output, figures)
+
+
+def _check_unseen(result: Result, required: bool) -> None:
+    """Warn about pictures that the model saw; raise InputError if the result is required to be unseen and is not."""
+    count = result["seen_in_calibration"]
+    if count:
+        cause = f"the model was chosen or calibrated on {count} of these pictures, so the result is not unseen"
+    elif count is None and required:
+        cause = "the model does not state which pictures it was chosen and calibrated on"
+    else:
+        return
+    if required:
+        raise InputError(f"{cause}; measure on other pictures, or leave --unseen out")
+    say(f"mien: {cause}")
 
 
 def _publish(result: Result, output: Path | None, figures: bool) -> None:

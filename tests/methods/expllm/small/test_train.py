@@ -20,7 +20,7 @@ pytest.importorskip("transformers", reason="the model is made of classes of tran
 
 from mien.methods.expllm.small import train as training
 from mien.methods.expllm.small.model import FaceEncoder
-from mien.methods.expllm.small.train import (
+from mien.methods.expllm.small.train import (  # type: ignore[attr-defined]
     STAGES,
     TOKENIZER,
     Labeller,

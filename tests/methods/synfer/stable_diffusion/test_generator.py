@@ -42,7 +42,7 @@ class Guide(nn.Module):
         self.seen.append(faces.detach())
         light = faces.mean(dim=(1, 2, 3))
         logits = torch.stack([-light, light], dim=1) @ torch.eye(2, 8)
-        return namedtuple("Answers", "logits action_units")(logits, light[:, None].expand(-1, VECTOR))
+        return namedtuple("Answers", "logits action_units")(logits, light[:, None].expand(-1, VECTOR))  # type: ignore[call-arg]
 
 
 def guides(mode="tokens", share=1.0, step=0.1, detect=whole_picture, size=8, **networks):
@@ -177,7 +177,7 @@ def test_inversion_is_exact_where_the_u_net_does_not_look_at_the_latents(model):
     fake, settings = replace(model, unet=unet), sd.Sampling(steps=8, depth=0.5, size=SIDE)
     latents = sd.inverted(fake, [DARK], settings)
     for level in fake.levels(8)[-4:]:
-        latents = joined(*fake.parted(unet(latents, level.time, None).sample, latents, level.alpha), level.below)
+        latents = joined(*fake.parted(unet(latents, level.time, None).sample, latents, level.alpha), level.below)  # type: ignore[call-arg]
     torch.testing.assert_close(latents, model.encode(squared(DARK, SIDE)[None]), atol=1e-4, rtol=1e-4)
 
 
