@@ -354,7 +354,7 @@ def test_every_public_name_is_there(name):
 
 def test_a_name_that_mien_does_not_have_is_an_attribute_error():
     with pytest.raises(AttributeError, match="no attribute 'analyse'"):
-        mien.analyse  # noqa: B018  # type: ignore[attr-defined]
+        mien.analyse  # type: ignore[attr-defined]  # noqa: B018
 
 
 def test_a_picture_in_memory_need_not_touch_the_disk():

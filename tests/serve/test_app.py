@@ -88,7 +88,7 @@ def test_nothing_is_fetched_from_elsewhere_by_the_page(client):
     assert set(linked) == {"data:,", "style.css", "app.js", "report"}
     for file in (files("mien.serve") / "web").iterdir():
         answer = client.get("/" if file.name == "index.html" else f"/{file.name}")
-        assert answer.headers["content-type"].startswith(KINDS[file.suffix])
+        assert answer.headers["content-type"].startswith(KINDS[file.suffix])  # type: ignore[attr-defined]
         assert "//" not in re.sub(r"// .*", "", answer.text)
         assert "@import" not in answer.text
 

@@ -51,8 +51,8 @@ class FaceSettings(Schedule):
     mixup_share: share of each batch that is blended by mixup.
     rebalance: draw each face with probability proportional to n ** -rebalance, where n counts the faces of its class: 0
     as they come, 0.5 square-root sampling (Mahajan et al., 2018), 1 all classes alike.
-    teachers: models or ONNX files whose mean answer is mixed into the targets (distillation, Hinton et al., 2015); empty
-    for none.
+    teachers: models or ONNX files whose mean answer is mixed into the targets (distillation, Hinton et al., 2015);
+    empty for none.
     teacher_weight: weight of the teachers' answers in the targets, 0 to 1.
     """
 
