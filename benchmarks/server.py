@@ -176,7 +176,7 @@ def main():
     parser.add_argument("--source", type=Path, default=ROOT / "src")
     parser.add_argument("--live", action="store_true")
     given = parser.parse_args()
-    result = {}
+    result: dict[str, object] = {}
     with served(given.source) as (process, port):
         result |= asyncio.run(crowd(port))
     with served(given.source) as (process, port):
