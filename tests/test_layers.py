@@ -14,7 +14,7 @@ ROOT = Path(__file__).parents[1] / "src" / "mien"
 # line: these stand outside.
 LAYERS = (
     "telemetry", "text", "progress", "errors", "extras", "hub", "arrays", "files", "facs", "results", "core", "video",
-    "report", "providers", "datasets", "evaluation", "training", "export", "methods", "serve", "cli",
+    "report", "batch", "providers", "datasets", "evaluation", "training", "export", "methods", "serve", "cli",
 )  # fmt: skip
 OUTSIDE = {"__init__", "__main__", "weights"}
 # Here torch is what the code is about; elsewhere it is an extra, imported where it is used.

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 from mien import telemetry
 
 if TYPE_CHECKING:
+    from mien.batch.table import read_table
     from mien.core.batch import analyze_many
     from mien.core.dial import dial
     from mien.core.images import read_image
@@ -54,6 +55,7 @@ __all__ = [
     "frames",
     "open_writer",
     "read_image",
+    "read_table",
     "write_table",
 ]
 
@@ -73,6 +75,7 @@ _HOME = {
     "mien.core.dial": ("dial",),
     "mien.video.frames": ("frames",),
     "mien.video.analyze": ("analyze_video",),
+    "mien.batch.table": ("read_table",),
     "mien.report.writers": ("open_writer", "write_table"),
 }
 _MODULE = {name: module for module, names in _HOME.items() for name in names}

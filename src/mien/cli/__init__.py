@@ -22,6 +22,7 @@ SECTIONS = {
         "analyze": ("mien.cli.read.analyze", "Read the faces in photographs and clips."),
         "explain": ("mien.cli.read.explain", "Explain in words why each face shows its expression."),
         "scan": ("mien.cli.read.scan", "Ask a vision-language model about the faces in photographs."),
+        "merge": ("mien.cli.read.merge", "Make one table of the parts of a study."),
         "timeline": ("mien.cli.read.timeline", "Derive baselines, events and summaries from tables of clips."),
     },
     "Make": {

@@ -8,8 +8,10 @@ import click
 from rich.console import Console
 from rich.table import Table
 
+from mien.batch.reading import ReadingOptions
 from mien.cli.read.clips import run
-from mien.cli.shared.clip_options import ClipOptions, ClipReading, clip_options
+from mien.cli.read.study import is_folder, run_study
+from mien.cli.shared.clip_options import ClipOptions, clip_options
 from mien.cli.shared.options import finding, safe, to_files
 from mien.cli.shared.outcomes import Gathered, gather, given, has_clips, to_pipe, wrong
 from mien.cli.shared.terminal import cell, new_table, shortened, usage_errors
@@ -29,7 +31,12 @@ NAME, NAME_BESIDE_WHY = 30, 22
 
 @click.command()
 @click.argument("inputs", nargs=-1, required=True, metavar="INPUT...")
-@to_files(ENDINGS, "For clips: a table, a page (.html) or the annotated clip (.mp4).")
+@to_files(
+    ENDINGS,
+    "For clips: a table, a page (.html) or the annotated clip (.mp4). A folder, or a name without ending: Parquet "
+    "parts in it, which the same command continues after a stop.",
+    folders=True,
+)
 @click.option(
     "--columns",
     type=click.Choice(list(LAYOUTS)),
@@ -45,6 +52,10 @@ NAME, NAME_BESIDE_WHY = 30, 22
 )
 @finding
 @click.option("--jobs", type=click.IntRange(min=1), default=1, show_default=True, help="Pictures read in parallel.")
+@click.option(
+    "--workers", type=click.IntRange(min=1), help="For a folder: processes that read in parallel.  [default: 1]"
+)
+@click.option("--part-size", type=click.IntRange(min=1), help="For a folder: pictures a part; 500 in a large study.")
 @clip_options
 @click.option(
     "--prior",
@@ -66,6 +77,8 @@ def analyze(
     rotations: Rotations,
     assume_crop: bool,
     jobs: int,
+    workers: int | None,
+    part_size: int | None,
     prior: str | None,
     threads: int,
     clip: ClipOptions,
@@ -76,13 +89,25 @@ def analyze(
     Without -o: a table on a terminal, JSON lines in a pipe. Inputs that fail are reported and skipped; the exit code is
     then 1. In a clip, faces are tracked and each frame has its rows; -o may also be a timeline page (.html) or the
     annotated clip (.mp4, extra video).
+
+    A folder as output (-o out/) takes a study of any size, read by --workers processes. The same command continues it
+    after a stop or a kill; `mien merge` makes one file of it.
     """
-    pictures = given(inputs, outputs, clips=True)
-    if has_clips(pictures):
+    folder = any(map(is_folder, outputs))
+    if folder and jobs > 1:
+        raise wrong("reads into files; into a folder say --workers", "--jobs")
+    if not folder and (workers or part_size):
+        raise wrong("is for a folder: -o out/", "--workers" if workers else "--part-size")
+    pictures = given(inputs, () if folder else outputs, clips=True)
+    if folder or has_clips(pictures):
         looking = {"threshold": threshold, "max_side": max_side, "rotations": rotations, "assume_crop": assume_crop}
         options = {"model": model, "threads": threads, **looking} | ({} if prior is None else {"prior": prior})
-        reading = ClipReading(columns=columns, safe_csv=safe_csv, options=options, **clip.reading)
-        if not run(pictures, outputs, reading, resume=clip.resume):
+        reading = ReadingOptions(columns=columns, safe_csv=safe_csv, options=options, **clip.reading)
+        if folder:
+            good = run_study(pictures, outputs, reading, workers or 1, part_size)
+        else:
+            good = run(pictures, outputs, reading, resume=clip.resume)
+        if not good:
             context.exit(1)
         return
     clip.refuse()

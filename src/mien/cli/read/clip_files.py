@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 import mien
-from mien.cli.shared.clip_options import ClipReading
+from mien.batch.reading import ReadingOptions
 from mien.cli.shared.outcomes import wrong
 from mien.core.batch import Picture
 from mien.files import replacing
@@ -29,7 +29,7 @@ from mien.video.thumbnails import thumbnails
 class Sinks:
     """All open output files of a run, as a context manager. Each table receives its rows at once."""
 
-    def __init__(self, outputs: Sequence[Path], reading: ClipReading, resume: bool) -> None:
+    def __init__(self, outputs: Sequence[Path], reading: ReadingOptions, resume: bool) -> None:
         self._reading = reading
         self._stack = ExitStack()
         self._tables: list[tuple[RecordFile, bool]] = []
@@ -93,7 +93,7 @@ class Sinks:
             beside.write_text(text, encoding="utf-8")
 
 
-def _opened(path: Path, reading: ClipReading, resume: bool) -> RecordFile:
+def _opened(path: Path, reading: ReadingOptions, resume: bool) -> RecordFile:
     ending = path.suffix.lower()
     if ending == ".jsonl":
         return JsonLinesFile(path, resume=resume)
@@ -104,7 +104,7 @@ def _opened(path: Path, reading: ClipReading, resume: bool) -> RecordFile:
     return ParquetFile(path, clip_columns(reading.columns), reading.about, resume=resume)
 
 
-def check(inputs: Sequence[Picture], outputs: Sequence[Path], reading: ClipReading, resume: bool) -> None:
+def check(inputs: Sequence[Picture], outputs: Sequence[Path], reading: ReadingOptions, resume: bool) -> None:
     """Reject unwritable outputs before reading."""
     endings = [output.suffix.lower() for output in outputs]
     for ending in endings:

@@ -1,53 +1,20 @@
 """Options about clips."""
 
-import shlex
-import sys
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import wraps
 from typing import Any
 
 import click
 
 from mien.errors import InputError
-from mien.report.tables import ColumnNames
 from mien.video.analyze import DETECT_EVERY
 from mien.video.frames import Span
 
 
 @dataclass(frozen=True)
-class ClipReading:
-    """How clips are read.
-
-    span: fps, every, start and end.   options: of Pipeline.   command: as it was typed, for the files' metadata.
-    """
-
-    span: dict[str, Any]
-    smooth: float
-    detect_every: int
-    options: dict[str, Any]
-    columns: ColumnNames = "mien"
-    safe_csv: bool = False
-    command: str = field(default_factory=lambda: f"mien {shlex.join(sys.argv[1:])}")
-
-    @property
-    def about(self) -> dict[str, str]:
-        """Return how the table was made, for its metadata."""
-        span = {name: value for name, value in self.span.items() if value is not None}
-        settings = span | self.options | {"detect_every": self.detect_every}
-        return {
-            "command": self.command,
-            "settings": ", ".join(f"{name}={value}" for name, value in settings.items()),
-            "smoothing": f"Gaussian, half-width {self.smooth:g} s, two standard deviations" if self.smooth else "none",
-            "units": "timestamp: seconds from the first frame; FaceRect*, x_*, y_*: pixels; FaceScore, confidence, "
-            "expressions: probabilities 0 to 1; AU*: intensities 0 to 1; AU*_asymmetry: -1 to 1, the subject's left "
-            "minus right; Pitch, Roll, Yaw: degrees",
-        }
-
-
-@dataclass(frozen=True)
 class ClipOptions:
-    """The options about clips.   reading: fields of ClipReading."""
+    """The options about clips.   reading: fields of mien.batch.reading.ReadingOptions."""
 
     reading: dict[str, Any]
     resume: bool
@@ -55,7 +22,9 @@ class ClipOptions:
     def refuse(self) -> None:
         """Raise click.UsageError for options that have no effect without a clip."""
         span, smooth = self.reading["span"], self.reading["smooth"]
-        given = [f"--{name}" for name, value in (span | {"smooth": smooth, "resume": self.resume}).items() if value]
+        given = [f"--{name}" for name, value in (span | {"smooth": smooth}).items() if value]
+        if self.resume:
+            raise click.UsageError("--resume is for clips; pictures read into a folder (-o out/) are gone on with")
         if given:
             raise click.UsageError(
                 f"{' and '.join(given)} {'are' if len(given) > 1 else 'is'} for clips; there is none"
@@ -113,7 +82,7 @@ def clip_options(command: Callable[..., None]) -> Callable[..., None]:
             click.option(
                 "--resume",
                 is_flag=True,
-                help="Clips: continue the table of a stopped run with the same options.",
+                help="Clips: continue the table of a stopped run with the same options; a folder is always continued.",
             ),
         )
     ):

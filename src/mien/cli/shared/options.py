@@ -11,14 +11,14 @@ from mien.core.detect import Rotations
 Command = Callable[..., Any]
 
 
-def to_files(endings: Iterable[str], more: str = "") -> Callable[[Command], Command]:
-    """Add -o, repeatable, as the argument `outputs`.   more: a sentence for the help."""
+def to_files(endings: Iterable[str], more: str = "", folders: bool = False) -> Callable[[Command], Command]:
+    """Add -o, repeatable, as the argument `outputs`.   more: sentences for the help.   folders: allow folders too."""
     texts = [f"File to write; its ending decides: {' '.join(endings)}.", more, "Repeatable."]
     return click.option(
         "-o",
         "--output",
         "outputs",
-        type=click.Path(path_type=Path, dir_okay=False),
+        type=click.Path(path_type=Path, dir_okay=folders),
         multiple=True,
         help=" ".join(filter(None, texts)),
     )
