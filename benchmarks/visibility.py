@@ -3,7 +3,8 @@
 python benchmarks/visibility.py KIND:PATH [--faces 400] [--seed 0] [-o FILE.json]
 
 Faces that look into the camera (less than 20 degrees of yaw) have their image-right half painted over: plain, with
-patches, with the blurred texture of another face, or in the colour of their own cheek.
+patches, with the blurred texture of another face, or in the colour of their own cheek. `auc` tells painted halves from
+others by the score of the detector: at full size, and as it is used, where what is clearly a face when small is one.
 """
 
 import argparse
@@ -16,8 +17,9 @@ from numpy.typing import NDArray
 
 from mien import datasets
 from mien.core.align import align
+from mien.core.detect import YuNet
 from mien.core.pipeline import Pipeline
-from mien.core.visibility import detector, hidden
+from mien.core.visibility import CLEAR, COVERED, MARGIN, SHOWN, SMALL, SMALL_MARGIN, detector, doubled, hidden, in_color
 from mien.facs.observation import Pose
 from publish import publish
 
@@ -35,6 +37,9 @@ def main() -> None:
     dataset, pipeline, detect = datasets.open(given.data), Pipeline(assume_crop=True), detector()
     rng = np.random.default_rng(given.seed)
     found: dict[str, list[bool]] = defaultdict(list)
+    faint = YuNet(0.01, rotations="never", enlarged=())
+    painted: list[tuple[float, float]] = []
+    bare: list[tuple[float, float]] = []
     other = None
     for row in rng.permutation(len(dataset)):
         image = dataset[int(row)].image
@@ -48,6 +53,7 @@ def main() -> None:
                 halves = list(hidden(shown, face.landmarks, Pose(0, 0, 0), image.shape[:2], detect))
                 seen = {half.side for half in halves if half.reason == "covered or unclear"}
                 found[name].append("left" in seen if name == cover else bool(seen))
+                (painted if name == cover else bare).append(scores(shown, faint))
         other = crop
         if len(found["as it is"]) == given.faces:
             break
@@ -55,9 +61,29 @@ def main() -> None:
         "measure": "share of faces of which a half is said to be covered; for painted faces, the painted half",
         "data": Path(given.data).name,
         **{name: {"share": round(float(np.mean(said)), 3), "n": len(said)} for name, said in found.items()},
+        "auc": {
+            name: round(roc_auc(np.array(bare)[:, i], np.array(painted)[:, i]), 4)
+            for i, name in enumerate(("full size", "as used"))
+        },
+        "other_answers_than_at_full_size": sum((a < COVERED) != (b < COVERED) for a, b in (*bare, *painted)),
         "seed": given.seed,
     }
     publish(result, given.output)
+
+
+def scores(crop: NDArray[np.uint8], detect: YuNet) -> tuple[float, float]:
+    """How much of a face the image-right half is: at full size, and 1 where it is clearly one when small."""
+    half = crop[:, -(crop.shape[1] // 2) :][:, ::-1]
+    full, small = (
+        max((face.score for face in detect(in_color(doubled(half, side, margin)))), default=0.0)
+        for side, margin in ((SHOWN, MARGIN), (SMALL, SMALL_MARGIN))
+    )
+    return full, 1.0 if small >= CLEAR else full
+
+
+def roc_auc(high: NDArray[np.floating], low: NDArray[np.floating]) -> float:
+    """The share of pairs in which the first scores higher, ties by half."""
+    return float(np.mean((high[:, None] > low) + (high[:, None] == low) / 2))
 
 
 def covered(

@@ -64,3 +64,19 @@ def test_a_far_half_that_is_no_face_is_put_down_to_the_turn():
     crop = np.zeros((48, 48), np.uint8)
     found = list(hidden(crop, INSIDE, Pose(30, 0, 0), SIZE, lambda image: []))
     assert found == [Hidden("right", "covered or unclear"), Hidden("left", "turned away")]
+
+
+def test_halves_that_are_clearly_a_face_when_small_are_not_looked_at_again(astronaut):
+    asked = []
+    detect = detector()
+
+    def counted(image):
+        asked.append(image.shape[:2])
+        return detect(image)
+
+    assert list(hidden(astronaut, INSIDE, FRONT, SIZE, counted)) == []
+    assert asked == [(96, 192)]  # both halves in one small picture
+    covered = astronaut.copy()
+    covered[:, 24:] = 90
+    assert list(hidden(covered, INSIDE, FRONT, SIZE, counted)) == [Hidden("left", "covered or unclear")]
+    assert asked[1:] == [(96, 192), (192, 192)]  # and the one that is in doubt once more
