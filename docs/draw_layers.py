@@ -12,7 +12,7 @@ ROOT = Path(__file__).parents[1] / "src" / "mien"
 TARGET = Path(__file__).with_name("layers.svg")
 # From low to high, as in tests/test_layers.py; single files at the top level are left out.
 FOLDERS = (
-    "facs", "results", "core", "video", "report", "providers", "datasets", "evaluation", "training", "export",
+    "facs", "results", "core", "video", "report", "batch", "providers", "datasets", "evaluation", "training", "export",
     "methods", "serve", "cli",
 )  # fmt: skip
 CELL, LEFT, TOP = 34, 110, 96

@@ -26,7 +26,7 @@ Each command has one model at its centre, which `--model` names.
 
 | command | model |
 |---|---|
-| `analyze`, `serve` | reader or classifier of faces: a name of `mien weights`, or an ONNX file |
+| `analyze`, `serve` | reader or classifier of faces: name of `mien weights`, ONNX file, checkpoint's folder, `hf:ID` |
 | `explain` | writer: a folder of `mien export expllm` |
 | `scan` | vision-language model: its name on the server, or a checkpoint's folder |
 | `cot --engine llm` | language model: its name on the server |

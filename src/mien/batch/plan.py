@@ -7,7 +7,6 @@ Readers of folders of Parquet files (Arrow, pandas, DuckDB, Spark) pass over nam
 """
 
 import csv
-import hashlib
 import json
 import os
 from collections.abc import Iterable, Iterator, Sequence
@@ -18,7 +17,8 @@ from typing import Any, NamedTuple
 import mien
 from mien.batch.reading import ReadingOptions
 from mien.core.batch import Picture
-from mien.core.zoo import DEFAULT, load
+from mien.core.models import digest
+from mien.core.zoo import DEFAULT
 from mien.errors import InputError
 from mien.files import replacing
 from mien.report.clips import clip_columns, picture_rows
@@ -138,7 +138,7 @@ class StudyPlan:
             "mien": mien.__version__,
             "format": FORMAT,
             "model": str(model),
-            "model_sha256": hashlib.sha256(load(model, reads=True)).hexdigest(),
+            "model_sha256": digest(model),
             **options,
             **{name: reading.span.get(name) for name in ("fps", "every", "start", "end")},
             "smooth": reading.smooth,

@@ -31,7 +31,11 @@ from mien.extras import optional
     "--token", envvar="MIEN_TOKEN", metavar="TEXT", help="Token that clients must send; better set as MIEN_TOKEN."
 )
 @click.option(
-    "--model", default=DEFAULT, metavar="NAME|FILE.onnx", show_default=True, help="Model that reads the faces."
+    "--model",
+    default=DEFAULT,
+    metavar="NAME|FILE.onnx|FOLDER|hf:ID",
+    show_default=True,
+    help="Model that reads the faces.",
 )
 @click.option(
     "--clips",

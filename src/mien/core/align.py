@@ -1,4 +1,4 @@
-"""Image and faces to upright gray crops that look like the faces the reader was trained on.
+"""Image and faces to upright crops that look like the faces the reader was trained on.
 
 A frame is a (2, 3) matrix that takes pixels of the image to a crop whose sides are 1 long.
 """
@@ -34,26 +34,35 @@ _BESIDE = 2
 LONGEST_SIDE = 32_766
 
 
-def align(image: NDArray[np.uint8], frames: Sequence[Floats], size: int, area: Area | None = None) -> NDArray[np.uint8]:
+def align(
+    image: NDArray[np.uint8],
+    frames: Sequence[Floats],
+    size: int,
+    area: Area | None = None,
+    *,
+    color: bool = False,
+    cubic: bool = False,
+) -> NDArray[np.uint8]:
     """Gray crops, (N, size, size) uint8, of an (H, W, 3) RGB image.
 
     area: the part of it that holds the picture; left out, all of it. What lies beyond it repeats its outermost pixels.
+    color: give RGB crops, (N, size, size, 3).   cubic: how faces smaller than a crop are enlarged; else linearly.
     """
     if area is not None:
         image = area.of(image)
         frames = [compose(frame, np.column_stack([np.eye(2), area.corner])) for frame in frames]
-    crops = [_cut_out(image, frame, size) for frame in frames]
-    return np.stack(crops) if crops else np.zeros((0, size, size), np.uint8)
+    crops = [_cut_out(image, frame, size, color, cubic) for frame in frames]
+    return np.stack(crops) if crops else np.zeros((0, size, size, *([3] if color else [])), np.uint8)
 
 
-def _cut_out(image: NDArray[np.uint8], frame: Floats, size: int) -> NDArray[np.uint8]:
+def _cut_out(image: NDArray[np.uint8], frame: Floats, size: int, color: bool, cubic: bool) -> NDArray[np.uint8]:
     """One crop, for which no more than the part of the image that it shows is made gray."""
     left, top, right, bottom = _reach(frame, image.shape)
     part = image[top:bottom, left:right]
     frame = compose(frame, np.array([[1.0, 0, left], [0, 1.0, top]]))
-    gray = _within_reach(to_gray(part))
-    shrink = [part.shape[1] / gray.shape[1], part.shape[0] / gray.shape[0], 1]  # x, y
-    return _cut(gray, frame * shrink, size)
+    shown = _within_reach(part if color else to_gray(part))
+    shrink = [part.shape[1] / shown.shape[1], part.shape[0] / shown.shape[0], 1]  # x, y
+    return _cut(shown, frame * shrink, size, cubic)
 
 
 def _reach(frame: Floats, shape: tuple[int, ...]) -> tuple[int, int, int, int]:
@@ -138,21 +147,22 @@ def similarity(source: Floats, target: Floats) -> Floats:
     return np.column_stack([matrix, center_t - matrix @ center_s])
 
 
-def _within_reach(gray: NDArray[np.uint8]) -> NDArray[np.uint8]:
+def _within_reach(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """The picture, reduced when a side is longer than OpenCV can warp."""
-    scale = LONGEST_SIDE / max(gray.shape)
+    scale = LONGEST_SIDE / max(image.shape)
     if scale >= 1:
-        return gray
-    height, width = (max(1, int(side * scale)) for side in gray.shape)
-    return np.asarray(cv2.resize(gray, (width, height), interpolation=cv2.INTER_AREA))
+        return image
+    height, width = (max(1, int(side * scale)) for side in image.shape[:2])
+    return np.asarray(cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA))
 
 
-def _cut(gray: NDArray[np.uint8], frame: Floats, size: int) -> NDArray[np.uint8]:
+def _cut(image: NDArray[np.uint8], frame: Floats, size: int, cubic: bool) -> NDArray[np.uint8]:
     side = 1 / np.sqrt(max(abs(np.linalg.det(frame[:, :2])), 1e-12))  # of the crop, in pixels of the image
     multiple = int(np.clip(np.ceil(side / size - 0.05), 1, MAX_MULTIPLE))
     large = size * multiple
     # Pixel centres lie at half numbers, OpenCV counts them from 0.
     matrix = frame * large
     matrix[:, 2] += matrix[:, :2].sum(axis=1) / 2 - 0.5
-    cut = cv2.warpAffine(gray, matrix, (large, large), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    way = cv2.INTER_CUBIC if cubic and side < size else cv2.INTER_LINEAR
+    cut = cv2.warpAffine(image, matrix, (large, large), flags=way, borderMode=cv2.BORDER_REPLICATE)
     return np.asarray(cut if multiple == 1 else cv2.resize(cut, (size, size), interpolation=cv2.INTER_AREA))

@@ -1,8 +1,7 @@
-"""Read the contract that an ONNX file carries: labels, size and normalization."""
+"""Read the contract that an ONNX file carries: labels, size, colour and normalization."""
 
 import hashlib
 import json
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from threading import Timer
@@ -13,6 +12,7 @@ from numpy.typing import NDArray
 
 from mien.core.rebuilt import Rebuilt
 from mien.core.session import InferenceSession, RunOptions, open_session
+from mien.core.view import LARGEST_MARGIN, RESIZES, SMALLEST_MARGIN, Resize, View
 from mien.errors import InputError, ModelError
 from mien.facs.vocabulary import Expression, expression
 
@@ -27,17 +27,27 @@ _FLOATS = ("tensor(float)", "tensor(float16)", "tensor(double)")
 class Contract:
     """What a model file says of itself.
 
-    labels: the expression of each output, in order.   size: the side of the square gray input, in pixels.
-    mean, std: of the gray values after scaling to 0..1.   name: what to call the model.
-    meta: everything else, such as the prior that was adjusted for.
+    labels: the expression of each output, in order; eight or fewer.   size: the side of the square input, in pixels.
+    mean, std: of the values after scaling to 0..1, in colour one for each of red, green and blue.
+    name: what to call the model.   meta: everything else, such as the prior that was adjusted for.
+    channels, margin, resize: see View.   output: the name of the output that holds the logits.
     """
 
     labels: tuple[Expression, ...]
     size: int
-    mean: float
-    std: float
+    mean: float | tuple[float, ...]
+    std: float | tuple[float, ...]
     name: str
     meta: dict[str, str]
+    channels: int = 1
+    margin: float = 0.0
+    resize: Resize = "linear"
+    output: str = "logits"
+
+    @property
+    def view(self) -> View:
+        """How faces are cut for the model."""
+        return View(self.size, self.channels, self.margin, self.resize)
 
     @staticmethod
     def read(session: InferenceSession) -> "Contract":
@@ -51,17 +61,27 @@ class Contract:
             )
         try:
             labels = tuple(expression(word) for word in meta["labels"].split(","))
-            size, mean, std = int(meta["size"]), float(meta["mean"]), float(meta["std"])
+            channels = int(meta.get("channels", "1"))
+            size, margin = int(meta["size"]), float(meta.get("margin", "0"))
+            mean, std = (_numbers(meta[key], channels) for key in ("mean", "std"))
         except ValueError as error:
             raise ModelError(f"the model's metadata cannot be used: {_short(error)}") from error
-        good = 1 <= size <= LARGEST and math.isfinite(mean) and 0 < std < math.inf
+        resize = meta.get("resize", RESIZES[0])
+        good = 1 <= size <= LARGEST and np.isfinite(mean).all() and np.isfinite(std).all() and np.min(std) > 0
         if not good or len(set(labels)) < len(labels):
             raise ModelError(
                 f"the model's metadata cannot be used: size must lie between 1 and {LARGEST}, mean be finite, std be "
                 f"above 0 and every label occur once, but got size {size}, mean {mean}, std {std}, labels "
                 f"{_short(meta['labels'])}"
             )
-        return Contract(labels, size, mean, std, meta.get("name", "unnamed"), meta)
+        if channels not in (1, 3) or resize not in RESIZES or not SMALLEST_MARGIN <= margin <= LARGEST_MARGIN:
+            raise ModelError(
+                f"the model's metadata cannot be used: channels must be 1 or 3, resize one of {', '.join(RESIZES)} and "
+                f"margin lie between {SMALLEST_MARGIN:g} and {LARGEST_MARGIN:g}, but got channels {channels}, resize "
+                f"{_short(resize)}, margin {margin:g}"
+            )
+        name, output = meta.get("name", "unnamed"), meta.get("output", "logits")
+        return Contract(labels, size, mean, std, name, meta, channels, margin, resize, output)
 
     def to_meta(self) -> dict[str, str]:
         """The metadata entries that `read` understands."""
@@ -71,7 +91,22 @@ class Contract:
             "size": str(self.size),
             "mean": json.dumps(self.mean),
             "std": json.dumps(self.std),
+            # What every model of mien's own has need not be said.
+            **({} if self.channels == 1 else {"channels": str(self.channels)}),
+            **({} if self.margin == 0 else {"margin": json.dumps(self.margin)}),
+            **({} if self.resize == RESIZES[0] else {"resize": self.resize}),
+            **({} if self.output == "logits" else {"output": self.output}),
         }
+
+
+def _numbers(text: str, channels: int) -> float | tuple[float, ...]:
+    """A mean or std: a number, or as many as there are channels."""
+    if channels == 1 or not text.lstrip().startswith("["):
+        return float(text)
+    values = json.loads(text)
+    if len(values) != channels:
+        raise ValueError(f"{text} has {len(values)} numbers for {channels} channels")
+    return tuple(map(float, values))
 
 
 # The entry of a contract with the SHA-256 of the file that had the same network first, under another calibration.
@@ -111,7 +146,7 @@ _SHAPES: dict[str, tuple[int | None, ...]] = {
 
 
 class Classifier(Rebuilt):
-    """A model file as a function: gray crops to logits over the eight expressions, and whatever else it answers.
+    """A model file as a function: crops to logits over the eight expressions, and whatever else it answers.
 
     heads: what else that is, of the fields of Answers.
     trial: run the model once on opening it, and raise ModelError where its answers are not of the shape and type that
@@ -122,13 +157,19 @@ class Classifier(Rebuilt):
         self._session = open_session(model, threads)
         self._options: RunOptions | None = None
         self.contract = Contract.read(self._session)
-        self._input, self._single = _input(self._session, self.contract.size)
+        self._input, self._single = _input(self._session, self.contract)
         outputs = {output.name: output for output in self._session.get_outputs()}
-        if "logits" not in outputs:
-            raise ModelError(f"the model has no output named 'logits'; it has {_short(', '.join(outputs))}")
+        logits = self.contract.output
+        if logits not in outputs:
+            raise ModelError(f"the model has no output named {logits!r}; it has {_short(', '.join(outputs))}")
+        outputs["logits"] = outputs[logits]
         self._shapes = {"logits": (len(self.contract.labels),)} | {k: v for k, v in _SHAPES.items() if k in outputs}
         self._others = [name for name in Answers._fields if name in self._shapes and name != "logits"]
         self.heads = frozenset(self._others)
+        if self.contract.margin and self.heads & {"landmarks", "attention"}:
+            raise ModelError(
+                "the model answers landmarks or attention, which need a face without margin; it asks for one"
+            )
         for name, wanted in self._shapes.items():
             if outputs[name].type not in _FLOATS:
                 raise ModelError(f"the model's output {name!r} is {outputs[name].type}, but should be of floats")
@@ -143,7 +184,7 @@ class Classifier(Rebuilt):
         timer = Timer(DEADLINE, setattr, (options, "terminate", True))
         timer.start()
         try:
-            self.answers(np.zeros((1, self.contract.size, self.contract.size), np.uint8))
+            self.answers(np.zeros((1, *self.contract.view.shape), np.uint8))
         except ModelError as error:
             late = f" (ended after {DEADLINE:g} seconds for one face)" if options.terminate else ""
             raise ModelError(f"{error}{late}") from error
@@ -152,21 +193,28 @@ class Classifier(Rebuilt):
             self._options = None
 
     def logits(self, crops: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """(N, S, S) uint8 gray crops -> (N, 8) float32 logits in Expression order; -inf for a class the model lacks."""
+        """(N, *view.shape) uint8 crops -> (N, 8) float32 logits in Expression order; -inf for a class the model lacks.
+
+        view: of the contract; (S, S) for a gray model, (S, S, 3) for one of colour.
+        """
         return self._answers(crops, []).logits
 
     def answers(self, crops: NDArray[np.uint8]) -> Answers:
-        """All that the model says of (N, S, S) uint8 gray crops, in one pass."""
+        """All that the model says of (N, *view.shape) uint8 crops, in one pass."""
         return self._answers(crops, self._others)
 
     def _answers(self, crops: NDArray[np.uint8], others: list[str]) -> Answers:
         contract = self.contract
-        if crops.dtype != np.uint8 or crops.shape[1:] != (contract.size, contract.size):
+        view = contract.view
+        if crops.dtype != np.uint8 or crops.shape[1:] != view.shape:
             raise InputError(
-                f"expected gray crops, uint8 of shape (N, {contract.size}, {contract.size}), "
-                f"but got {crops.dtype} {crops.shape}"
+                f"expected {'gray' if view.channels == 1 else 'RGB'} crops, uint8 of shape "
+                f"(N, {', '.join(map(str, view.shape))}), but got {crops.dtype} {crops.shape}"
             )
-        scaled = (crops[:, None].astype(np.float32) / 255 - contract.mean) / contract.std
+        own = view.own(crops)
+        planes = own[:, None] if view.channels == 1 else own.transpose(0, 3, 1, 2)
+        mean, std = (np.reshape(np.asarray(values, np.float32), (-1, 1, 1)) for values in (contract.mean, contract.std))
+        scaled = (planes.astype(np.float32) / 255 - mean) / std
         logits = np.full((len(crops), len(Expression)), -np.inf, np.float32)
         step = 1 if self._single else max(1, len(crops))
         parts = [self._run(scaled[i : i + step].astype(np.float32), others) for i in range(0, len(crops), step)]
@@ -179,7 +227,7 @@ class Classifier(Rebuilt):
     def _run(self, faces: NDArray[np.float32], others: list[str]) -> list[NDArray[np.float32]]:
         names = ["logits", *others]
         try:
-            answers = self._session.run(names, {self._input: faces}, self._options)
+            answers = self._outputs(faces, others)
         except Exception as error:  # ONNX Runtime has a class of its own for each way to fail
             raise ModelError(f"the model cannot be run: {error}") from error
         for name, values in zip(names, answers, strict=True):
@@ -191,6 +239,13 @@ class Classifier(Rebuilt):
                     f"{values.size} numbers finite; wanted were {len(faces)} rows of finite numbers"
                 )
         return [np.asarray(values, np.float32) for values in answers]
+
+    def _outputs(self, faces: NDArray[np.float32], others: list[str]) -> list[NDArray[np.float32]]:
+        """The network's logits, then its other outputs, of normalized faces (N, channels, size, size)."""
+        outputs: list[NDArray[np.float32]] = self._session.run(
+            [self.contract.output, *others], {self._input: faces}, self._options
+        )
+        return outputs
 
 
 def _fits(given: Sequence[object], wanted: tuple[int | None, ...]) -> bool:
@@ -212,15 +267,17 @@ def _short(text: object) -> str:
     return words if len(words) <= 200 else f"{words[:200]}..."
 
 
-def _input(session: InferenceSession, size: int) -> tuple[str, bool]:
-    """The name of the one input, and whether it takes a single face at a time; ModelError when it is no gray face."""
+def _input(session: InferenceSession, contract: Contract) -> tuple[str, bool]:
+    """The name of the one input, and whether it takes a single face at a time; ModelError when it is no such face."""
     inputs = session.get_inputs()
     shape = inputs[0].shape if len(inputs) == 1 else []
-    wanted = (1, 1, size, size)
+    wanted = (1, contract.channels, contract.size, contract.size)
     fits = len(shape) == 4 and all(not isinstance(n, int) or n == w for n, w in zip(shape, wanted, strict=True))
     if not fits or inputs[0].type != "tensor(float)":
         given = ", ".join(f"{i.name}: {i.type} {i.shape}" for i in inputs)
-        raise ModelError(f"the model should take float faces of shape (N, 1, {size}, {size}), but it takes {given}")
+        raise ModelError(
+            f"the model should take float faces of shape (N, {', '.join(map(str, wanted[1:]))}), but it takes {given}"
+        )
     return inputs[0].name, isinstance(shape[0], int)
 
 

@@ -1,11 +1,11 @@
-"""Look into an ONNX file before it is opened: does it name other files?
+"""Look into an ONNX file before it is opened: does it name other files, and what does it say of itself?
 
 Tensors may lie in other files, which ONNX Runtime reads from wherever the program was started. Nobody expects that of
 the file that they give, so it is refused. Only what can hold a tensor is walked, so no ONNX library is needed; field
 numbers are those of onnx.proto.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from mien.errors import ModelError
 
@@ -19,6 +19,7 @@ _PARTS = {
     "attribute": {5: "tensor", 6: "graph", 10: "tensor", 11: "graph", 22: "sparse", 23: "sparse"},
     "sparse": {1: "tensor", 2: "tensor"},
 }
+_METADATA, _KEY, _VALUE = 14, 1, 2
 _EXTERNAL_DATA, _DATA_LOCATION = 13, 14
 _DEEPEST = 100
 _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
@@ -35,6 +36,36 @@ def check(model: bytes) -> None:
             "the model keeps weights in other files, which mien does not open; save it as one file, with "
             "onnx.save(model, path, save_as_external_data=False)"
         )
+
+
+def metadata(model: bytes) -> dict[str, str]:
+    """What a model says of itself; empty for a file that is no ONNX model."""
+    said: dict[str, str] = {}
+    try:
+        for field, entry in _fields(memoryview(model)):
+            if field == _METADATA and isinstance(entry, memoryview):
+                parts = {key: bytes(v).decode() for key, v in _fields(entry) if isinstance(v, memoryview)}
+                said[parts.get(_KEY, "")] = parts.get(_VALUE, "")
+    except (IndexError, ValueError):
+        return {}
+    return said
+
+
+def with_metadata(model: bytes, entries: Mapping[str, str]) -> bytes:
+    """The same model with more entries: fields of a message may be added at its end."""
+    return model + b"".join(
+        _field(_METADATA, _field(_KEY, key.encode()) + _field(_VALUE, value.encode())) for key, value in entries.items()
+    )
+
+
+def _field(number: int, value: bytes) -> bytes:
+    return _number(number << 3 | _BYTES) + _number(len(value)) + value
+
+
+def _number(value: int) -> bytes:
+    """A varint."""
+    low, rest = value & 127, value >> 7
+    return bytes([low | 128]) + _number(rest) if rest else bytes([low])
 
 
 def _external(message: memoryview, kind: str, depth: int) -> Iterator[bool]:

@@ -9,12 +9,13 @@ from typing import Any, TypeAlias, TypedDict, Unpack
 import numpy as np
 from numpy.typing import NDArray
 
-from mien.core.align import Floats, align, inverse, realigned, to_crop_frame
+from mien.core.align import Floats, inverse, realigned, to_crop_frame
 from mien.core.borders import Area, picture_area, whole
 from mien.core.detect import Detector, Rotations, YuNet, in_reading_order, whole_picture
 from mien.core.images import ImageSource, read_image
 from mien.core.reader import Reader
 from mien.core.rebuilt import Rebuilt
+from mien.core.view import View
 from mien.core.visibility import detector, hidden
 from mien.core.zoo import DEFAULT, MODELS
 from mien.errors import InputError
@@ -27,7 +28,8 @@ from mien.results.notebook import preview
 THRESHOLD, MAX_SIDE = 0.7, 640
 ROTATIONS: Rotations = "auto"
 _LOOKING = {"threshold": THRESHOLD, "max_side": MAX_SIDE, "rotations": ROTATIONS}
-# (N, S, S) uint8 gray crops to N readings; S is its attribute `size`, 48 where it has none.
+# (N, S, S) uint8 gray crops to N readings; S is its attribute `size`, 48 where it has none. With an attribute `view`, a
+# mien.core.view.View, it gets crops as that says.
 ReadCrops: TypeAlias = Callable[[NDArray[np.uint8]], Sequence[Reading]]
 
 
@@ -86,6 +88,7 @@ class Pipeline(Rebuilt):
         self.read = Reader(model, threads, prior) if read is None else read
         self.prior = "" if prior is None or read is not None else told(prior)
         self.size: int = getattr(self.read, "size", 48)
+        self._view: View = getattr(self.read, "view", None) or View(self.size)
         self.model: str = getattr(self.read, "name", "")
         self._threads = threads
 
@@ -116,17 +119,19 @@ class Pipeline(Rebuilt):
         hidden: the halves of each face that cannot be seen, where they are known; else they are looked for.
         """
         # Beyond a picture its outermost pixels are repeated; those of a border would say nothing.
+        if not faces:
+            return
         area = whole(image) if self.detect is whole_picture else picture_area(image)
         known = hidden or [None] * len(faces)
         pairs = zip(faces, starts or [None] * len(faces), strict=True)
         frames = [to_crop_frame(face) if start is None else start for face, start in pairs]
-        crops = align(image, frames, self.size, area)
+        crops = self._view.crops(image, frames, area)
         readings = list(self.read(crops))
         wanted = [realigned(f, r.landmarks) for f, r in zip(frames, readings, strict=True)]
         # Where the landmarks disagree with the crop they were read in, they are read again in the crop they ask for.
         again = {i: frame for i, frame in enumerate(wanted) if frame is not None and frame is not frames[i]}
         if again:
-            better = align(image, [*again.values()], self.size, area)
+            better = self._view.crops(image, [*again.values()], area)
             for i, crop, reading in zip(again, better, self.read(better), strict=True):
                 frames[i], crops[i], readings[i] = again[i], crop, reading
         for face, frame, crop, reading, found, halves in zip(
@@ -161,7 +166,8 @@ class Pipeline(Rebuilt):
         landmarks = (reading.landmarks @ back[:, :2].T + back[:, 2]).astype(np.float32)
         if halves is None and reading.pose is not None:
             inside = landmarks - area.corner.astype(np.float32)
-            halves = tuple(hidden(crop, inside, reading.pose, area.size, self._find_halves))
+            face_alone = self._view.plain(crop[None])[0]
+            halves = tuple(hidden(face_alone, inside, reading.pose, area.size, self._find_halves))
         return replace(report, landmark_source="reader", landmarks=landmarks, hidden=halves or ())
 
     @cached_property

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mien.core.contract import Answers, Classifier, softmax
+from mien.core.models import open_classifier
 from mien.core.rebuilt import Rebuilt
 from mien.core.zoo import DEFAULT, load
 from mien.facs.observation import Pose
@@ -23,9 +24,9 @@ _REST = frozenset({"action_units", "landmarks", "pose"})
 
 
 class Reader(Rebuilt):
-    """Gray crops to readings.
+    """Crops to readings.
 
-    model: a name of mien.core.zoo.MODELS, the path of an ONNX file with a contract, or an open Classifier.
+    model: as in mien.core.models.open_classifier, or an open Classifier.
     threads: of ONNX Runtime.
     Of a model that reads expressions alone, the default reader says the rest: action units, landmarks and head pose,
     by which the faces are also aligned. Attention and readability are the model's own or none.
@@ -40,24 +41,25 @@ class Reader(Rebuilt):
         prior: str | Sequence[float] | None = None,
     ) -> None:
         self._prior = None if prior is None else shares(prior)
-        opened = Classifier(load(model, reads=True), threads, trial=False) if isinstance(model, str | Path) else model
+        opened = open_classifier(model, threads) if isinstance(model, str | Path) else model
         self._classify = opened
         self._rest = None if _REST & self._classify.heads else Classifier(load(DEFAULT), threads, trial=False)
         self.name = str(model) if isinstance(model, str | Path) else opened.contract.name
-        self.size = self._classify.contract.size
+        self.view = self._classify.contract.view
+        self.size = self.view.side
 
     def __call__(self, crops: NDArray[np.uint8]) -> list[Reading]:
-        """(N, size, size) uint8 gray crops to N readings."""
+        """Crops, (N, *view.shape) uint8, to N readings."""
         batches = np.split(crops, range(BATCH, len(crops), BATCH)) if len(crops) else []
         return [reading for batch in batches for reading in self._readings(self.answers(batch))]
 
     def answers(self, crops: NDArray[np.uint8]) -> Answers:
-        """What the model says of (N, size, size) uint8 gray crops, and the default reader of what it does not."""
+        """What the model says of (N, *view.shape) uint8 crops, and the default reader of what it does not."""
         answers = self._classify.answers(crops)
         if self._rest is None:
             return answers
-        side = self._rest.contract.size
-        if side != self.size:
+        side, crops = self._rest.contract.size, self.view.plain(crops)
+        if side != crops.shape[1]:
             crops = np.stack([cv2.resize(crop, (side, side), interpolation=cv2.INTER_AREA) for crop in crops])
         rest = self._rest.answers(crops)
         return answers._replace(**{name: getattr(rest, name) for name in _REST})

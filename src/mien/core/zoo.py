@@ -8,6 +8,7 @@ from pathlib import Path
 
 from mien.core import trial
 from mien.core.files import read_regular
+from mien.core.sidecar import with_contract
 from mien.errors import InputError, ModelError
 from mien.text import did_you_mean
 
@@ -107,7 +108,7 @@ def load(model: str | Path, *, reads: bool = False) -> bytes:
     """
     entry = MODELS.get(str(model))
     if entry is None:
-        return _from_path(Path(model))
+        return _from_path(Path(model), reads)
     if reads and not entry.reads:
         raise ModelError(f"the model {str(model)!r} {entry.purpose}; those that read expressions are {_readers()}")
     try:
@@ -132,15 +133,17 @@ def _readers() -> str:
     return ", ".join(name for name, entry in MODELS.items() if entry.reads)
 
 
-def _from_path(path: Path) -> bytes:
+def _from_path(path: Path, reads: bool) -> bytes:
     if path.suffix.lower() != ".onnx":
+        others = ", the folder of an image classifier of transformers, or hf:OWNER/NAME" if reads else ""
         raise ModelError(
-            f"there is no model {str(path)!r}; the models are {_readers()}, or give the path of an .onnx file"
+            f"there is no model {str(path)!r}; the models are {_readers()}, or give the path of an .onnx file{others}"
             f"{did_you_mean(str(path), MODELS)}"
         )
     try:
         data = read_regular(path, LARGEST)
     except InputError as error:
         raise ModelError(str(error)) from error
+    data = with_contract(data, path)
     trial.attempt(data, str(path))
     return data

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mien.core.align import align, realigned, to_crop_frame
+from mien.core.align import realigned, to_crop_frame
 from mien.core.contract import Classifier, softmax
 from mien.core.detect import Detector, surest, whole_picture
 from mien.core.reader import Reader
@@ -51,17 +51,18 @@ def evaluate(
         raise InputError("a calibration is fitted on one label a face; cross_fit does not go with multi-target")
     missed, pictures = [], []
     reader = None if detect is None else Reader(classify, threads)
+    view = classify.contract.view
 
     def crop(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
         face = surest(detect(image)) if detect is not None else None
         missed.append(detect is not None and face is None)
         pictures.append(fingerprint(image))
         frame = to_crop_frame(face or whole_picture(image)[0])
-        crops = align(image, [frame], classify.contract.size)
+        crops = view.crops(image, [frame])
         # As in the pipeline; a picture that is one face already is scored as it is.
         landmarks = reader.answers(crops).landmarks if face is not None and reader is not None else None
         if landmarks is not None and (better := realigned(frame, landmarks[0])) is not None:
-            crops = align(image, [better], classify.contract.size)
+            crops = view.crops(image, [better])
         return np.asarray(crops[0])
 
     selection = select(dataset, protocol, prepare=crop)

@@ -16,7 +16,8 @@ def largest_difference(network: nn.Module, model: bytes, crops: NDArray[np.uint8
     """
     classify = Classifier(model)
     contract = classify.contract
-    faces = (torch.from_numpy(crops)[:, None].float() / 255 - contract.mean) / contract.std
+    mean, std = torch.as_tensor(contract.mean), torch.as_tensor(contract.std)
+    faces = (torch.from_numpy(crops)[:, None].float() / 255 - mean) / std
     with torch.no_grad():
         wanted = {name: values.numpy() for name, values in network(faces).items()}
     given = classify.answers(crops)._asdict()

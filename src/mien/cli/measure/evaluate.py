@@ -12,9 +12,9 @@ from mien.cli.shared.result import check, interval, measured, publish, resampled
 from mien.cli.shared.terminal import new_table, say, usage_errors
 from mien.cli.shared.texts import measure as measure_texts
 from mien.cli.shared.texts import summary as texts_summary
-from mien.core.contract import Classifier
+from mien.core.checkpoint import checkpoint_name
 from mien.core.detect import YuNet
-from mien.core.zoo import load
+from mien.core.models import open_classifier
 from mien.errors import InputError
 from mien.evaluation.result import Result
 from mien.evaluation.scoring import evaluate as run
@@ -24,7 +24,7 @@ PROTOCOLS = ("majority", "cross-entropy", "multi-target", "soft-votes")
 
 
 @click.command()
-@click.argument("model", metavar="NAME|FILE.onnx|FOLDER")
+@click.argument("model", metavar="NAME|FILE.onnx|FOLDER|hf:ID")
 @click.option("--data", required=True, metavar="KIND:PATH", help=DATA_HELP)
 @click.option("--split", help="Split of --data, if it has several.")
 @click.option(
@@ -89,15 +89,11 @@ def evaluate(
     faithfulness, consistency.
     """
     check(output, figures)
-    writes = model == NAME or Path(model).is_dir()
+    writes = model == NAME or (Path(model).is_dir() and checkpoint_name(model) is None)
     if writes and (detect or cross_fit):
         raise click.UsageError("--detect and --cross-fit are for models that only read")
     with usage_errors():
-        opened = (
-            Explainer(None if model == NAME else model, threads)
-            if writes
-            else Classifier(load(model, reads=True), threads)
-        )
+        opened = Explainer(None if model == NAME else model, threads) if writes else open_classifier(model, threads)
     about = {"model": model, "data": data, "split": split}
     if isinstance(opened, Explainer):
         options = {"texts": texts, "protocol": protocol, "resamples": resamples, "seed": seed}

@@ -48,7 +48,11 @@ NAME, NAME_BESIDE_WHY = 30, 22
 )
 @safe
 @click.option(
-    "--model", default=DEFAULT, metavar="NAME|FILE.onnx", show_default=True, help="Model that reads the faces."
+    "--model",
+    default=DEFAULT,
+    metavar="NAME|FILE.onnx|FOLDER|hf:ID",
+    show_default=True,
+    help="Model that reads the faces.",
 )
 @finding
 @click.option("--jobs", type=click.IntRange(min=1), default=1, show_default=True, help="Pictures read in parallel.")

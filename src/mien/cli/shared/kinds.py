@@ -29,7 +29,9 @@ _WRITER = Kind(
     "a model that writes", ("explain", "evaluate"), "`mien explain --model` and `mien evaluate` take the folder"
 )
 _CHECKPOINT = Kind(
-    "a checkpoint of transformers", ("scan", "bench", "train"), "`mien scan --provider transformers --model` takes it"
+    "a checkpoint of transformers",
+    ("scan", "bench", "train", "analyze", "evaluate", "serve"),
+    "`mien scan --provider transformers --model` takes it",
 )
 _RESULT = Kind("a result of `mien evaluate`", ("compare",), "`mien compare` takes it")
 _TABLE = Kind("a table of faces", ("timeline",), "it is an output of `mien analyze`, not an input of this command")
