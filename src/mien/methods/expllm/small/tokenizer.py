@@ -80,13 +80,16 @@ class Tokenizer:
         return "".join(text)
 
     def piece(self, before: int | None, number: int) -> str:
-        """What a word adds to a text whose last word is `before`: a space where one belongs, a capital after a stop."""
+        """What a word adds to a text whose last word is `before`: a space where one belongs, a capital after a stop.
+
+        A word of digits has one digit, so those that follow one another are one number.
+        """
         said = self.tokens[number]
         if number in self.labels:
             said = Expression(number - self.labels[0]).label
         if before is None:
             return said.capitalize()
-        if said in _JOINED:
+        if said in _JOINED or (said.isdigit() and self.tokens[before].isdigit()):
             return said
         return f" {said.capitalize() if self.tokens[before] == STOP else said}"
 
