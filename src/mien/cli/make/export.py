@@ -6,16 +6,19 @@ from pathlib import Path
 import click
 
 from mien.cli.shared.data import DATA_HELP, open_data
+from mien.cli.shared.runs import MethodName
 from mien.datasets import Sample
 from mien.datasets.hold_out import hold_out as split_off
-from mien.methods.registry import method, methods
-
-# Fine-tuned hub models stay checkpoints of transformers.
-EXPORTED = [record.name for record in methods() if record.exports is not None]
+from mien.methods.registry import Method, method, methods
 
 
-@click.command(epilog=f"METHOD is one of {', '.join(EXPORTED)}.")
-@click.argument("name", metavar="METHOD", type=click.Choice(EXPORTED))
+def exported(record: Method) -> bool:
+    """Whether a method is exported; fine-tuned hub models stay checkpoints of transformers."""
+    return record.exports is not None
+
+
+@click.command(epilog=f"METHOD is one of {', '.join(record.name for record in methods() if exported(record))}.")
+@click.argument("name", metavar="METHOD", type=MethodName(exported))
 @click.argument("run", type=click.Path(path_type=Path, exists=True, file_okay=False))
 @click.option(
     "-o",

@@ -10,19 +10,18 @@ from rich.table import Table
 
 from mien.cli.shared.data import DATA_HELP, open_data
 from mien.cli.shared.result import check, measured, publish, resampled, to_file
+from mien.cli.shared.runs import MethodName
 from mien.cli.shared.terminal import new_table
 from mien.datasets.pseudo_labels import read
 from mien.evaluation.result import Result
-from mien.methods.registry import method, methods
+from mien.methods.registry import method
 
-# Methods whose attention can be trained.
-METHODS = [record.name for record in methods() if record.attention]
 # Repeated here so that --help needs no torch.
 CAMS = ("gradcam", "gradcam++", "layercam", "xgradcam", "scorecam")
 
 
 @click.command()
-@click.argument("name", metavar="METHOD", type=click.Choice(METHODS))
+@click.argument("name", metavar="METHOD", type=MethodName(lambda record: bool(record.attention)))
 @click.argument("run", type=click.Path(path_type=Path, exists=True, file_okay=False))
 @click.option("--data", required=True, metavar="KIND:PATH", help=DATA_HELP)
 @click.option("--split", help="Split of --data, if it has several.")

@@ -8,7 +8,7 @@ import click
 
 from mien.cli.shared.groups import Group
 from mien.errors import InputError
-from mien.methods.registry import Answer, method, methods, names
+from mien.methods.registry import Answer, Method, method, methods, names
 from mien.text import did_you_mean
 
 if TYPE_CHECKING:
@@ -37,6 +37,22 @@ def one_command_each(
                 formatter.write_dl(list(lines().items()))
 
     return Commands
+
+
+class MethodName(click.ParamType):  # type: ignore[type-arg]
+    """A method that can do what a command asks for; looked up when the command runs, so that added methods count.
+
+    can: whether a method's record can.
+    """
+
+    name = "METHOD"
+
+    def __init__(self, can: Callable[[Method], bool]) -> None:
+        self._can = can
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Return the name as it is."""
+        return str(click.Choice([record.name for record in methods() if self._can(record)]).convert(value, param, ctx))
 
 
 def open_run(text: str, needs: Answer) -> "tuple[Trained[Any, Any, Any], Identity]":
