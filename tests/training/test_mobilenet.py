@@ -40,8 +40,16 @@ def test_at_stride_two_an_even_side_is_padded_right_and_below_as_in_tensorflow()
 
 def test_a_depthwise_layer_answers_alike_in_training_where_its_gradient_is_taken_another_way():
     layer = Same(8, 8, 2, groups=8)
-    picture = torch.randn(2, 8, 6, 6)
-    assert torch.allclose(layer.train()(picture), layer.eval()(picture), atol=1e-6)
+    for sides in ((6, 6), (7, 7), (6, 7), (7, 6)):
+        picture = torch.randn(2, 8, *sides)
+        assert torch.allclose(layer.train()(picture), layer.eval()(picture), atol=1e-6)
+
+
+def test_at_stride_two_each_odd_side_is_padded_on_both_ends_whatever_the_other_is():
+    layer = Same(1, 1, 2)
+    picture = torch.randn(1, 1, 5, 4)
+    padded = nn.functional.pad(picture, (0, 1, 1, 1))
+    assert torch.equal(layer.eval()(picture), nn.functional.conv2d(padded, layer.weight, stride=2))
 
 
 def test_restoring_normalization_leaves_the_answers_as_they_were(tmp_path):

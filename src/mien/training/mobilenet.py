@@ -24,20 +24,24 @@ _BLOCKS = ((64, 1), (128, 2), (128, 1), (256, 2), (256, 1), (512, 2), *[(512, 1)
 
 
 class Same(nn.Conv2d):
-    """A 3x3 convolution padded as TensorFlow's SAME: at stride 2 an even side is padded right and below alone."""
+    """A 3x3 convolution padded as TensorFlow's SAME: at stride 2 an even side is padded right and below alone.
+
+    stride: 1 or 2.
+    """
 
     def __init__(self, inputs: int, outputs: int, stride: int, groups: int = 1) -> None:
         super().__init__(inputs, outputs, 3, stride, 0, groups=groups, bias=False)
 
     def forward(self, input: Tensor) -> Tensor:
         """(B, inputs, H, W) -> (B, outputs, H / stride, W / stride), rounded up."""
-        step, (height, width) = self.stride[0], input.shape[2:]
-        if step == 2 and height % 2 == width % 2 == 0:
-            if self.training and self.groups > 1:
-                # On a CPU the gradient of a depthwise convolution with a stride takes ten times as long as without one.
-                return F.conv2d(input, self.weight, padding=1, groups=self.groups)[:, :, 1::2, 1::2]
-            return F.conv2d(F.pad(input, (0, 1, 0, 1)), self.weight, stride=2, groups=self.groups)
-        return F.conv2d(input, self.weight, stride=step, padding=1, groups=self.groups)
+        height, width = input.shape[2:]
+        if self.stride[0] == 1:
+            return F.conv2d(input, self.weight, padding=1, groups=self.groups)
+        if self.training and self.groups > 1:
+            # On a CPU the gradient of a depthwise convolution with a stride takes ten times as long as without one.
+            whole = F.conv2d(input, self.weight, padding=1, groups=self.groups)
+            return whole[:, :, 1 - height % 2 :: 2, 1 - width % 2 :: 2]
+        return F.conv2d(F.pad(input, (width % 2, 1, height % 2, 1)), self.weight, stride=2, groups=self.groups)
 
 
 class MobileNet(nn.Module):
