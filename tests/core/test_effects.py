@@ -6,6 +6,7 @@ import pytest
 import mien
 from mien.core import dial
 from mien.core.effects import DOSES, SHOWN, effects
+from mien.core.view import View
 from mien.facs.observation import Pose
 from mien.facs.rest import start
 from mien.facs.vocabulary import ActionUnit, Expression
@@ -67,3 +68,16 @@ def test_a_picture_with_a_border_is_read_as_it_was(pipeline, picture, face):
     (there,) = pipeline(framed).faces
     (smile,) = effects(pipeline, framed, there, [SMILE], HAPPY)
     assert smile.sure[0] == pytest.approx(there.expression[HAPPY], abs=0.03)
+
+
+def test_a_reader_of_colour_with_a_margin_is_shown_changed_faces_as_it_wants_them(pipeline, picture):
+    class OfColor:
+        view = View(60, channels=3, margin=0.125)
+
+        def __call__(self, crops):
+            assert crops.shape[1:] == self.view.shape
+            return pipeline.read(self.view.plain(crops))
+
+    others = mien.Pipeline(read=OfColor())
+    (smile,) = effects(others, picture, others(picture).faces[0], [SMILE], HAPPY)
+    assert smile.change < -0.05

@@ -70,8 +70,7 @@ def _reach(frame: Floats, shape: tuple[int, ...]) -> tuple[int, int, int, int]:
     height, width = shape[:2]
     if abs(np.linalg.det(frame[:, :2])) < _NO_AREA:
         return 0, 0, width, height
-    back = inverse(frame)
-    corners = np.array([[0.0, 0], [1, 0], [0, 1], [1, 1]]) @ back[:, :2].T + back[:, 2]
+    corners = corners_of(frame)
     most = [width, height]
     low = np.clip(np.floor(corners.min(axis=0)) - _BESIDE, 0, np.subtract(most, 1)).astype(int)
     high = np.clip(np.ceil(corners.max(axis=0)) + _BESIDE, low + 1, most).astype(int)
@@ -136,6 +135,22 @@ def inverse(frame: Floats) -> Floats:
     return np.column_stack([back, -back @ frame[:, 2]])
 
 
+def corners_of(frame: Floats) -> Floats:
+    """(4, 2) corners of a crop, in pixels of the image."""
+    back = inverse(frame)
+    return np.asarray(np.array([[0.0, 0], [1, 0], [0, 1], [1, 1]]) @ back[:, :2].T + back[:, 2])
+
+
+def onto_pixels(frame: Floats, side: int) -> Floats:
+    """The (2, 3) matrix that OpenCV warps with: from pixels of the image to those of a crop of so many.
+
+    Pixel centres lie at half numbers, OpenCV counts them from 0.
+    """
+    matrix = frame * side
+    matrix[:, 2] += matrix[:, :2].sum(axis=1) / 2 - 0.5
+    return matrix
+
+
 def similarity(source: Floats, target: Floats) -> Floats:
     """The (2, 3) turn, scale and shift that takes (N, 2) points closest to the target, without mirroring."""
     center_s, center_t = source.mean(axis=0), target.mean(axis=0)
@@ -160,9 +175,6 @@ def _cut(image: NDArray[np.uint8], frame: Floats, size: int, cubic: bool) -> NDA
     side = 1 / np.sqrt(max(abs(np.linalg.det(frame[:, :2])), 1e-12))  # of the crop, in pixels of the image
     multiple = int(np.clip(np.ceil(side / size - 0.05), 1, MAX_MULTIPLE))
     large = size * multiple
-    # Pixel centres lie at half numbers, OpenCV counts them from 0.
-    matrix = frame * large
-    matrix[:, 2] += matrix[:, :2].sum(axis=1) / 2 - 0.5
     way = cv2.INTER_CUBIC if cubic and side < size else cv2.INTER_LINEAR
-    cut = cv2.warpAffine(image, matrix, (large, large), flags=way, borderMode=cv2.BORDER_REPLICATE)
+    cut = cv2.warpAffine(image, onto_pixels(frame, large), (large, large), flags=way, borderMode=cv2.BORDER_REPLICATE)
     return np.asarray(cut if multiple == 1 else cv2.resize(cut, (size, size), interpolation=cv2.INTER_AREA))

@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from mien.core.align import compose
+from mien.core.align import compose, corners_of
 from mien.core.images import ImageSource, read_image
 from mien.errors import InputError
 from mien.facs.head import REACH, load
@@ -104,7 +104,7 @@ class Patch(NamedTuple):
         camera = camera_of(landmarks)
         points = load().rest.astype(np.float64) @ camera[:, :3].T + camera[:, 3]
         points[:68] = landmarks
-        seen = np.concatenate([points, _corners(face.crop)])
+        seen = np.concatenate([points, corners_of(face.crop)])
         margin = _MARGIN * REACH * _between_eyes(landmarks)
         first = np.floor(np.maximum(points.min(axis=0) - margin, 0))
         first = np.maximum(np.minimum(first, np.floor(seen.min(axis=0))), 0).astype(int)
@@ -185,12 +185,6 @@ def _kernel(one: Floats, other: Floats, reach: float) -> Floats:
     # Matern's of order 3/2: smooth where points lie, and soon 0 away from them.
     scaled = np.linalg.norm(one[:, None] - other[None], axis=-1) * (3**0.5) / reach
     return np.asarray((1 + scaled) * np.exp(-scaled))
-
-
-def _corners(crop: Floats) -> Floats:
-    """(4, 2) corners of a crop in the picture."""
-    back = np.linalg.inv(crop[:, :2])
-    return np.asarray((np.array([[0, 0], [1, 0], [0, 1], [1, 1]]) - crop[:, 2]) @ back.T)
 
 
 def _between_eyes(landmarks: NDArray[np.floating]) -> float:

@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from mien.core.align import align
+from mien.core.align import compose, onto_pixels
 from mien.core.borders import picture_area
 from mien.core.dial import Patch, refusal
 from mien.core.pipeline import Pipeline
@@ -53,7 +53,7 @@ class _Trial:
     """One face in its picture, warped and read again in the same crop."""
 
     def __init__(self, pipeline: Pipeline, image: Image, face: FaceReport, word: Expression) -> None:
-        self._read, self._size, self._face, self._word = pipeline.read, pipeline.size, face, word
+        self._read, self._view, self._face, self._word = pipeline.read, pipeline.view, face, word
         self._image = image
         self._part: Patch | None = None
         self._frame = face.crop
@@ -98,17 +98,15 @@ class _Trial:
 
     def _face_in(self, corner: NDArray[np.float64]) -> FaceReport:
         assert self._face.landmarks is not None
-        crop = self._face.crop
-        shifted = np.column_stack([crop[:, :2], crop[:, :2] @ corner + crop[:, 2]])
+        shifted = compose(self._face.crop, np.column_stack([np.eye(2), corner]))
         return replace(self._face, landmarks=(self._face.landmarks - corner).astype(np.float32), crop=shifted)
 
     def _readings(self, views: Sequence[Image]) -> list[Reading]:
-        crops = np.concatenate([align(view, [self._frame], self._size) for view in views])
+        crops = np.concatenate([self._view.crops(view, [self._frame]) for view in views])
         return list(self._read(crops))
 
     def _shown(self, view: Image) -> Image:
-        matrix = self._frame * SHOWN
-        matrix = np.column_stack([matrix[:, :2], matrix[:, 2] + matrix[:, :2].sum(axis=1) / 2 - 0.5])
+        matrix = onto_pixels(self._frame, SHOWN)
         shown = cv2.warpAffine(view, matrix, (SHOWN, SHOWN), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
         return np.asarray(shown, np.uint8)
 

@@ -88,7 +88,7 @@ class Pipeline(Rebuilt):
         self.read = Reader(model, threads, prior) if read is None else read
         self.prior = "" if prior is None or read is not None else told(prior)
         self.size: int = getattr(self.read, "size", 48)
-        self._view: View = getattr(self.read, "view", None) or View(self.size)
+        self.view: View = getattr(self.read, "view", None) or View(self.size)
         self.model: str = getattr(self.read, "name", "")
         self._threads = threads
 
@@ -125,13 +125,13 @@ class Pipeline(Rebuilt):
         known = hidden or [None] * len(faces)
         pairs = zip(faces, starts or [None] * len(faces), strict=True)
         frames = [to_crop_frame(face) if start is None else start for face, start in pairs]
-        crops = self._view.crops(image, frames, area)
+        crops = self.view.crops(image, frames, area)
         readings = list(self.read(crops))
         wanted = [realigned(f, r.landmarks) for f, r in zip(frames, readings, strict=True)]
         # Where the landmarks disagree with the crop they were read in, they are read again in the crop they ask for.
         again = {i: frame for i, frame in enumerate(wanted) if frame is not None and frame is not frames[i]}
         if again:
-            better = self._view.crops(image, [*again.values()], area)
+            better = self.view.crops(image, [*again.values()], area)
             for i, crop, reading in zip(again, better, self.read(better), strict=True):
                 frames[i], crops[i], readings[i] = again[i], crop, reading
         for face, frame, crop, reading, found, halves in zip(
@@ -166,7 +166,7 @@ class Pipeline(Rebuilt):
         landmarks = (reading.landmarks @ back[:, :2].T + back[:, 2]).astype(np.float32)
         if halves is None and reading.pose is not None:
             inside = landmarks - area.corner.astype(np.float32)
-            face_alone = self._view.plain(crop[None])[0]
+            face_alone = self.view.plain(crop[None])[0]
             halves = tuple(hidden(face_alone, inside, reading.pose, area.size, self._find_halves))
         return replace(report, landmark_source="reader", landmarks=landmarks, hidden=halves or ())
 
