@@ -19,7 +19,7 @@ from mien.batch.study import Study
 from mien.batch.table import merge, read_table
 from mien.core.batch import find_pictures
 from mien.errors import InputError, InputWarning
-from tests.helpers import drawn_face
+from tests.helpers import drawn_face, running
 from tests.video.clips import scene, write_clip
 
 pytest.importorskip("pyarrow")
@@ -179,7 +179,7 @@ def test_a_picture_that_ends_its_process_twice_is_a_row(faces, tmp_path, dying):
 
 def test_a_process_that_cannot_begin_ends_the_run_with_its_reason(faces, tmp_path, monkeypatch):
     made = study([faces], tmp_path / "out")
-    monkeypatch.setattr("mien.batch.crew._CODE", "import os; os._exit(7)")
+    monkeypatch.setattr("mien.batch.crew.command", running("import os; os._exit(7)"))
     with pytest.raises(CrewError, match="exit code 7"):
         list(made.run())
 

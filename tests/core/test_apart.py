@@ -14,7 +14,7 @@ from mien.core import apart
 from mien.core.images import read_image
 from mien.core.limits import Limits
 from mien.errors import InputError, InputWarning
-from tests.helpers import ASTRONAUT, encoded, noise
+from tests.helpers import ASTRONAUT, encoded, noise, running
 
 PICTURE = noise(20, 30, 3)
 FORMATS = {"WEBP": {"lossless": True}, "AVIF": {"speed": 10}, "JPEG2000": {}, "TIFF": {"compression": "tiff_lzw"}}
@@ -77,7 +77,7 @@ def test_errors_and_warnings_are_those_of_any_picture(tmp_path, monkeypatch):
 
 def broken(monkeypatch, instead):
     """The error when the other process does this, and whether the next picture is read."""
-    monkeypatch.setattr(apart, "_CODE", INSTEAD.format(instead))
+    monkeypatch.setattr(apart, "command", running(INSTEAD.format(instead)))
     limits = Limits(seconds=0.5)
     with pytest.raises(InputError) as caught:
         read_image(encoded(PICTURE, "AVIF", speed=10), limits)

@@ -14,6 +14,7 @@ from mien.core.session import MOST_THREADS, open_session
 from mien.core.zoo import load
 from mien.errors import InputError, ModelError
 from tests.core.test_contract import SIZE, contract, faces, model, with_outputs
+from tests.helpers import running
 
 
 def network(nodes: list, tensors: list, shape: list, kind: int = TensorProto.FLOAT, **meta: str) -> bytes:
@@ -220,7 +221,7 @@ def test_a_good_file_is_tried_once(tmp_path, monkeypatch):
     data = model(contract(name="tried once").to_meta())
     (tmp_path / "own.onnx").write_bytes(data)
     assert load(tmp_path / "own.onnx") == data
-    monkeypatch.setattr(trial, "_CODE", "raise SystemExit(1)")
+    monkeypatch.setattr(trial, "command", running("raise SystemExit(1)"))
     assert load(tmp_path / "own.onnx") == data
 
 
@@ -231,7 +232,7 @@ def test_what_a_trial_finds_is_said_in_its_own_words(tmp_path):
 
 
 def test_a_trial_that_ends_without_a_word_is_a_refusal(tmp_path, monkeypatch):
-    monkeypatch.setattr(trial, "_CODE", "import os; os.abort()")
+    monkeypatch.setattr(trial, "command", running("import os; os.abort()"))
     (tmp_path / "own.onnx").write_bytes(model(contract(name="ends").to_meta()))
     with pytest.raises(ModelError, match=r"own\.onnx: ONNX Runtime does not survive it \(exit code -6\)"):
         load(tmp_path / "own.onnx")

@@ -15,11 +15,11 @@ from typing import Any
 
 from mien.batch.plan import StudyPart, StudyPlan
 from mien.batch.worker import order, task
+from mien.core.interpreter import command
 from mien.errors import InputWarning, MienError
 
 # How often the processes that read an input, or write a part, may die before it is given up.
 DEATHS = 2
-_CODE = "import json, sys; sys.path[:] = json.loads(sys.argv[1]); from mien.batch.worker import main; main()"
 
 
 class CrewError(MienError, RuntimeError):
@@ -156,6 +156,7 @@ class _Worker:
 def _process(keep_open: tuple[int, ...]) -> "subprocess.Popen[str]":
     # In a group of its own Ctrl-C does not reach it: who started it ends it.
     options: dict[str, Any] = {} if sys.platform == "win32" else {"process_group": 0, "pass_fds": keep_open}
-    command = [sys.executable, "-c", _CODE, json.dumps(sys.path)]
     pipe = subprocess.PIPE
-    return subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True, encoding="ascii", **options)
+    return subprocess.Popen(
+        command("mien.batch.worker"), stdin=pipe, stdout=pipe, text=True, encoding="ascii", **options
+    )

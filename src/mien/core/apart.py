@@ -22,6 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from mien.core.interpreter import command
 from mien.core.limits import Limits, too_large
 from mien.errors import InputError, InputWarning
 
@@ -33,7 +34,6 @@ SCANNED = 1_500_000_000
 # A process that waits instead of computing is ended after so many times its seconds.
 PATIENCE = 20
 _BY_PROCESSOR = hasattr(signal, "setitimer")
-_CODE = "import json, sys; sys.path[:] = json.loads(sys.argv[1]); from mien.core.decoder import main; main()"
 _TILE_WIDTH, _TILE_LENGTH = 322, 323  # tags of a TIFF
 
 
@@ -87,7 +87,7 @@ class _Process:
         # One decoder computes in one thread; the threads of a BLAS that nobody uses take memory.
         environment = {**os.environ, "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
         self._process = subprocess.Popen(
-            [sys.executable, "-c", _CODE, json.dumps(sys.path)],
+            command("mien.core.decoder"),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,

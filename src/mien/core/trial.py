@@ -7,13 +7,13 @@ What mien ships is known by its hash and needs none of this.
 
 import contextlib
 import hashlib
-import json
 import math
 import subprocess
 import sys
 
 import numpy as np
 
+from mien.core.interpreter import command
 from mien.errors import ModelError
 
 # Starting Python and ONNX Runtime included.
@@ -21,7 +21,6 @@ SECONDS = 30.0
 # Besides what the file itself takes, which ONNX Runtime holds several times while it opens one.
 MEMORY = 2 << 30
 COPIES = 5
-_CODE = "import json, sys; sys.path[:] = json.loads(sys.argv[1]); from mien.core.trial import main; main()"
 _passed: set[bytes] = set()
 
 
@@ -34,9 +33,10 @@ def attempt(model: bytes, name: str) -> None:
     digest = hashlib.sha256(model).digest()
     if digest in _passed or getattr(sys, "frozen", False):
         return
-    command = [sys.executable, "-c", _CODE, json.dumps(sys.path)]
     try:
-        done = subprocess.run(command, input=model, capture_output=True, timeout=SECONDS, check=False)
+        done = subprocess.run(
+            command("mien.core.trial"), input=model, capture_output=True, timeout=SECONDS, check=False
+        )
     except subprocess.TimeoutExpired as error:
         raise ModelError(f"{name}: opening it and running it once takes longer than {SECONDS:g} seconds") from error
     except OSError as error:
