@@ -6,6 +6,7 @@ import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import IO
 
 
 @contextmanager
@@ -37,3 +38,24 @@ def put_in_place(part: Path, file: Path) -> Path:
 def resolved(file: Path) -> Path:
     """Where a file really lies, if it is a symbolic link; otherwise the same path."""
     return Path(os.path.realpath(file)) if file.is_symlink() else file
+
+
+def lock(file: Path) -> IO[bytes] | None:
+    """Open a file, made where there is none, whose lock nobody else holds; None where another process holds it.
+
+    The lock is the system's and ends with the last process that has the file open. Windows has none of the kind.
+    """
+    opened = file.open("ab")
+    try:
+        import fcntl
+    except ImportError:
+        return opened
+    try:
+        fcntl.flock(opened, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        opened.close()
+        return None
+    except OSError:
+        opened.close()
+        raise
+    return opened

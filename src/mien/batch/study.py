@@ -1,7 +1,6 @@
 """A study from its inputs to a folder of Parquet parts, by several processes, from where an earlier run was stopped."""
 
 import os
-import sys
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator
@@ -15,6 +14,7 @@ from mien.core.batch import Picture
 from mien.core.pipeline import Pipeline
 from mien.errors import InputError
 from mien.extras import optional
+from mien.files import lock
 from mien.video.frames import is_clip
 
 # Seconds to wait for the processes of a run that was killed: each ends before it reads its next input or frame.
@@ -96,26 +96,11 @@ class Study:
 
 @contextmanager
 def _alone(folder: Path) -> Iterator[tuple[int, ...]]:
-    """Keep other runs out of the folder; yields what processes inherit that write into it too.
-
-    The lock is the system's, so that it is gone with the last process that holds it, however that ends.
-    """
-    if sys.platform == "win32":
-        yield ()
-        return
-    import fcntl
-
-    descriptor = os.open(folder / UNFINISHED / ".lock", os.O_RDWR | os.O_CREAT, 0o666)
-    try:
-        until = time.monotonic() + _PATIENCE
-        while True:
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError as error:
-                if time.monotonic() > until:
-                    raise InputError(f"{folder}: another run writes into this folder") from error
-                time.sleep(0.1)
-        yield (descriptor,)
-    finally:
-        os.close(descriptor)
+    """Keep other runs out of the folder; yields what processes inherit that write into it too."""
+    until = time.monotonic() + _PATIENCE
+    while (held := lock(folder / UNFINISHED / ".lock")) is None:
+        if time.monotonic() > until:
+            raise InputError(f"{folder}: another run writes into this folder")
+        time.sleep(0.1)
+    with held:
+        yield (held.fileno(),)

@@ -15,13 +15,13 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import IO, Any, Literal
 
 import anyio
 from anyio.to_thread import run_sync
 
 from mien.errors import InputError
-from mien.files import replacing
+from mien.files import lock, replacing
 from mien.serve.limits import ServerLimits
 from mien.text import readable
 
@@ -134,8 +134,7 @@ class Jobs:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        if self._lock is not None:
-            self._lock.close()
+        self._lock.close()
 
     async def _read_all(self) -> None:
         while True:
@@ -251,20 +250,13 @@ async def _kill(process: asyncio.subprocess.Process) -> None:
     await process.wait()
 
 
-def _locked(folder: Path) -> Any:
-    """A lock on the folder that ends with this process; None where the system has none of the kind."""
+def _locked(folder: Path) -> IO[bytes]:
+    """The lock on the folder, which ends with this process."""
     try:
         folder.mkdir(exist_ok=True)
-        lock = (folder / _LOCK).open("w")
+        held = lock(folder / _LOCK)
     except OSError as error:
         raise InputError(f"{folder}: cannot be used for clips ({error.strerror or error})") from error
-    try:
-        import fcntl
-    except ImportError:
-        return lock
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        lock.close()
-        raise InputError(f"{folder}: another server keeps its clips there; give each a folder of its own") from error
-    return lock
+    if held is None:
+        raise InputError(f"{folder}: another server keeps its clips there; give each a folder of its own")
+    return held
