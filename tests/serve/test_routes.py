@@ -106,6 +106,7 @@ def test_an_explanation_comes_as_it_is_written_and_ends_with_the_line_of_mien_ex
 
 def test_nothing_is_explained_of_what_is_no_picture_or_in_a_mode_that_is_not_there(client):
     answer = client.post("/v1/explain", content=b"hello")
+    assert "the bytes given" not in answer.text
     assert (answer.status_code, answer.json()["status"]) == (400, "unreadable")
     assert client.post("/v1/explain", params={"mode": "x"}, content=PICTURE).status_code == 422
 

@@ -7,7 +7,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mien.core.images import begin
+from mien.errors import InputError
 from mien.serve.limits import Turnstile
+
+_NAME = "the bytes given"
 
 
 class Decoders:
@@ -23,8 +26,20 @@ class Decoders:
     def open(self, data: bytes | bytearray | memoryview) -> Iterator[NDArray[np.uint8]]:
         """The picture in a file's bytes as by mien.read_image; its pixels count as decoded until the end of the block.
 
-        Raises InputError for what is no picture, takes too long, or ends its decoder.
+        Raises InputError, which does not name it, for what is no picture, takes too long, or ends its decoder.
         """
-        pixels, decode = begin(bytes(data), "the bytes given")
+        with _unnamed():
+            pixels, decode = begin(bytes(data), _NAME)
         with self._turnstile.pass_(pixels):
-            yield decode()
+            with _unnamed():
+                image = decode()
+            yield image
+
+
+@contextmanager
+def _unnamed() -> Iterator[None]:
+    """Nobody gave bytes: they gave a picture, whose name those who answer know."""
+    try:
+        yield
+    except InputError as error:
+        raise InputError(str(error).removeprefix(f"{_NAME}: "), error.status) from error

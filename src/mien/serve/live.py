@@ -12,7 +12,7 @@ from fastapi import HTTPException
 from fastapi.responses import JSONResponse
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
-from mien.errors import InputError, MienError
+from mien.errors import MienError
 from mien.report.clips import frame_record
 from mien.results.outcome import Outcome
 from mien.serve.door import PROTOCOL
@@ -141,9 +141,8 @@ class _Talk:
             with self._work.decoders.open(data) as image:
                 record = frame_record(self._name, reader(Frame(number, time, image)))
         except MienError as error:
-            reason = InputError(str(error).removeprefix("the bytes given: "), error.status)
             about = {"frame": number, "timestamp": round(time, 4)}
-            record = Outcome(self._name, error=reason).to_dict() | about
+            record = Outcome(self._name, error=error).to_dict() | about
         return json.dumps(record), record["status"]
 
     async def _close(self, code: int, reason: str) -> None:

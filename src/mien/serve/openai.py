@@ -107,7 +107,7 @@ class Chat:
             try:
                 texts.append((number, self._of(url, wanted)))
             except MienError as error:
-                refused[number] = str(error).removeprefix("the bytes given: ")
+                refused[number] = str(error)
         if not texts:
             raise InputError("; ".join(f"picture {number}: {why}" for number, why in refused.items()))
         if wanted is None:

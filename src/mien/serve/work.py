@@ -7,7 +7,7 @@ from anyio import CapacityLimiter, current_time
 from anyio.to_thread import run_sync
 from fastapi import HTTPException
 
-from mien.errors import InputError, MienError
+from mien.errors import MienError
 from mien.report.embed import reduced
 from mien.results.outcome import Outcome
 from mien.serve.decoders import Decoders
@@ -63,7 +63,5 @@ class Work:
         try:
             with self.decoders.open(data) as image:
                 return Outcome(name, self.pipelines(model)(image), image=reduced(image) if show else None)
-        except InputError as error:  # nobody gave bytes: they gave a picture with a name
-            return Outcome(name, error=InputError(str(error).removeprefix("the bytes given: "), error.status))
         except MienError as error:
             return Outcome(name, error=error)
