@@ -38,7 +38,6 @@ from mien.methods.expllm.small.generate import MODES, Explainer, explained, obse
 from mien.results.explanation import Explanation
 from publish import publish
 
-MODERATE = next(each.least for each in BANDS if each.word == "moderate")
 DEGREES = re.compile("|".join(rf"\b(?:{words})\b" for words, _ in lexicon.DEGREES))
 
 
@@ -108,7 +107,7 @@ def written(sample: Sample, mode: Any, verified: bool) -> Told:
     assert wrong >= sum(not phrase.supported for part in said.parts for phrase in part.phrases)
     shares = probabilities(units, {unit: units.asymmetry(unit) or 0.0 for unit in ASYMMETRIES})
     votes = np.asarray(sample.votes)
-    subtle = max(units[int(unit)] for unit in ActionUnit) < MODERATE
+    subtle = max(units[int(unit)] for unit in ActionUnit) < BANDS[lexicon.MODERATE].least
     return Told(votes, said, wrong, subtle, Expression(int(shares.argmax())), face.expression.top, seconds)
 
 

@@ -14,6 +14,7 @@ from mien.facs.units import BANDS, PRESENT, band
 from mien.facs.vocabulary import ActionUnit
 from mien.methods.expllm.engine import wording
 from mien.methods.expllm.engine.grounding import supported
+from mien.methods.expllm.engine.lexicon import MODERATE
 from mien.methods.expllm.engine.parse import parse
 from mien.results.explanation import RejectedKind
 
@@ -51,7 +52,6 @@ _TURNED = re.compile(r"\bthe head is turned\b", re.IGNORECASE)
 _HALF = re.compile(r"\bthe (?P<side>left|right) half of the face is (?P<reason>[a-z ]+)", re.IGNORECASE)
 # So many words in a row are not said twice in a sentence: its set phrases have fewer in common.
 _TWICE = 4
-_MODERATE = next(each.least for each in BANDS if each.word == "moderate")
 
 
 def wrong(text: str, face: Observation, since: int = 0) -> tuple[Wrong, ...]:
@@ -90,7 +90,7 @@ def _beside(sentence: str, offset: int, face: Observation) -> list[Wrong]:
         add("viewers", match, "nobody was asked about this picture")
     if match := EMPTY.search(sentence):
         add("empty", match, "it says nothing")
-    for pattern, least in ((_STILL, PRESENT), (_REST, PRESENT), (_SMALL, _MODERATE)):
+    for pattern, least in ((_STILL, PRESENT), (_REST, PRESENT), (_SMALL, BANDS[MODERATE].least)):
         if match := pattern.search(sentence):
             named = {mention.unit for mention in parse(sentence)} if pattern is _REST else set()
             moving = [unit for unit in ActionUnit if face.units[unit] >= least and unit not in named]

@@ -14,6 +14,7 @@ from mien.facs.units import BANDS, PRESENT, PROTOTYPES, PROXIES, band
 from mien.facs.vocabulary import ASYMMETRIES, ActionUnit, Expression
 from mien.methods.expllm.engine import wording
 from mien.methods.expllm.engine.grounding import intensity
+from mien.methods.expllm.engine.lexicon import MODERATE
 from mien.methods.expllm.engine.scoring import probabilities
 from mien.methods.expllm.engine.sureness import sureness
 from mien.methods.expllm.engine.wording import MOVEMENTS
@@ -134,7 +135,7 @@ def runner_up(face: Observation, text: str = "") -> str:
     if face.shares[rival] < NEXT or any(look in text for look in wording.LOOKS[rival]):
         return ""
     if rival is Expression.NEUTRAL:
-        quiet = all(face.units[unit] < BANDS[_MODERATE].least for unit in ActionUnit)
+        quiet = all(face.units[unit] < BANDS[MODERATE].least for unit in ActionUnit)
         return choose(wording.NEXT_QUIET if quiet else wording.NEXT_NEUTRAL)
     marks = [unit for unit in (*PROTOTYPES[rival].core, *PROTOTYPES[rival].support) if unit not in PROXIES]
     there = sorted((unit for unit in marks if face.units[unit] >= PRESENT), key=lambda unit: -face.units[unit])[:2]
@@ -229,7 +230,7 @@ def _parts(items: Sequence[Finding], most: int) -> Iterable[Sequence[Finding]]:
 
 
 def _sentence(items: Sequence[Finding], patterns: dict[int, tuple[str, ...]], face: Observation, choose: Choice) -> str:
-    weak = min(item.band for item in items) < _MODERATE
+    weak = min(item.band for item in items) < MODERATE
     pattern = choose([p for p in patterns[len(items)] if not (weak and "stand" in p)])
     fields = {
         "look": choose(wording.LOOKS[face.label]),
@@ -294,7 +295,7 @@ def _unseen(face: Observation, choose: Choice) -> Iterable[str]:
 
 def _together(items: Sequence[Finding], face: Observation, choose: Choice) -> str:
     if face.label is Expression.NEUTRAL:
-        quiet = all(item.band < _MODERATE for item in items)
+        quiet = all(item.band < MODERATE for item in items)
         return choose(wording.AT_REST if quiet else wording.UNRELATED)
     look = choose(wording.LOOKS[face.label])
     fitting = [item for item in items if item.role in ("core", "support")]
@@ -361,4 +362,3 @@ def _joined(units: Sequence[int]) -> list[Finding]:
 
 _COMPOSED: dict[int, set[int]] = dict(zip(map(int, PROXIES), ({12}, {4, 10}), strict=True))
 _TRACE = BANDS[1].least
-_MODERATE = next(index for index, each in enumerate(BANDS) if each.word == "moderate")

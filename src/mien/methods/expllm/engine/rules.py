@@ -15,6 +15,7 @@ from mien.facs.vocabulary import ASYMMETRIES, ActionUnit, Expression
 from mien.methods.expllm.engine import compose
 from mien.methods.expllm.engine.chain import Attempt, Chain, Guess, Objection, Sections, think
 from mien.methods.expllm.engine.grounding import supported
+from mien.methods.expllm.engine.lexicon import MODERATE
 from mien.methods.expllm.engine.parse import parse
 from mien.methods.expllm.engine.scoring import probabilities
 
@@ -24,7 +25,6 @@ VERSION = "2"
 ENOUGH = 0.25
 # What a degree stands for when a text is read back: the middle of its band; "moderate" where none is told.
 _MIDDLE = [(one.least + least) / 2 for one, least in zip(BANDS, [*(b.least for b in BANDS[1:]), 1.0], strict=True)]
-_MODERATE = next(index for index, each in enumerate(BANDS) if each.word == "moderate")
 
 
 def explain(face: Observation, seed: int = 0, loops: int = 3) -> Chain:
@@ -42,7 +42,7 @@ def read(text: str) -> Guess:
     for mention in parse(text):
         if mention.unit in units and mention.band is None:
             continue
-        index = _MODERATE if mention.band is None else BANDS.index(mention.band)
+        index = MODERATE if mention.band is None else BANDS.index(mention.band)
         claimed = _MIDDLE[index] if mention.present else 0.0
         if mention.side != "both" and mention.unit in ASYMMETRIES:
             differences[mention.unit] = -claimed if mention.side == "right" else claimed
@@ -102,7 +102,7 @@ def _reflect(face: Observation, description: str, guess: Guess) -> list[Objectio
     for unit in _marks(prototype):
         if unit not in told and face.units[unit] >= PRESENT:
             objections.append(Objection(f"it leaves out {unit.column}, a mark of {face.label.label}", promote=unit))
-    weak = [unit for unit in told if unit in prototype.against and face.units[unit] < BANDS[_MODERATE].least]
+    weak = [unit for unit in told if unit in prototype.against and face.units[unit] < BANDS[MODERATE].least]
     if weak:
         worst = max(weak, key=lambda unit: (face.units[unit], -unit))
         objections.append(Objection(f"it tells {worst.column}, which is weak and speaks against it", drop=worst))
