@@ -167,8 +167,8 @@ class StudyPlan:
             )
 
     def _other_inputs(self, folder: Path) -> Iterator[str]:
-        names_before = [given.name for given in read_inputs(folder)]
-        before = {given.name: given for given in read_inputs(folder)}
+        inputs_before = list(read_inputs(folder))
+        before = {given.name: given for given in inputs_before}
         now = {readable(given.name): given for given in self.inputs}
         changed = [n for n, given in now.items() if n in before and before[n][1:3] != given[1:3]]
         for what, names in (
@@ -179,6 +179,7 @@ class StudyPlan:
             if names:
                 more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
                 yield f"{', '.join(names[:_NAMED])}{more} {'is' if len(names) == 1 else 'are'} {what}"
+        names_before = [given.name for given in inputs_before]
         if before.keys() == now.keys() and [readable(i.name) for i in self.inputs] != names_before:
             yield "the inputs come in another order, or some of them several times"
 

@@ -10,6 +10,7 @@ from mien.batch.plan import MANIFEST, part_count, part_files, read_manifest
 from mien.errors import InputError, InputWarning
 from mien.extras import optional
 from mien.report.clips import CLIP_COLUMNS
+from mien.report.encoded import parquet_schema
 from mien.report.records import CsvFile, ParquetFile, RecordFile
 from mien.report.tables import OPENFACE_COLUMNS
 from mien.results.record import Record
@@ -29,9 +30,9 @@ def read_table(path: str | os.PathLike[str]) -> Any:
     parquet = optional("pyarrow.parquet", "parquet")
     if (place / MANIFEST).exists():
         arrow = optional("pyarrow", "parquet")
-        files = _finished(place)
-        if missing := part_count(place) - len(files):
-            warnings.warn(InputWarning(f"{place}: {missing} of {part_count(place)} parts are missing"), stacklevel=2)
+        files, count = _finished(place), part_count(place)
+        if missing := count - len(files):
+            warnings.warn(InputWarning(f"{place}: {missing} of {count} parts are missing"), stacklevel=2)
         return arrow.concat_tables([parquet.read_table(file) for file in files])
     if place.suffix.lower() not in (".parquet", ".csv"):
         read_manifest(place)  # says why not
@@ -84,9 +85,6 @@ def _batches(part: Path) -> Iterator[list[Record]]:
 
 
 def _csv(path: Path) -> Any:
-    arrow, csv = optional("pyarrow", "parquet"), optional("pyarrow.csv", "parquet")
-    known = OPENFACE_COLUMNS | CLIP_COLUMNS
-    types = {str: arrow.string(), int: arrow.int32(), float: arrow.float64()}
-    columns = {name: types[kind] for name, kind in known.items()}
-    options = csv.ConvertOptions(column_types=columns, null_values=[""], strings_can_be_null=True)
+    csv, types = optional("pyarrow.csv", "parquet"), parquet_schema(OPENFACE_COLUMNS | CLIP_COLUMNS, {})
+    options = csv.ConvertOptions(column_types=types, null_values=[""], strings_can_be_null=True)
     return csv.read_csv(path, convert_options=options)

@@ -115,10 +115,7 @@ class RecordFile(ABC):
 
     def _parts(self) -> list[Path]:
         """The parts of this file that are there, in the order of their numbers."""
-        there: list[Path] = []
-        while os.path.lexists(place := self._place(len(there) + 1)):
-            there.append(place)
-        return there
+        return list(takewhile(os.path.lexists, map(self._place, count(1))))
 
     def _opened(self, number: int) -> tuple[Path, io.FileIO]:
         """A new part, whose number is this or the next that is free: another run may write the same file."""
