@@ -8,7 +8,7 @@ Letters: T tokens, V words.
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +19,7 @@ from mien.errors import ModelError
 from mien.facs.vocabulary import Expression
 from mien.methods.expllm.engine.chain import HEADERS, Sections
 from mien.methods.expllm.engine.check import Wrong
+from mien.methods.expllm.engine.witness import Witness
 from mien.methods.expllm.small.tokenizer import EOS, PARTS, STOP, Tokenizer, split
 from mien.results.explanation import Rejected
 from mien.results.expression import ExpressionScores
@@ -38,29 +39,6 @@ _OPENING = 0.1
 
 Floats = NDArray[np.float32]
 OBSERVATIONS, INTERPRETATION, CONCLUSION = range(3)
-
-
-class Check(Protocol):
-    """What a text must be true of: mien.methods.expllm.engine.witness.Witness, or anything alike.
-
-    part: 0 observations, 1 interpretation, 2 conclusion.   text: of the part so far.
-    """
-
-    def wrong(self, text: str, since: int) -> Sequence[Wrong]:
-        """What is wrong with a text from a character on."""
-
-    def forbids(self, sentence: str, wrong: Sequence[Wrong]) -> bool:
-        """Whether a sentence so far claims again what was wrong about an action unit."""
-
-    @property
-    def choose(self) -> Callable[[Sequence[int]], int]:
-        """One of several words that may open a text, another one for another face."""
-
-    def instead(self, part: int, text: str) -> str:
-        """The rules' next sentence after a text; "" where they have nothing to add."""
-
-    def ending(self, part: int, text: str) -> str:
-        """What the rules add at the end of a part; "" for nothing."""
 
 
 class Text(NamedTuple):
@@ -141,7 +119,7 @@ class SentenceWriter:
     """
 
     def __init__(
-        self, words: Tokenizer, calibration: LabelCalibration, check: Check | None, say: Callable[[str], None]
+        self, words: Tokenizer, calibration: LabelCalibration, check: Witness | None, say: Callable[[str], None]
     ) -> None:
         self._words, self._calibration, self._check, self._say = words, calibration, check, say
         self._stop, self._whole = words[STOP], True
