@@ -4,8 +4,8 @@ from pathlib import Path
 
 import click
 
+from mien.cli.shared.options import detecting, with_model
 from mien.cli.shared.terminal import usage_errors
-from mien.core.zoo import DEFAULT
 from mien.extras import optional
 
 
@@ -30,21 +30,14 @@ from mien.extras import optional
 @click.option(
     "--token", envvar="MIEN_TOKEN", metavar="TEXT", help="Token that clients must send; better set as MIEN_TOKEN."
 )
-@click.option(
-    "--model",
-    default=DEFAULT,
-    metavar="NAME|FILE.onnx|FOLDER|hf:ID",
-    show_default=True,
-    help="Model that reads the faces.",
-)
+@with_model
 @click.option(
     "--clips",
     type=click.Path(file_okay=False, path_type=Path),
     metavar="FOLDER",
     help="Also accept clips at /v1/clips; results stay in FOLDER for a day.",
 )
-@click.option("--threshold", default=0.7, show_default=True, help="Lowest detector score that counts as a face.")
-@click.option("--max-side", default=640, show_default=True, help="Reduce longer pictures to this before detection.")
+@detecting
 @click.option("--threads", default=1, show_default=True, help="Threads of each model.")
 def serve(
     host: str,

@@ -12,13 +12,12 @@ from mien.batch.reading import ReadingOptions
 from mien.cli.read.clips import run
 from mien.cli.read.study import is_folder, run_study
 from mien.cli.shared.clip_options import ClipOptions, clip_options
-from mien.cli.shared.options import finding, safe, to_files
+from mien.cli.shared.options import finding, safe, to_files, with_model
 from mien.cli.shared.outcomes import Gathered, gather, given, has_clips, to_pipe, wrong
 from mien.cli.shared.terminal import cell, new_table, shortened, usage_errors
 from mien.core.batch import read_many
 from mien.core.detect import Rotations
 from mien.core.pipeline import Pipeline
-from mien.core.zoo import DEFAULT
 from mien.errors import InputError
 from mien.report.draw import percent, why
 from mien.report.outputs import ENDINGS, check_columns, shows_pictures
@@ -47,13 +46,7 @@ NAME, NAME_BESIDE_WHY = 30, 22
     "pose_Rx, x_0, AU12_r, AU12_c): AU*_r from 0 to 5, pose_R* in radians with OpenFace's signs.",
 )
 @safe
-@click.option(
-    "--model",
-    default=DEFAULT,
-    metavar="NAME|FILE.onnx|FOLDER|hf:ID",
-    show_default=True,
-    help="Model that reads the faces.",
-)
+@with_model
 @finding
 @click.option("--jobs", type=click.IntRange(min=1), default=1, show_default=True, help="Pictures read in parallel.")
 @click.option(

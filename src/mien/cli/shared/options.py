@@ -7,6 +7,7 @@ from typing import Any, get_args
 import click
 
 from mien.core.detect import Rotations
+from mien.core.zoo import DEFAULT
 
 Command = Callable[..., Any]
 
@@ -30,6 +31,17 @@ def safe(command: Command) -> Command:
         "--safe-csv",
         is_flag=True,
         help="In .csv, put an apostrophe before text that begins with = + - @: spreadsheets run it as a formula.",
+    )(command)
+
+
+def with_model(command: Command) -> Command:
+    """Add --model, which reads the faces."""
+    return click.option(
+        "--model",
+        default=DEFAULT,
+        metavar="NAME|FILE.onnx|FOLDER|hf:ID",
+        show_default=True,
+        help="Model that reads the faces.",
     )(command)
 
 
