@@ -14,11 +14,10 @@ from mien.serve.limits import ServerLimits, busy
 from mien.serve.pipelines import Pipelines
 from mien.serve.policy import REPORT
 from mien.serve.routes import ModelName, Name
+from mien.serve.table import KINDS, NO_PARQUET
 
 # Bytes of an upload that are in memory before they go to the disk.
 _BLOCK = 1 << 20
-_TABLES = {"csv": "text/csv", "jsonl": "application/x-ndjson", "parquet": "application/vnd.apache.parquet"}
-_EVENTS = {"csv": "text/csv", "json": "application/json"}
 Smooth = Annotated[float, Query(ge=0, le=5, description="average over so many seconds to both sides")]
 Fps = Annotated[float | None, Query(gt=0, le=1000, description="read at most so many frames a second")]
 
@@ -77,11 +76,11 @@ class Clips:
 
     async def table(self, id: str, format: Literal["csv", "jsonl", "parquet"] = "csv") -> Response:
         """GET /v1/clips/{id}/table."""
-        return self._file(id, f"table.{format}", _TABLES[format])
+        return self._file(id, f"table.{format}", KINDS[format])
 
     async def events(self, id: str, format: Literal["csv", "json"] = "json") -> Response:
         """GET /v1/clips/{id}/events."""
-        return self._file(id, f"events.{format}", _EVENTS[format])
+        return self._file(id, f"events.{format}", KINDS[format])
 
     async def page(self, id: str) -> Response:
         """GET /v1/clips/{id}/page."""
@@ -91,7 +90,7 @@ class Clips:
     def _file(self, id: str, name: str, kind: str) -> Response:
         job, path = self._result(id, name)
         if not path.is_file():
-            raise HTTPException(400, "this server writes no Parquet; it needs: pip install 'mien[parquet]'")
+            raise NO_PARQUET
         shown = f"{Path(job.name).stem or 'clip'}-{name}"
         return FileResponse(path, media_type=kind, filename=shown)
 

@@ -17,6 +17,7 @@ from mien.facs.vocabulary import ASYMMETRIES, ActionUnit, Expression
 from mien.results.explanation import Degree, Mode, PhraseSide, RejectedKind
 from mien.results.expression import ExpressionLabel
 from mien.results.face import LandmarkSource
+from mien.video.events import EVENT_COLUMNS
 
 JOB: dict[str, Any] = {
     "id": "mJ0Zc1kq3v8t5xYbN2aPfw", "name": "interview.mp4", "status": "running", "error": None, "read": 120, "of": 900,
@@ -215,22 +216,12 @@ class JobAnswer(_Exact):
     results: ResultLinks | None
 
 
-class EventAnswer(_Exact):
-    """A stretch of time in which a face shows an expression or an action unit."""
-
-    input: str
-    track: int
-    name: str
-    onset: float
-    apex: float
-    offset: float
-    duration: float
-    value: float
-    onset_frame: int
-    apex_frame: int
-    offset_frame: int
-    enter: float
-    leave: float
+EventAnswer: type[BaseModel] = create_model(
+    "EventAnswer",
+    __base__=_Exact,
+    __doc__="A stretch of time in which a face shows an expression or an action unit.",
+    **{name: (kind, ...) for name, kind in EVENT_COLUMNS.items()},  # type: ignore[call-overload]
+)
 
 
 class EventsAnswer(_Exact):
@@ -238,7 +229,7 @@ class EventsAnswer(_Exact):
 
     model_config = ConfigDict(extra="forbid", json_schema_extra={"example": {"events": [EVENT]}})
 
-    events: list[EventAnswer]
+    events: list[EventAnswer]  # type: ignore[valid-type]
 
 
 class ModelAnswer(_Exact):

@@ -19,12 +19,13 @@ from mien.serve.models import FrameAnswer, PictureAnswer
 from mien.serve.work import Work
 
 TableFormat = Literal["csv", "json", "jsonl", "parquet"]
-_KINDS: dict[TableFormat, str] = {
+KINDS: dict[TableFormat, str] = {
     "csv": "text/csv",
     "json": "application/json",
     "jsonl": "application/x-ndjson",
     "parquet": "application/vnd.apache.parquet",
 }
+NO_PARQUET = HTTPException(400, "this server writes no Parquet; it needs: pip install 'mien[parquet]'")
 _LINE: TypeAdapter[FrameAnswer | PictureAnswer] = TypeAdapter(FrameAnswer | PictureAnswer)
 # Bytes of one record: a picture of several hundred faces.
 _LONGEST = 4_000_000
@@ -53,11 +54,11 @@ class Table:
 
 def _written(data: bytearray, format: TableFormat) -> Response:
     if format not in table_formats():
-        raise HTTPException(400, "this server writes no Parquet; it needs: pip install 'mien[parquet]'")
+        raise NO_PARQUET
     records = list(_records(data))
     name = f"faces.{format}"
     headers = {"content-disposition": f'attachment; filename="{name}"'}
-    return Response(_encoded(records, format), headers=headers, media_type=_KINDS[format])
+    return Response(_encoded(records, format), headers=headers, media_type=KINDS[format])
 
 
 def _records(data: bytearray) -> Iterator[Record]:
