@@ -6,10 +6,10 @@ from pathlib import Path
 import click
 
 from mien.cli.shared.data import DATA_HELP, open_data
-from mien.cli.shared.runs import MethodName
+from mien.cli.shared.runs import MethodCommand, MethodName
 from mien.datasets import Sample
 from mien.datasets.hold_out import hold_out as split_off
-from mien.methods.registry import Method, method, methods
+from mien.methods.registry import Method, method
 
 
 def exported(record: Method) -> bool:
@@ -17,7 +17,7 @@ def exported(record: Method) -> bool:
     return record.exports is not None
 
 
-@click.command(epilog=f"METHOD is one of {', '.join(record.name for record in methods() if exported(record))}.")
+@click.command(cls=MethodCommand)
 @click.argument("name", metavar="METHOD", type=MethodName(exported))
 @click.argument("run", type=click.Path(path_type=Path, exists=True, file_okay=False))
 @click.option(

@@ -50,9 +50,23 @@ class MethodName(click.ParamType):  # type: ignore[type-arg]
     def __init__(self, can: Callable[[Method], bool]) -> None:
         self._can = can
 
+    def names(self) -> list[str]:
+        """Return the names of the methods that there are now."""
+        return [record.name for record in methods() if self._can(record)]
+
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
         """Return the name as it is."""
-        return str(click.Choice([record.name for record in methods() if self._can(record)]).convert(value, param, ctx))
+        return str(click.Choice(self.names()).convert(value, param, ctx))
+
+
+class MethodCommand(click.Command):
+    """A command with a MethodName, whose help ends with the names that there are when it is shown."""
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the names."""
+        names = next(each.type.names() for each in self.params if isinstance(each.type, MethodName))
+        self.epilog = f"METHOD is one of {', '.join(names)}."
+        super().format_epilog(ctx, formatter)
 
 
 def open_run(text: str, needs: Answer) -> "tuple[Trained[Any, Any, Any], Identity]":
