@@ -93,20 +93,24 @@ class MobileNet(nn.Module):
 
 
 def start_from(network: nn.Module, path: Path, faces: Tensor) -> None:
-    """Start a network with a MobileNet as its `backbone` from a file: the backbone alone, or all of a trained network.
+    """Start a network from a file: a MobileNet as its `backbone` alone, or all of a trained network.
 
-    path: written by mien.training.tensorflow_js, or model.safetensors of a run, whose heads are taken where they fit.
-    faces: see restore_normalization; used for converted weights.   InputError when the file is neither.
+    path: model.safetensors of a run, whose weights are taken where they fit, or for a MobileNet a file written by
+    mien.training.tensorflow_js.   faces: see restore_normalization; used for converted weights.
+    Raise InputError if the file is neither.
     """
-    given, backbone = load_tensors(path), network.get_submodule("backbone")
-    if "layers.0.0.weight" in given:
+    given, own, backbone = load_tensors(path), network.state_dict(), network.get_submodule("backbone")
+    fitting = {name: value for name, value in given.items() if name in own and value.shape == own[name].shape}
+    if isinstance(backbone, MobileNet) and "layers.0.0.weight" in given:
         backbone.load_state_dict({**backbone.state_dict(), **given})
         restore_normalization(backbone, faces)
-    elif "backbone.layers.0.0.weight" in given:
-        own = network.state_dict()
-        network.load_state_dict(own | {k: v for k, v in given.items() if k in own and v.shape == own[k].shape})
+    elif any(name.startswith("backbone.") for name in fitting):
+        network.load_state_dict(own | fitting)
     else:
-        raise InputError(f"{path}: holds no weights of a MobileNetV1; mien.training.tensorflow_js converts them")
+        raise InputError(
+            f"{path}: holds no weights that fit this network; give model.safetensors of a run, or for faceres a file "
+            "that mien.training.tensorflow_js converted"
+        )
 
 
 @torch.no_grad()

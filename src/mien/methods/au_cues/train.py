@@ -48,11 +48,8 @@ _AHEAD, _AT_REST = 20.0, 0.8
 def build(settings: Settings) -> ReaderNetwork:
     """Return an untrained reader of this size; with a pretrained backbone its heads are untrained."""
     of_timm = settings.backbone not in ("mien", "faceres")
-    if settings.start and (settings.backbone == "mien" or (of_timm and settings.start != "pretrained")):
-        raise InputError(
-            f'start is "", for a backbone of timm "pretrained", for faceres a file, not {settings.start!r} for '
-            f"{settings.backbone}"
-        )
+    if settings.start == "pretrained" and not of_timm:
+        raise InputError(f"only backbones of timm are published pretrained, not {settings.backbone}; give a file as start")
     if settings.backbone == "mien":
         network: nn.Module = Residual(
             settings.widths, settings.blocks, settings.strides, settings.stochastic_depth, settings.squeeze
@@ -128,7 +125,7 @@ def train(
     if taught is not None and (settings.pairs or settings.readability_weight > 0):
         source = pool(dataset, faces, taught, settings)
     network = build(settings)
-    if settings.start and isinstance(network.backbone, MobileNet):
+    if settings.start not in ("", "pretrained"):
         some = torch.randperm(len(faces.samples), generator=torch.Generator().manual_seed(settings.seed))[:_STATISTICS]
         start_from(network, Path(settings.start), normalize(tensor(faces)[some]))
     trained: ReaderNetwork = fit_faces(
