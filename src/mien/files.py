@@ -13,14 +13,19 @@ from typing import IO
 def replacing(file: Path) -> Iterator[Path]:
     """Yield a place beside a file to write to, which takes the file's place once all is written; see put_in_place.
 
-    So neither a full disk nor a stop costs the file that was there. The place has a name of its own in every run.
+    So neither a full disk nor a stop costs the file that was there.
     """
-    beside = resolved(file).with_name(f".mien-{secrets.token_hex(6)}{file.suffix}")
+    place = beside(file)
     try:
-        yield beside
-        put_in_place(beside, file)
+        yield place
+        put_in_place(place, file)
     finally:
-        beside.unlink(missing_ok=True)
+        place.unlink(missing_ok=True)
+
+
+def beside(file: Path) -> Path:
+    """Return a place to write a file to before it is put in place, with a name of its own in every run."""
+    return resolved(file).with_name(f".mien-{secrets.token_hex(6)}{file.suffix}")
 
 
 def put_in_place(part: Path, file: Path) -> Path:

@@ -4,16 +4,17 @@ Needs the extra `video`: PyAV (BSD-3-Clause), whose wheels hold FFmpeg and x264 
 cannot write H.264.
 """
 
+from contextlib import suppress
 from fractions import Fraction
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mien.errors import InputError
 from mien.extras import optional
+from mien.files import beside, put_in_place
 from mien.report.draw import draw
 from mien.results.frame import FrameReport
 
@@ -22,12 +23,15 @@ _UNIT = Fraction(1, 90_000)
 
 
 class AnnotatedClip:
-    """A clip that is written frame by frame; a context manager."""
+    """A clip that is written frame by frame. It takes its place when it is closed.
+
+    Every method raises OSError, or an error of FFmpeg, when the clip cannot be written; then abandon it.
+    """
 
     def __init__(self, path: Path) -> None:
         self._av = optional("av", "video")
-        self._path = path
-        self._container: Any = self._av.open(str(path), "w")
+        self._path, self._beside = path, beside(path)
+        self._container: Any = self._av.open(str(self._beside), "w")
         self._stream: Any = None
 
     def add(self, image: NDArray[np.uint8], frame: FrameReport) -> None:
@@ -46,10 +50,15 @@ class AnnotatedClip:
         shown.pts, shown.time_base = round(frame.time / _UNIT), _UNIT
         self._container.mux(self._stream.encode(shown))
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        if self._stream is not None and kind is None:
+    def close(self) -> None:
+        """Write what is left, and put the clip in its place."""
+        if self._stream is not None:
             self._container.mux(self._stream.encode())
         self._container.close()
+        put_in_place(self._beside, self._path)
+
+    def abandon(self) -> None:
+        """Leave an earlier clip as it was, and nothing of this one."""
+        with suppress(Exception):  # the end of a clip may find no room either
+            self._container.close()
+        self._beside.unlink(missing_ok=True)

@@ -2,6 +2,8 @@
 
 import csv
 import json
+import subprocess
+import sys
 
 import pytest
 from click.testing import CliRunner
@@ -9,10 +11,11 @@ from PIL import Image
 
 from mien.cli import commands
 from mien.cli.read import clip_files
-from mien.report import outputs, records
+from mien.report import annotated, outputs, records
+from mien.report.annotated import AnnotatedClip
 from mien.report.html import PageWriter
 from tests.helpers import noise
-from tests.video.clips import blank, write_clip
+from tests.video.clips import write_clip
 
 KINDS = {
     ".csv": records.CsvFile,
@@ -102,23 +105,98 @@ def test_an_annotated_picture_that_fails_costs_no_table(study, monkeypatch, erro
     assert not (study.parent / "bad.png").exists()
 
 
+@pytest.fixture
+def clip(tmp_path):
+    """Four frames of noise without a face."""
+    return write_clip(tmp_path / "noise.avi", [noise(64, 64, 3, seed=n) for n in range(4)])
+
+
 @pytest.mark.parametrize("error", FAULTS, ids=repr)
 @pytest.mark.parametrize("ending", KINDS)
-def test_a_table_of_a_clip_that_fails_midway_keeps_whole_frames_and_says_so(tmp_path, monkeypatch, ending, error):
+def test_a_table_of_a_clip_that_fails_midway_keeps_whole_frames_and_costs_no_other_file(
+    clip, tmp_path, monkeypatch, ending, error
+):
     if ending == ".parquet":
         pytest.importorskip("pyarrow")
-    clip = write_clip(tmp_path / "blank.avi", [blank(90, (64, 64))] * 4)
-    kind = getattr(clip_files, KINDS[ending].__name__)
+    kind, other = getattr(clip_files, KINDS[ending].__name__), ".csv" if ending != ".csv" else ".json"
     monkeypatch.setattr(kind, "append", failing(kind.append, error, 2))
-    result = analyze(clip, "-o", tmp_path / f"bad{ending}")
+    result = analyze(clip, "-o", tmp_path / f"bad{ending}", "-o", tmp_path / f"other{other}")
     assert result.exit_code == 1
-    assert f"cannot continue to write ({getattr(error, 'strerror', None) or error})" in _words(result)
+    assert f"bad{ending}: cannot be written ({_cause(error)}); finished rows are in" in _words(result)
     assert not (tmp_path / f"bad{ending}").exists()
+    assert len(left(tmp_path / f"other{other}")) == 4
     (part,) = tmp_path.glob("bad*part*")
     if ending == ".parquet":
         assert [row["frame"] for row in pytest.importorskip("pyarrow.parquet").read_table(part).to_pylist()] == [0, 1]
     else:
         assert len(left(part)) == 2
+
+
+def test_a_run_ends_when_none_of_its_files_can_be_written(clip, tmp_path, monkeypatch):
+    tried = []
+
+    def append(self, records):
+        tried.append(records)
+        raise FAULTS[0]
+
+    monkeypatch.setattr(clip_files.CsvFile, "append", append)
+    assert analyze(clip, "-o", tmp_path / "bad.csv").exit_code == 1
+    assert len(tried) == 1
+
+
+@pytest.mark.parametrize("error", FAULTS, ids=repr)
+@pytest.mark.parametrize("where", ["add", "close"])
+def test_an_annotated_clip_that_fails_costs_no_table_and_leaves_no_half_file(clip, tmp_path, monkeypatch, where, error):
+    pytest.importorskip("av")
+    old = tmp_path / "bad.mp4"
+    old.write_bytes(b"an earlier clip")
+    monkeypatch.setattr(AnnotatedClip, where, failing(getattr(AnnotatedClip, where), error, 2 if where == "add" else 0))
+    result = analyze(clip, "-o", old, "-o", tmp_path / "other.csv")
+    assert result.exit_code == 1
+    assert _words(result).count(f"bad.mp4: cannot be written ({_cause(error)})") == 1
+    assert "Traceback" not in result.output
+    assert len(left(tmp_path / "other.csv")) == 4
+    assert old.read_bytes() == b"an earlier clip"
+    assert sorted(place.name for place in tmp_path.iterdir()) == ["bad.mp4", "noise.avi", "other.csv"]
+
+
+@pytest.mark.parametrize("raised", ["FFmpegError", "OSError"])
+def test_a_codec_that_fails_costs_no_table(clip, tmp_path, monkeypatch, raised):
+    av = pytest.importorskip("av")
+    error = OSError(28, "No space left on device") if raised == "OSError" else av.error.ExternalError(1, "no codec")
+
+    def fail(*_):
+        raise error
+
+    monkeypatch.setattr(annotated, "draw", fail)
+    result = analyze(clip, "-o", tmp_path / "bad.mp4", "-o", tmp_path / "other.csv")
+    assert result.exit_code == 1
+    assert "bad.mp4: cannot be written" in _words(result)
+    assert len(left(tmp_path / "other.csv")) == 4
+    assert sorted(place.name for place in tmp_path.iterdir()) == ["noise.avi", "other.csv"]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="limits the size of files")
+def test_an_annotated_clip_that_finds_no_room_is_one_sentence(tmp_path):
+    pytest.importorskip("av")
+    clip = write_clip(tmp_path / "noise.avi", [noise(240, 320, 3, seed=n) for n in range(40)])
+    code = (
+        "import resource, sys; resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000));"
+        "from mien.__main__ import main"
+    )
+    arguments = ["analyze", str(clip), "-o", str(tmp_path / "bad.mp4"), "-o", str(tmp_path / "other.csv")]
+    done = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert [line for line in done.stderr.splitlines() if "mien:" in line] == [
+        f"mien: {tmp_path / 'bad.mp4'}: cannot be written (File too large)"
+    ]
+    assert "Traceback" not in done.stderr
+    assert len(left(tmp_path / "other.csv")) == 40
+    assert sorted(place.name for place in tmp_path.iterdir()) == ["noise.avi", "other.csv"]
+
+
+def _cause(error):
+    return getattr(error, "strerror", None) or error
 
 
 def _words(result):

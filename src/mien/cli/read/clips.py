@@ -15,7 +15,6 @@ from mien.cli.shared.outcomes import stoppable
 from mien.cli.shared.tally import ClipProgress, Tally
 from mien.cli.shared.terminal import say
 from mien.core.batch import Picture
-from mien.errors import MienError
 from mien.report.clips import frame_record
 from mien.results.outcome import Outcome
 from mien.results.record import Record
@@ -23,8 +22,8 @@ from mien.video.series import number
 
 
 def run(inputs: Sequence[Picture], outputs: Sequence[Path], reading: ReadingOptions, *, resume: bool = False) -> bool:
-    """Read clips and photographs in order and write the outputs. Return False if an input failed or the run was
-    stopped.
+    """Read clips and photographs in order and write the outputs. Return False if an input failed, a file
+    could not be written, or the run was stopped.
 
     Without outputs, print JSON lines in a pipe, and a summary on a terminal.
     """
@@ -35,25 +34,20 @@ def run(inputs: Sequence[Picture], outputs: Sequence[Path], reading: ReadingOpti
         with stoppable(), Sinks(outputs, reading, resume) as sinks, ClipProgress(len(inputs)) as progress:
             done = RowsBefore(sinks.before, lambda row: _again(row, sinks, tally)) if resume else None
             watch = partial(progress.clip, span=reading.span)
-            read = InputReader(reading, keep_images=sinks.annotated is not None, watch=watch)
+            read = InputReader(reading, keep_images=sinks.shows_frames, watch=watch)
             for source in inputs:
                 for item in read(source, done):
                     _put(item, sinks, tally, piping)
-            sinks.finish()
+                    if outputs and not sinks.open:
+                        return False  # nothing can be written any more
     except KeyboardInterrupt:
         say("mien: stopped; --resume continues after the last written frame")
         return False
-    except (MienError, click.ClickException):
-        raise
-    except Exception as error:  # of a writer: what a clip or a picture raises is its outcome
-        cause = (error.strerror if isinstance(error, OSError) else None) or error
-        say(f"mien: cannot continue to write ({cause}); finished rows are in the .part file")
-        return False
-    for output in outputs:
+    for output in sinks.open:
         say(f"wrote {output}")
     if not piping:
         tally.show(to_stderr=bool(outputs) and not sys.stdout.isatty())
-    return not tally.failed
+    return sinks.good and not tally.failed
 
 
 def _put(item: Item, sinks: Sinks, tally: Tally, piping: bool) -> None:

@@ -164,10 +164,15 @@ class _Files:
         try:
             yield
         except Exception as error:
-            cause = (error.strerror if isinstance(error, OSError) else None) or error
-            say(f"mien: {place}: cannot be written ({cause})")
+            say(unwritten(place, error))
             self.good = False
             self._open.pop(place, None)
+
+
+def unwritten(place: Path, error: Exception) -> str:
+    """Return the sentence about a file that cannot be written."""
+    cause = (error.strerror if isinstance(error, OSError) else None) or error
+    return f"mien: {place}: cannot be written ({cause})"
 
 
 @contextmanager
