@@ -1,20 +1,7 @@
-import numpy as np
-import pytest
 import torch
-from safetensors.numpy import save_file
 from torch import nn
 
-from mien.errors import InputError
-from mien.training.mobilenet import MobileNet, Same, restore_normalization, start_from
-from mien.training.tensorflow_js import mobilenet
-from tests.training.test_tensorflow_js import folded
-
-
-class Network(nn.Module):
-    def __init__(self):
-        super().__init__()
-        self.backbone = MobileNet(enlarged=32)
-        self.head = nn.Linear(1024, 3)
+from mien.training.mobilenet import MobileNet, Same
 
 
 def faces(count: int = 4) -> torch.Tensor:
@@ -50,36 +37,6 @@ def test_at_stride_two_each_odd_side_is_padded_on_both_ends_whatever_the_other_i
     picture = torch.randn(1, 1, 5, 4)
     padded = nn.functional.pad(picture, (0, 1, 1, 1))
     assert torch.equal(layer.eval()(picture), nn.functional.conv2d(padded, layer.weight, stride=2))
-
-
-def test_restoring_normalization_leaves_the_answers_as_they_were(tmp_path):
-    save_file(mobilenet(folded()), tmp_path / "start.safetensors")
-    network = Network()
-    state = {k: torch.from_numpy(v) for k, v in mobilenet(folded()).items()}
-    network.backbone.load_state_dict(network.backbone.state_dict() | state)
-    before = network.backbone.eval()(faces(8))
-    restore_normalization(network.backbone, faces(8))
-    for old, new in zip(before, network.backbone.eval()(faces(8)), strict=True):
-        assert torch.allclose(old, new, atol=1e-3)
-    norm = network.backbone.layers[0][1]
-    assert not torch.allclose(norm.running_mean, torch.zeros(32))
-
-
-def test_a_network_starts_from_converted_weights_or_from_a_run(tmp_path):
-    from safetensors.torch import save_file as save
-
-    save_file(mobilenet(folded()), tmp_path / "converted.safetensors")
-    first, second = Network(), Network()
-    start_from(first, tmp_path / "converted.safetensors", faces(8))
-    save({k: v.contiguous() for k, v in first.state_dict().items()}, tmp_path / "run.safetensors")
-    start_from(second, tmp_path / "run.safetensors", faces(8))
-    assert all(torch.equal(a, b) for a, b in zip(first.parameters(), second.parameters(), strict=True))
-
-
-def test_a_file_of_another_network_is_refused(tmp_path):
-    save_file({"x": np.zeros(3, np.float32)}, tmp_path / "other.safetensors")
-    with pytest.raises(InputError, match="no weights that fit"):
-        start_from(Network(), tmp_path / "other.safetensors", faces())
 
 
 def test_frozen_layers_neither_learn_nor_change_their_statistics():

@@ -1,19 +1,14 @@
 """MobileNetV1 (Howard et al., 2017, https://arxiv.org/abs/1704.04861) for gray faces, startable from others' weights.
 
-`mien.training.tensorflow_js` converts such weights. In them batch normalization is folded into the convolutions;
-`restore_normalization` unfolds it from a few hundred faces: answers stay as they were, and training behaves as usual.
+`mien.training.tensorflow_js` converts such weights, and mien.training.start starts from them.
 
 Letters: B faces, C channels, S the side of a face, E that of the enlarged face, h and w the size of a layer.
 """
-
-from pathlib import Path
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from mien.errors import InputError
-from mien.training.backbones import load_tensors
 from mien.training.faces import MEAN, STD
 
 # Gray levels that the networks whose weights it starts from take off blue, green and red (those of VGGFace).
@@ -90,52 +85,6 @@ class MobileNet(nn.Module):
             if number in self._ends:
                 features.append(x)
         return features
-
-
-def start_from(network: nn.Module, path: Path, faces: Tensor) -> None:
-    """Start a network from a file: a MobileNet as its `backbone` alone, or all of a trained network.
-
-    path: model.safetensors of a run, whose weights are taken where they fit, or for a MobileNet a file written by
-    mien.training.tensorflow_js.   faces: see restore_normalization; used for converted weights.
-    Raise InputError if the file is neither.
-    """
-    given, own, backbone = load_tensors(path), network.state_dict(), network.get_submodule("backbone")
-    fitting = {name: value for name, value in given.items() if name in own and value.shape == own[name].shape}
-    if isinstance(backbone, MobileNet) and "layers.0.0.weight" in given:
-        backbone.load_state_dict({**backbone.state_dict(), **given})
-        restore_normalization(backbone, faces)
-    elif any(name.startswith("backbone.") for name in fitting):
-        network.load_state_dict(own | fitting)
-    else:
-        raise InputError(
-            f"{path}: holds no weights that fit this network; give model.safetensors of a run, or for faceres a file "
-            "that mien.training.tensorflow_js converted"
-        )
-
-
-@torch.no_grad()
-def restore_normalization(network: nn.Module, faces: Tensor) -> None:
-    """Give every batch normalization of a network with folded weights the statistics of what reaches it.
-
-    network: each of its nn.BatchNorm2d has weight 1, running mean 0 and running variance 1, and as bias that of the
-    folded convolution.   faces: (B, 1, S, S), normalized; a few hundred. The network's function stays the same.
-    """
-    handles = [m.register_forward_pre_hook(_restore) for m in network.modules() if isinstance(m, nn.BatchNorm2d)]
-    try:
-        network.eval()(faces)
-    finally:
-        for handle in handles:
-            handle.remove()
-
-
-def _restore(layer: nn.Module, given: tuple[Tensor, ...]) -> None:
-    if not isinstance(layer, nn.BatchNorm2d) or layer.running_mean is None or layer.running_var is None:
-        return
-    variance, mean = torch.var_mean(given[0].float(), dim=(0, 2, 3))
-    layer.running_mean.copy_(mean)
-    layer.running_var.copy_(variance)
-    layer.bias.add_(mean)
-    layer.weight.copy_((variance + layer.eps).sqrt())
 
 
 def _normalized(convolution: nn.Conv2d) -> nn.Sequential:

@@ -1,7 +1,7 @@
 """Weights of a TensorFlow.js graph model as safetensors, with NumPy alone: `python -m mien.training.tensorflow_js`.
 
 Such a model is a .json with `weightsManifest` and binary files beside it. Batch normalization has been folded into its
-convolutions; `mien.training.mobilenet.restore_normalization` brings it back.
+convolutions; `mien.training.start.restore_normalization` brings it back.
 """
 
 import argparse

@@ -14,8 +14,9 @@ class Settings(FaceSettings):
 
     backbone: "mien" for our residual network, "faceres" for a MobileNetV1 pretrained on faces, or the name of a timm
     model.
-    start: pretrained weights: "" for random ones; "pretrained" for those that timm publishes; model.safetensors of
-    another run; for faceres also a file that mien.training.tensorflow_js converted.
+    start: pretrained weights: "" for random ones; "pretrained" for those that timm publishes; a model to fine-tune,
+    such as reader or an ONNX file that mien exported; model.safetensors of another run; for faceres also a file that
+    mien.training.tensorflow_js converted.
     backbone_rate: learning rate of the backbone, as a fraction of learning_rate; below 1 for a pretrained backbone with
     new heads (discriminative fine-tuning, Howard and Ruder, 2018).
     large_maps: use a timm backbone with larger feature maps.

@@ -32,8 +32,9 @@ from mien.methods.au_cues.settings import PRESETS, Settings
 from mien.training import action_units, augment, readability
 from mien.training.backbones import Residual, Timm
 from mien.training.faces import AugmentedBatch, faces_of, fit_faces, normalize, tensor
-from mien.training.mobilenet import MobileNet, start_from
+from mien.training.mobilenet import MobileNet
 from mien.training.run import Run
+from mien.training.start import start_from
 
 __all__ = ["PRESETS", "Settings", "Taught", "build", "loss", "moved", "moved_pose", "taught_loss", "teach", "train"]
 
@@ -49,7 +50,9 @@ def build(settings: Settings) -> ReaderNetwork:
     """Return an untrained reader of this size; with a pretrained backbone its heads are untrained."""
     of_timm = settings.backbone not in ("mien", "faceres")
     if settings.start == "pretrained" and not of_timm:
-        raise InputError(f"only backbones of timm are published pretrained, not {settings.backbone}; give a file as start")
+        raise InputError(
+            f"only backbones of timm are published pretrained, not {settings.backbone}; give a file as start"
+        )
     if settings.backbone == "mien":
         network: nn.Module = Residual(
             settings.widths, settings.blocks, settings.strides, settings.stochastic_depth, settings.squeeze
@@ -127,7 +130,7 @@ def train(
     network = build(settings)
     if settings.start not in ("", "pretrained"):
         some = torch.randperm(len(faces.samples), generator=torch.Generator().manual_seed(settings.seed))[:_STATISTICS]
-        start_from(network, Path(settings.start), normalize(tensor(faces)[some]))
+        start_from(network, settings.start, normalize(tensor(faces)[some]))
     trained: ReaderNetwork = fit_faces(
         network,
         faces,
