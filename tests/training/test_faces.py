@@ -1,4 +1,5 @@
 import dataclasses
+import resource
 
 import numpy as np
 import pytest
@@ -183,3 +184,52 @@ def test_a_network_that_listens_to_its_teacher_alone_says_what_the_teacher_says(
     assert says(0.0)[:, Expression.FEAR].min() > 0.9
     assert np.abs(says(1.0) - wanted).mean() < 0.05
     assert wanted[:, Expression.FEAR].max() < 0.5
+
+
+@pytest.fixture
+def on_disk(monkeypatch, tmp_path):
+    """More than four crops are kept in a file."""
+    monkeypatch.setattr("mien.training.faces._IN_MEMORY", 4 * SIZE * SIZE)
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    return tmp_path
+
+
+def test_crops_above_the_limit_are_mapped_from_a_file_that_leaves_nothing_behind(on_disk):
+    few, many = faces_of(faces(4), SIZE), faces_of(faces(12), SIZE)
+    assert not isinstance(few.pictures, np.memmap)
+    assert isinstance(many.pictures, np.memmap)
+    assert not list(on_disk.iterdir())
+    for index, one in enumerate(faces(12)):
+        assert np.array_equal(many.samples[index].image, crop(one.image))
+    assert tensor(many).shape == (12, 1, SIZE, SIZE)
+    assert tensor(many).data_ptr() == torch.from_numpy(many.pictures).data_ptr(), "nothing is copied"
+
+
+def test_a_network_trains_on_crops_in_a_file_as_on_crops_in_memory(on_disk, monkeypatch, tmp_path):
+    torch.manual_seed(0)
+    network = Linear()
+    mapped = fit_faces(network, faces_of(faces(12), SIZE), TINY, tmp_path / "mapped")
+    monkeypatch.setattr("mien.training.faces._IN_MEMORY", 1 << 30)
+    torch.manual_seed(0)
+    network = Linear()
+    kept = fit_faces(network, faces_of(faces(12), SIZE), TINY, tmp_path / "kept")
+    assert torch.equal(mapped.linear.weight, kept.linear.weight)
+
+
+def test_processes_that_read_ahead_change_nothing(tmp_path):
+    weights = []
+    for workers in (0, 2):
+        torch.manual_seed(0)
+        settings = dataclasses.replace(TINY, workers=workers)
+        weights.append(fit_faces(Linear(), faces_of(faces(16), SIZE), settings, tmp_path / str(workers)).linear.weight)
+    assert torch.equal(*weights)
+
+
+def test_a_full_disk_is_a_sentence_that_says_how_much_room_is_needed(on_disk):
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (6 * SIZE * SIZE, before[1]))
+    try:
+        with pytest.raises(InputError, match="set TMPDIR to a folder with room"):
+            faces_of(faces(12), SIZE)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)

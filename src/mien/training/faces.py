@@ -5,9 +5,11 @@ A network's answer has at least `logits`, (B, 8) in Expression order.
 Letters: B faces of a batch, N faces of the data, S the side of a face in pixels.
 """
 
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from tempfile import SpooledTemporaryFile, gettempdir
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -31,13 +33,15 @@ from mien.training.run import Run
 
 # Of the FERPlus training faces, after scaling to 0..1.
 MEAN, STD = 0.508, 0.255
+# Crops of more bytes are not kept in memory.
+_IN_MEMORY = 512 << 20
 
 
 @dataclass(frozen=True)
 class FaceSettings(Schedule):
     """Settings of every method that trains on gray faces; a method's own settings extend it.
 
-    batch_size: faces in a step.
+    batch_size: faces in a batch, on each device.
     size: side of a face in pixels.
     degrees: largest rotation of a face; half of the faces are also flipped.
     scale: largest change of a face's size, as a fraction.
@@ -54,6 +58,7 @@ class FaceSettings(Schedule):
     teachers: models or ONNX files whose mean answer is mixed into the targets (distillation, Hinton et al., 2015);
     empty for none.
     teacher_weight: weight of the teachers' answers in the targets, 0 to 1.
+    workers: processes that read faces ahead.
     """
 
     batch_size: int = 128
@@ -71,6 +76,7 @@ class FaceSettings(Schedule):
     rebalance: float = 0.5
     teachers: tuple[str, ...] = ()
     teacher_weight: float = 0.5
+    workers: int = 0
 
 
 class AugmentedBatch(NamedTuple):
@@ -98,8 +104,11 @@ def cross_entropy(network: nn.Module, seen: AugmentedBatch, lessons: Batch) -> T
 def faces_of(
     dataset: Sequence[Sample], size: int, prepare: Callable[[NDArray[np.uint8]], NDArray[np.uint8]] | None = None
 ) -> Selection:
-    """The faces of a data set that train, cropped.   prepare: how, if not by `crop`. InputError when none is left."""
-    return select(dataset, "soft-votes", prepare=prepare or (lambda image: crop(image, size))).needed("train on")
+    """The faces of a data set that train, cropped; see `cropped`.   prepare: how, if not by `crop`.
+
+    Raise InputError when none is left.
+    """
+    return cropped(dataset, prepare or (lambda image: crop(image, size)), "soft-votes", "train on")
 
 
 def held_out(
@@ -112,7 +121,54 @@ def held_out(
 
     purpose: what the error says that no face is left to do.
     """
-    return select(dataset, duplicates=False, prepare=prepare or (lambda image: crop(image, size))).needed(purpose)
+    return cropped(dataset, prepare or (lambda image: crop(image, size)), "majority", purpose, duplicates=False)
+
+
+def cropped(
+    dataset: Sequence[Sample],
+    prepare: Callable[[NDArray[np.uint8]], NDArray[np.uint8]],
+    protocol: str,
+    purpose: str,
+    *,
+    duplicates: bool = True,
+) -> Selection:
+    """Select faces and keep their crops as one array: in memory, or mapped from a temporary file if above 512 MB.
+
+    prepare: a picture to its crop, all of one shape.   purpose: what the faces are for, for the error.
+    protocol, duplicates: see `select`. The file lies in the folder that TMPDIR names and is gone when the process ends.
+    Raise InputError when no face is left, or no room for the file.
+    """
+    shape: tuple[int, ...] = ()
+    nothing = np.empty(0, np.uint8)
+
+    def keep(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        nonlocal shape
+        crop = prepare(image)
+        shape = crop.shape
+        file.write(crop.tobytes())
+        return nothing
+
+    try:
+        with SpooledTemporaryFile(_IN_MEMORY) as file:
+            chosen = select(dataset, protocol, duplicates=duplicates, prepare=keep).needed(purpose)
+            pictures = _array(file, (len(chosen.samples), *shape))
+    except OSError as error:
+        raise InputError(
+            f"the crops do not fit into {gettempdir()} ({error.strerror}); set TMPDIR to a folder with room for "
+            f"{len(dataset) * math.prod(shape) / 1e9:.1f} GB"
+        ) from error
+    samples = [replace(sample, image=picture) for sample, picture in zip(chosen.samples, pictures, strict=True)]
+    return replace(chosen, samples=samples, pictures=pictures)
+
+
+def _array(file: SpooledTemporaryFile[bytes], shape: tuple[int, ...]) -> NDArray[np.uint8]:
+    """Return what was written as an array of this shape, mapped from the file if it was too large for memory."""
+    if file.tell() > _IN_MEMORY:
+        file.flush()
+        # Copy on write, for PyTorch wants arrays that can be written.
+        return np.memmap(file, np.uint8, "c", shape=shape)
+    file.seek(0)
+    return np.frombuffer(bytearray(file.read()), np.uint8).reshape(shape)
 
 
 def fit_faces(
@@ -218,25 +274,33 @@ def loader(
 ) -> DataLoader[Batch]:
     """Batches of (B, 1, S, S) uint8 faces and (B, 8) targets, then the rows of the lessons.   draws: see `balanced`."""
     rows = (tensor(faces), torch.from_numpy(faces.targets), *lessons)
-    return balanced(rows, faces.labels, settings.rebalance, settings.batch_size, draws)
+    return balanced(rows, faces.labels, settings.rebalance, settings.batch_size, draws, settings.workers)
 
 
 def balanced(
-    rows: Batch, labels: NDArray[np.int64], rebalance: float, batch_size: int, draws: int | None = None
+    rows: Batch,
+    labels: NDArray[np.int64],
+    rebalance: float,
+    batch_size: int,
+    draws: int | None = None,
+    workers: int = 0,
 ) -> DataLoader[Batch]:
     """Batches of the rows of N faces, (N, ...) tensors; rare classes come up as `rebalance` says.
 
-    draws: how many faces an epoch draws, with replacement; left out, N.
+    draws: how many faces an epoch draws, with replacement; left out, N.   workers: processes that read ahead.
     """
     data = TensorDataset(*rows)
     draws = len(data) if draws is None else draws
     sampler = WeightedRandomSampler(draw_weights(labels, rebalance).tolist(), draws)
-    return DataLoader(data, batch_size=batch_size, sampler=sampler, drop_last=draws > batch_size)
+    return DataLoader(data, batch_size=batch_size, sampler=sampler, drop_last=draws > batch_size, num_workers=workers)
 
 
 def tensor(faces: Selection) -> Tensor:
-    """The crops of all samples as one (N, 1, S, S) uint8 tensor."""
-    return torch.from_numpy(np.stack([sample.image for sample in faces.samples]))[:, None]
+    """The crops of all samples as one (N, 1, S, S) uint8 tensor, without a copy where they are one array."""
+    pictures = faces.pictures
+    if pictures is None:
+        pictures = np.stack([sample.image for sample in faces.samples])
+    return torch.from_numpy(pictures)[:, None]
 
 
 def normalize(images: Tensor) -> Tensor:
