@@ -1,5 +1,8 @@
 import dataclasses
 import json
+import os
+import subprocess
+import sys
 
 import pytest
 import torch
@@ -115,6 +118,17 @@ def test_a_run_killed_twice_ends_the_same_too(uninterrupted, tmp_path):
     assert_equal(run(tmp_path, resume=True), uninterrupted[0])
 
 
+@pytest.mark.parametrize("step", [3, 10])
+def test_checkpoints_by_steps_lose_less_of_an_epoch_and_end_the_same(uninterrupted, tmp_path, step):
+    often, seen = dataclasses.replace(SCHEDULE, save_steps=2), []
+    with pytest.raises(Stopped):
+        run(tmp_path, often, loss_of=stopping_at(step))
+    trained = run(tmp_path, often, loss_of=lambda *given: seen.append(1) or loss(*given), resume=True)
+    assert_equal(trained, uninterrupted[0])
+    assert len(seen) == 24 - (step - 1) // 2 * 2, "what was done before the last checkpoint is not done again"
+    assert [line["loss"] for line in lines(tmp_path)] == [line["loss"] for line in lines(uninterrupted[1])]
+
+
 def test_a_run_killed_before_its_first_checkpoint_starts_again(uninterrupted, tmp_path):
     with pytest.raises(Stopped):
         run(tmp_path, loss_of=stopping_at(3))
@@ -200,11 +214,11 @@ def test_training_returns_the_moving_average_of_weights_and_running_statistics(t
 def test_the_untrained_network_is_soon_no_part_of_the_average(tmp_path):
     model = nn.Linear(6, 2, bias=False)
 
-    def jump(loss_of, fabric, model, optimizer, clip):
+    def jump(backward, fabric, model, optimizer, clip):
         with torch.no_grad():
             model.weight.fill_(0.002)
         optimizer.step()
-        return loss_of().detach()
+        return backward()
 
     model.weight.data.fill_(1.0)
     slow = dataclasses.replace(SCHEDULE, epochs=90, average=0.999, learning_rate=0.0)
@@ -244,10 +258,10 @@ def watched(folder, schedule):
     """The learning rate of every step, and the groups of parameters."""
     rates, groups = [], []
 
-    def step(loss_of, fabric, model, optimizer, clip):
+    def step(backward, fabric, model, optimizer, clip):
         rates.append(optimizer.param_groups[0]["lr"])
         groups[:] = optimizer.param_groups
-        return descend(loss_of, fabric, model, optimizer, clip)
+        return descend(backward, fabric, model, optimizer, clip)
 
     run(folder, schedule, step=step)
     return rates, groups
@@ -266,3 +280,85 @@ def test_a_part_with_a_rate_of_nothing_stays_as_it_started(tmp_path):
     trained = run(tmp_path, model=network(), rates={"0.": 0.0})
     assert torch.equal(trained[0].weight, start[0].weight)
     assert not torch.equal(trained[4].weight, start[4].weight)
+
+
+PLAIN = """
+import sys
+import torch
+from torch import nn
+from torch.utils.data import DataLoader, TensorDataset
+from mien.training.loop import Schedule, fit
+
+batch, accumulate, devices, epochs, resume, folder = *map(int, sys.argv[1:6]), sys.argv[6]
+torch.manual_seed(1)
+model = nn.Sequential(nn.Linear(6, 16), nn.ReLU(), nn.Linear(16, 2))
+points = torch.randn(96, 6, generator=torch.Generator().manual_seed(2))
+sampler = torch.utils.data.WeightedRandomSampler(torch.ones(96), 96)
+data = DataLoader(TensorDataset(points, (points[:, 0] > points[:, 1]).long()), batch_size=batch, sampler=sampler)
+schedule = Schedule(
+    epochs=4, learning_rate=0.02, average=0.8, precision="32-true", accumulate=accumulate, devices=devices
+)
+done = iter(range(epochs))
+
+
+def after(network):
+    if next(done, None) is None:
+        raise SystemExit(9)
+    return {}
+
+
+def loss(model, batch):
+    return nn.functional.cross_entropy(model(batch[0]), batch[1])
+
+
+from pathlib import Path
+fit(model, data, loss, schedule, Path(folder), resume=bool(resume), after_epoch=after)
+"""
+
+
+def plain(folder, *, batch: int, accumulate: int = 1, devices: int = 1, epochs: int = 4, resume: bool = False):
+    """Train a network without draws of its own in a program of its own; return its exit code."""
+    program = folder.parent / "program.py"
+    program.write_text(PLAIN)
+    numbers = [batch, accumulate, devices, epochs, int(resume)]
+    environment = os.environ | {"CUDA_VISIBLE_DEVICES": "", "OMP_NUM_THREADS": "1"}
+    return subprocess.run(
+        [sys.executable, str(program), *map(str, numbers), str(folder)], env=environment, capture_output=True
+    ).returncode
+
+
+def alike(one, other) -> bool:
+    same = all(a["loss"] == pytest.approx(b["loss"], rel=1e-5) for a, b in zip(lines(one), lines(other), strict=True))
+    weights = [load_file(folder / "model.safetensors") for folder in (one, other)]
+    return same and all(torch.allclose(value, weights[1][name], atol=1e-6) for name, value in weights[0].items())
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("plain") / "whole"
+    assert plain(folder, batch=16) == 0
+    return folder
+
+
+def test_gradients_of_two_batches_together_are_those_of_one_twice_as_large(whole, tmp_path):
+    assert plain(tmp_path / "run", batch=8, accumulate=2) == 0
+    assert alike(tmp_path / "run", whole)
+
+
+def test_two_processes_train_as_one_with_twice_the_batch(whole, tmp_path):
+    assert plain(tmp_path / "run", batch=8, devices=2) == 0
+    assert alike(tmp_path / "run", whole)
+
+
+def test_one_process_goes_on_with_what_two_began(whole, tmp_path):
+    assert plain(tmp_path / "run", batch=8, devices=2, epochs=2) != 0
+    assert len(lines(tmp_path / "run")) == 2
+    assert plain(tmp_path / "run", batch=8, accumulate=2, resume=True) == 0
+    assert alike(tmp_path / "run", whole)
+
+
+def test_a_run_that_goes_on_with_other_steps_is_refused(tmp_path):
+    with pytest.raises(Stopped):
+        run(tmp_path, loss_of=stopping_at(8))
+    with pytest.raises(InputError, match="made of 1 batches, but devices x nodes x accumulate is now 2"):
+        run(tmp_path, dataclasses.replace(SCHEDULE, accumulate=2), resume=True)

@@ -2,8 +2,9 @@
 
 import copy
 import logging
+import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -17,6 +18,7 @@ from torch.optim.lr_scheduler import CosineAnnealingLR, LinearLR, SequentialLR
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from torch.utils.data import DataLoader
 
+from mien.errors import InputError
 from mien.progress import shown
 from mien.training.run import Run
 
@@ -43,6 +45,11 @@ class Schedule:
     average: decay of the exponential moving average of the weights, which training returns; lowered where it would span
     more than a fifth of the steps; 0 for no average.
     compile: compile the network with torch.compile.
+    accumulate: batches whose mean gradient makes one step.
+    devices: devices, such as GPUs, that each take batches of their own and average their gradients.
+    nodes: machines with so many devices each.
+    strategy: how devices work together: "ddp", "ddp_find_unused_parameters_true", or "auto" to choose.
+    save_steps: also write a checkpoint after so many steps; 0 for after each epoch alone.
     seed: seed of weights, order and augmentation.
     """
 
@@ -55,14 +62,30 @@ class Schedule:
     average: float = 0.999
     precision: str = "auto"
     compile: bool = False
+    accumulate: int = 1
+    devices: int = 1
+    nodes: int = 1
+    strategy: str = "auto"
+    save_steps: int = 0
     seed: int = 0
 
+    @property
+    def together(self) -> int:
+        """Batches that make one step, over all devices."""
+        return self.devices * self.nodes * self.accumulate
 
-def descend(loss_of: Callable[[], Tensor], fabric: Fabric, model: nn.Module, optimizer: Any, clip: float) -> Tensor:
-    """One step down the gradient of the loss, which is returned."""
-    loss = loss_of()
+
+# Settings that may change when a run is resumed, as long as as many batches make one step.
+_MAY_CHANGE = frozenset({"accumulate", "devices", "nodes", "strategy", "save_steps", "workers"})
+
+
+def descend(backward: Callable[[], Tensor], fabric: Fabric, model: nn.Module, optimizer: Any, clip: float) -> Tensor:
+    """One step down the gradient of the loss, which is returned.
+
+    backward: adds the gradient of the loss on the step's batches, and returns that loss.
+    """
     optimizer.zero_grad()
-    fabric.backward(loss)
+    loss = backward()
     if clip:
         fabric.clip_gradients(model, optimizer, max_norm=clip, error_if_nonfinite=False)
     optimizer.step()
@@ -87,60 +110,125 @@ def fit(
     """Train, and return the moving average of the weights in evaluation mode.
 
     loss_of: model and batch to a scalar loss.   schedule: a method's settings extend it.
-    step: how one batch changes the weights; it may ask for the loss more than once.
+    step: how one step changes the weights, as `descend`; it may ask for the gradient more than once.
     after_epoch: called with the averaged model; its numbers go into the log beside the loss.
     rates: by the first part of a parameter's name, what its learning rate is multiplied by; 1 for all others.
     folder: of the run, which receives the settings, the log, a checkpoint after every epoch and the weights at the end.
-    With `resume` a killed run goes on after its last whole epoch and ends as the uninterrupted one would have.
+    With `resume` a killed run goes on after its last checkpoint and ends as the uninterrupted one would have, also on
+    another number of devices. With several devices each runs the calling program again, as Lightning Fabric starts
+    them.
     Raise InputError when the folder holds a run and `resume` is not given, or a run with other settings.
     """
     run = Run(folder)
-    run.check(schedule, resume=resume, begun=False)
-    run.keep_settings(schedule)
+    run.check(schedule, resume=resume, begun=False, may_change=_MAY_CHANGE)
+    _check_together(run, schedule, resume)
     torch.manual_seed(schedule.seed)
     # Channels last is the layout that CPU convolutions want, and no slower elsewhere.
     model = model.to(memory_format=torch.channels_last)
     precision = schedule.precision
     if precision == "auto":
-        precision = _precision_so_far(run) or faster_precision(model, next(iter(loader)), loss_of)
-    fabric = Fabric(devices=1, precision=precision)  # type: ignore[arg-type]
+        precision = _precision_so_far(run) or _fitting_precision(model, loader, loss_of, schedule)
+    fabric = Fabric(
+        devices=schedule.devices,
+        num_nodes=schedule.nodes,
+        strategy=schedule.strategy,
+        precision=precision,  # type: ignore[arg-type]
+    )
+    fabric.launch()
+    first = fabric.is_global_zero
+    if first:
+        run.keep_settings(schedule)
     optimizer = torch.optim.AdamW(parameter_groups(model, schedule, rates or {}), lr=schedule.learning_rate)
     wrapped, optimizer = fabric.setup(model, optimizer)
     batches: Any = fabric.setup_dataloaders(loader)
-    scheduler = _schedule(optimizer, schedule, len(batches))
-    averaged = AveragedModel(model, multi_avg_fn=_moving(decay(schedule, len(batches))), use_buffers=True)
+    steps = max(1, len(batches) // schedule.accumulate)  # of an epoch
+    scheduler = _schedule(optimizer, schedule, steps)
+    averaged = AveragedModel(model, multi_avg_fn=_moving(decay(schedule, steps)), use_buffers=True)
     state: dict[str, Any] = {"model": wrapped, "average": averaged, "optimizer": optimizer, "scheduler": scheduler}
-    state["epoch"] = 0
+    state |= {"epoch": 0, "step": 0, "loss": 0.0}
     if resume and run.checkpoint.is_file():
-        state["epoch"] = fabric.load(run.checkpoint, state, weights_only=True).get("epoch", state["epoch"])
+        fabric.load(run.checkpoint, state, weights_only=True)
     # A kill between the log and the checkpoint leaves the line of an epoch that is trained again.
-    if len(lines := run.log()) > state["epoch"]:
+    if first and len(lines := run.log()) > state["epoch"]:
         run.write_log(lines[: state["epoch"]])
     forward: Any = _compiled(wrapped) if schedule.compile else wrapped
+
+    def backward(group: Sequence[Batch]) -> Tensor:
+        total = torch.zeros((), device=fabric.device)
+        for number, batch in enumerate(group, 1):
+            # Devices exchange gradients with the last batch alone.
+            with fabric.no_backward_sync(wrapped, enabled=number < len(group)):
+                loss = loss_of(forward, batch) / len(group)
+                fabric.backward(loss)
+            total += loss.detach()
+        return total
+
     for epoch in range(state["epoch"], schedule.epochs):
-        # The draws of an epoch depend on its number alone, so that a resumed run repeats them.
+        # The order of an epoch depends on its number alone, the draws of a step on its number and device: a resumed run
+        # repeats them.
         torch.manual_seed(schedule.seed * 100_003 + epoch)
         wrapped.train()
-        started, total = time.monotonic(), 0.0
-        for batch in shown(batches, f"epoch {epoch}", len(batches)):
-            loss = step(partial(loss_of, forward, batch), fabric, wrapped, optimizer, schedule.clip)
+        started = time.monotonic()
+        for number, group in enumerate(_grouped(shown(batches, f"epoch {epoch}", len(batches)), schedule.accumulate)):
+            if number < state["step"]:
+                continue
+            torch.manual_seed(((schedule.seed * 100_003 + epoch) * 1_000_003 + number) * 1_009 + fabric.global_rank)
+            state["loss"] += step(partial(backward, group), fabric, wrapped, optimizer, schedule.clip).item()
             scheduler.step()
             averaged.update_parameters(model)
-            total += loss.item()
-        numbers = {"epoch": epoch, "loss": total / len(batches), "seconds": time.monotonic() - started}
+            state["step"] = number + 1
+            if schedule.save_steps and state["step"] % schedule.save_steps == 0 and state["step"] < steps:
+                _save(fabric, run.checkpoint, state)
+        mean: Any = fabric.all_reduce(torch.tensor(state["loss"] / steps, device=fabric.device), reduce_op="mean")
+        numbers = {"epoch": epoch, "loss": float(mean), "seconds": time.monotonic() - started}
         numbers |= after_epoch(averaged.module.eval())
-        _log(run, numbers | {"precision": precision})
-        state["epoch"] = epoch + 1
+        if first:
+            _log(run, numbers | {"precision": precision})
+        state |= {"epoch": epoch + 1, "step": 0, "loss": 0.0}
         _save(fabric, run.checkpoint, state)
     trained = averaged.module.eval()
-    run.save(trained)
+    if first:
+        run.save(trained)
     return trained
+
+
+def _check_together(run: Run, schedule: Schedule, resume: bool) -> None:
+    if not (resume and run.checkpoint.is_file()):
+        return
+    before = run.values(run.checkpoint.name)
+    together = math.prod(before.get(name, 1) for name in ("devices", "nodes", "accumulate"))
+    if together != schedule.together:
+        raise InputError(
+            f"a step of {run.folder} is made of {together} batches, but devices x nodes x accumulate is now "
+            f"{schedule.together}; resume with as many"
+        )
+
+
+def _grouped(batches: Iterable[Batch], size: int) -> Iterator[list[Batch]]:
+    """Batches in groups; those that fill no group are left out, unless they are the only ones."""
+    group: list[Batch] = []
+    whole = False
+    for batch in batches:
+        group.append(batch)
+        if len(group) == size:
+            yield group
+            group, whole = [], True
+    if group and not whole:
+        yield group
 
 
 def _compiled(model: nn.Module) -> Any:
     # Its own generator of random numbers, on a CPU, takes as long for dropout as the convolutions take.
     inductor.fallback_random = True
     return torch.compile(model)
+
+
+def _fitting_precision(model: nn.Module, loader: DataLoader[Batch], loss_of: LossOf, schedule: Schedule) -> str:
+    """Return "bf16-mixed" where the device that trains computes with it, on a CPU where it is faster."""
+    if torch.accelerator.is_available():
+        return "bf16-mixed" if torch.cuda.is_available() and torch.cuda.is_bf16_supported() else "32-true"
+    # Several processes that measure the time might disagree.
+    return faster_precision(model, next(iter(loader)), loss_of) if schedule.devices * schedule.nodes == 1 else "32-true"
 
 
 def faster_precision(model: nn.Module, batch: Batch, loss_of: LossOf, steps: int = 5) -> str:
@@ -205,7 +293,9 @@ def _save(fabric: Fabric, checkpoint: Path, state: dict[str, Any]) -> None:
     # A kill while writing must not cost the run: write beside, then replace.
     beside = checkpoint.with_suffix(".part")
     fabric.save(beside, state)
-    beside.replace(checkpoint)
+    fabric.barrier()
+    if fabric.is_global_zero:
+        beside.replace(checkpoint)
 
 
 def _precision_so_far(run: Run) -> str | None:

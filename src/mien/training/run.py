@@ -56,10 +56,13 @@ class Run:
 
     # Settings
 
-    def check(self, settings: Any, *, resume: bool, begun: bool = True) -> None:
+    def check(
+        self, settings: Any, *, resume: bool, begun: bool = True, may_change: frozenset[str] = frozenset()
+    ) -> None:
         """Raise InputError when the folder holds a run and `resume` is not given, or a run with other settings.
 
         settings: a dataclass.   begun: its settings make a folder a run; else only a checkpoint to resume from does.
+        may_change: names of settings that need not be those the run was begun with.
         """
         kept = self.folder / _SETTINGS
         if (kept if begun else self.checkpoint).is_file() and not resume:
@@ -68,7 +71,8 @@ class Run:
             )
         if resume and kept.is_file():
             before, now = json.loads(kept.read_text()), json.loads(json.dumps(asdict(settings)))
-            if other := sorted(key for key in before.keys() | now.keys() if now.get(key) != before.get(key)):
+            names = (before.keys() | now.keys()) - may_change
+            if other := sorted(name for name in names if now.get(name) != before.get(name)):
                 raise InputError(
                     f"{self.folder} was begun with other settings ({', '.join(other)}); resume with the same"
                 )

@@ -25,7 +25,14 @@ def stepped(step, model: nn.Module, learning_rate: float = 0.1, clip: float = 0.
     optimizer = torch.optim.SGD(model.parameters(), lr=learning_rate)
     wrapped, optimizer = fabric.setup(model, optimizer)
     torch.manual_seed(5)
-    return model, step(loss_of(wrapped), fabric, wrapped, optimizer, clip).item()
+    loss = loss_of(wrapped)
+
+    def backward() -> torch.Tensor:
+        value = loss()
+        fabric.backward(value)
+        return value
+
+    return model, step(backward, fabric, wrapped, optimizer, clip).item()
 
 
 def gradients(model: nn.Module) -> list[torch.Tensor]:

@@ -28,19 +28,18 @@ class Sam:
         self.rho, self.adaptive, self.after = rho, adaptive, after
 
     def __call__(
-        self, loss_of: Callable[[], Tensor], fabric: Fabric, model: nn.Module, optimizer: Any, clip: float
+        self, backward: Callable[[], Tensor], fabric: Fabric, model: nn.Module, optimizer: Any, clip: float
     ) -> Tensor:
         """Take one step; return the loss at the unperturbed weights."""
         if _steps(optimizer) < self.after:
-            return descend(loss_of, fabric, model, optimizer, clip)
+            return descend(backward, fabric, model, optimizer, clip)
         draws = torch.get_rng_state()
         optimizer.zero_grad()
-        loss = loss_of()
-        fabric.backward(loss)
+        loss = backward()
         with climbed(model, self.rho, self.adaptive):
             torch.set_rng_state(draws)
             optimizer.zero_grad()
-            fabric.backward(loss_of())
+            backward()
         if clip:
             fabric.clip_gradients(model, optimizer, max_norm=clip, error_if_nonfinite=False)
         optimizer.step()

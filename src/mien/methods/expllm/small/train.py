@@ -302,9 +302,9 @@ def slower(parameters: list[nn.Parameter], share: float) -> Step:
     AdamW moves every parameter by its learning rate times something that does not depend on it.
     """
 
-    def step(loss_of: Callable[[], Tensor], fabric: Any, model: nn.Module, optimizer: Any, clip: float) -> Tensor:
+    def step(backward: Callable[[], Tensor], fabric: Any, model: nn.Module, optimizer: Any, clip: float) -> Tensor:
         before = [parameter.detach().clone() for parameter in parameters]
-        loss = descend(loss_of, fabric, model, optimizer, clip)
+        loss = descend(backward, fabric, model, optimizer, clip)
         with torch.no_grad():
             for parameter, start in zip(parameters, before, strict=True):
                 parameter.lerp_(start, 1 - share)
