@@ -187,6 +187,19 @@ def test_a_run_that_was_stopped_goes_on_to_where_it_would_have_ended(few, tmp_pa
     assert all(torch.allclose(whole[name], resumed[name], atol=1e-6) for name in whole)
 
 
+def test_small_steps_move_weights_that_are_kept_whole_and_are_rounded_away_from_halved_ones(few, tmp_path):
+    def moved(precision: str) -> float:
+        settings = replace(few, adapter="none", learning_rate=2e-5, steps=1, warmup=0.0, precision=precision)
+        _, before = tune.open_checkpoint(settings)
+        start = {name: value.float().clone() for name, value in before.state_dict().items()}
+        after = weights(tune.train(FACES, settings, tmp_path / precision))
+        large = [name for name, value in start.items() if value.ndim > 1 and name in after]
+        changed = [(after[name].float() != start[name])[start[name].abs() > 0.02] for name in large]
+        return float(torch.cat(changed).float().mean())
+
+    assert moved("bf16-true") < 0.3 < 0.7 < moved("bf16-mixed")
+
+
 def test_the_loss_on_other_faces_is_in_the_log(few, tmp_path):
     tune.train(FACES[:16], replace(few, steps=0, epochs=2), tmp_path, valid=FACES[16:24])
     lines = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
@@ -199,7 +212,7 @@ def test_the_loss_on_other_faces_is_in_the_log(few, tmp_path):
         ({"checkpoint": ""}, "name a PaliGemma checkpoint"),
         ({"checkpoint": "/nowhere"}, "cannot be opened as PaliGemma"),
         ({"adapter": "dora"}, "there are none, lora, qlora"),
-        ({"precision": "8"}, "there are 32-true, bf16-true"),
+        ({"precision": "8"}, "there are 32-true, bf16-mixed, bf16-true"),
         ({"tasks": "age"}, "no label for age"),
     ],
 )
