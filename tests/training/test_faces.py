@@ -196,13 +196,15 @@ def on_disk(monkeypatch, tmp_path):
 
 def test_crops_above_the_limit_are_mapped_from_a_file_that_leaves_nothing_behind(on_disk):
     few, many = faces_of(faces(4), SIZE), faces_of(faces(12), SIZE)
-    assert not isinstance(few.pictures, np.memmap)
-    assert isinstance(many.pictures, np.memmap)
+    assert not isinstance(few.samples.pictures, np.memmap)
+    assert isinstance(many.samples.pictures, np.memmap)
     assert not list(on_disk.iterdir())
     for index, one in enumerate(faces(12)):
         assert np.array_equal(many.samples[index].image, crop(one.image))
     assert tensor(many).shape == (12, 1, SIZE, SIZE)
-    assert tensor(many).data_ptr() == torch.from_numpy(many.pictures).data_ptr(), "nothing is copied"
+    assert tensor(many).data_ptr() == torch.from_numpy(many.samples.pictures).data_ptr(), "nothing is copied"
+    some = dataclasses.replace(many, samples=many.samples[3:5])
+    assert torch.equal(tensor(some), tensor(many)[3:5])
 
 
 def test_a_network_trains_on_crops_in_a_file_as_on_crops_in_memory(on_disk, monkeypatch, tmp_path):

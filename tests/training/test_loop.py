@@ -275,6 +275,15 @@ def test_timing_the_precisions_leaves_the_network_as_it_was():
     assert all(p.grad is None for p in model.parameters())
 
 
+def test_stochastic_gradient_descent_learns_and_an_unknown_optimizer_is_refused(uninterrupted, tmp_path):
+    plain = dataclasses.replace(SCHEDULE, optimizer="sgd", learning_rate=0.1)
+    run(tmp_path / "sgd", plain)
+    losses = [line["loss"] for line in lines(tmp_path / "sgd")]
+    assert losses[-1] < 0.8 * losses[0]
+    with pytest.raises(InputError, match="adamw or sgd, not 'lion'"):
+        run(tmp_path / "lion", dataclasses.replace(SCHEDULE, optimizer="lion"))
+
+
 def test_a_part_with_a_rate_of_nothing_stays_as_it_started(tmp_path):
     start = network()
     trained = run(tmp_path, model=network(), rates={"0.": 0.0})

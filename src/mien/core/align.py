@@ -77,9 +77,13 @@ def _reach(frame: Floats, shape: tuple[int, ...]) -> tuple[int, int, int, int]:
     return int(low[0]), int(low[1]), int(high[0]), int(high[1])
 
 
-def crop(image: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
-    """A picture that is one face already, (H, W, 3) or (H, W), as the (size, size) gray crop that models see."""
-    return np.asarray(align(image, [to_crop_frame(face) for face in whole_picture(image)], size)[0])
+def crop(image: NDArray[np.uint8], size: int, channels: int = 1) -> NDArray[np.uint8]:
+    """A picture that is one face already, (H, W, 3) or (H, W), as the crop that models see.
+
+    channels: 1 for gray, (size, size); 3 for RGB, (size, size, 3), where the picture must be in colour.
+    """
+    frames = [to_crop_frame(face) for face in whole_picture(image)]
+    return np.asarray(align(image, frames, size, color=channels == 3)[0])
 
 
 def to_crop_frame(face: Face) -> Floats:

@@ -97,14 +97,12 @@ class Selection:
 
     samples: in order, each picture as prepared by `select`.   targets: (n, 8) float32, one row per sample. protocol:
     its name, "single label" for data without votes.   dropped: number of dropped rows, by reason.
-    pictures: (n, ...) uint8, those of the samples as one array where they are alike in size, else None.
     """
 
     samples: list[Sample]
     targets: NDArray[np.float32]
     protocol: str
     dropped: dict[str, int]
-    pictures: NDArray[np.uint8] | None = None
 
     @property
     def labels(self) -> NDArray[np.int64]:

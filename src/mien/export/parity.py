@@ -9,15 +9,17 @@ from mien.core.contract import Classifier, softmax
 
 
 def largest_difference(network: nn.Module, model: bytes, crops: NDArray[np.uint8]) -> float:
-    """Return the largest difference of any probability or other answer, over (N, S, S) uint8 gray crops.
+    """Return the largest difference of any probability or other answer.
 
-    network: normalized (N, 1, S, S) faces to the outputs of the file by name, in evaluation mode. Degrees of pose count
+    crops: (N, S, S) uint8 gray, or (N, S, S, 3) in colour.
+    network: normalized (N, C, S, S) faces to the outputs of the file by name, in evaluation mode. Degrees of pose count
     as shares of a right angle, so all answers are at most about 1; attention as a share of its largest value.
     """
     classify = Classifier(model)
     contract = classify.contract
     mean, std = torch.as_tensor(contract.mean), torch.as_tensor(contract.std)
-    faces = (torch.from_numpy(crops)[:, None].float() / 255 - mean) / std
+    planes = torch.from_numpy(crops)[:, None] if crops.ndim == 3 else torch.from_numpy(crops).permute(0, 3, 1, 2)
+    faces = (planes.float() / 255 - mean) / std
     with torch.no_grad():
         wanted = {name: values.numpy() for name, values in network(faces).items()}
     given = classify.answers(crops)._asdict()

@@ -1,6 +1,7 @@
 """Export a finished training run, calibrated on faces it was not trained on."""
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, TypedDict
 
@@ -12,7 +13,7 @@ from mien.core.align import crop
 from mien.core.contract import Contract
 from mien.datasets import Sample
 from mien.evaluation.calibration import Calibration, fit, fit_shares
-from mien.evaluation.protocols import Selection, select
+from mien.evaluation.protocols import select
 from mien.evaluation.seen import ENTRY, packed
 from mien.export.to_onnx import Calibrated, to_onnx
 from mien.facs.vocabulary import Expression
@@ -64,8 +65,12 @@ def export_run(
     calibrate, accuracy_cost, half: see ExportOptions.
     """
     settings: FaceSettings = trained.settings
-    calibration, about = calibrated(trained.run, trained.network, settings.size, calibrate, accuracy_cost)
-    contract = Contract(tuple(Expression), settings.size, MEAN, STD, output.stem, about | dict(meta or {}))
+    calibration, about = calibrated(
+        trained.run, trained.network, settings.size, calibrate, accuracy_cost, channels=settings.channels
+    )
+    contract = Contract(
+        tuple(Expression), settings.size, MEAN, STD, output.stem, about | dict(meta or {}), settings.channels
+    )
     added = torch.from_numpy(calibration.strength * np.array(calibration.shift))
     return to_onnx(Calibrated(outputs, added, calibration.temperature), contract, output, half=half)
 
@@ -76,8 +81,13 @@ def calibrated(
     size: int,
     calibrate: Sequence[Sample] | None = None,
     accuracy_cost: float | None = None,
+    *,
+    channels: int = 1,
 ) -> tuple[Calibration, dict[str, str]]:
-    """Return the calibration of a run's network, fitted as in ExportOptions, and the file's entries about it."""
+    """Return the calibration of a run's network, fitted as in ExportOptions, and the file's entries about it.
+
+    size, channels: of its faces.
+    """
     kept = run.priors()
     # A class without training faces needs no correction.
     ratios = [np.log(n / d) if d > 0 else 0 for n, d in zip(kept["natural"], kept["drawn"], strict=True)]
@@ -85,7 +95,11 @@ def calibrated(
     calibration = Calibration(tuple(map(float, shift)))
     about = {}
     if calibrate is not None:
-        faces = _readable(calibrate, size) if accuracy_cost is None else held_out(calibrate, size, "calibrate on")
+        crops = partial(crop, size=size, channels=channels)
+        if accuracy_cost is None:
+            faces = select(calibrate, "soft-votes", duplicates=False, prepare=crops).needed("calibrate on")
+        else:
+            faces = held_out(calibrate, size, "calibrate on", crops)
         if accuracy_cost is None:
             calibration = fit_shares(logits(network, faces), faces.targets, shift)
         else:
@@ -98,9 +112,3 @@ def calibrated(
         "probabilities": "vote shares" if accuracy_cost is None else "accuracy",
     }
     return calibration, about if accuracy_cost is None else about | {"accuracy_cost": repr(accuracy_cost)}
-
-
-def _readable(dataset: Sequence[Sample], size: int) -> Selection:
-    """Return the cropped faces whose largest vote is an expression, without duplicates of other splits."""
-    faces = select(dataset, "soft-votes", duplicates=False, prepare=lambda image: crop(image, size))
-    return faces.needed("calibrate on")

@@ -49,7 +49,7 @@ def to_onnx(
 ) -> dict[str, float]:
     """Write the network and its contract to an ONNX file; return how far both differ.
 
-    network: normalized (N, 1, S, S) faces to a dict of outputs by name, as in mien.core.contract.Answers, with
+    network: normalized (N, C, S, S) faces to a dict of outputs by name, as in mien.core.contract.Answers, with
     "logits", (N, K), among them. half: store weights in half precision; computation stays in single precision.
     Return {"parity": ..., "half": ...}: the largest differences of any answer over 64 pictures of random patches. Raise
     ExportError, and write nothing, if the graph differs from the network by more than TOLERANCE, or half precision
@@ -57,7 +57,7 @@ def to_onnx(
     """
     network = network.eval()
     graph = _graph(network, contract)
-    faces = _probes(contract.size, seed)
+    faces = _probes(contract.view.shape, seed)
     differences = {"parity": largest_difference(network, graph.SerializeToString(), faces)}
     refuse_above(TOLERANCE, differences["parity"], "the ONNX graph and the PyTorch network")
     if half:
@@ -88,14 +88,17 @@ def in_half_precision(model: onnx.ModelProto) -> onnx.ModelProto:
     return result
 
 
-def _probes(size: int, seed: int, count: int = 64) -> NDArray[np.uint8]:
-    """(count, size, size) pictures of random patches of various sizes; pixel noise all looks alike to a network."""
+def _probes(shape: tuple[int, ...], seed: int, count: int = 64) -> NDArray[np.uint8]:
+    """(count, *shape) pictures of random patches of various sizes; pixel noise all looks alike to a network.
+
+    shape: (size, size), or (size, size, 3) in colour.
+    """
     rng = np.random.default_rng(seed)
     pictures = []
     for _ in range(count):
         patch = int(rng.integers(4, 17))
-        coarse = rng.integers(0, 256, (-(-size // patch),) * 2)
-        pictures.append(np.kron(coarse, np.ones((patch, patch)))[:size, :size])
+        coarse = rng.integers(0, 256, (-(-shape[0] // patch), -(-shape[1] // patch), *shape[2:]))
+        pictures.append(coarse.repeat(patch, axis=0).repeat(patch, axis=1)[: shape[0], : shape[1]])
     return np.array(pictures).astype(np.uint8)
 
 
@@ -137,7 +140,7 @@ def traced(
 
 
 def _graph(network: nn.Module, contract: Contract) -> onnx.ModelProto:
-    example = (torch.zeros(2, 1, contract.size, contract.size),)
+    example = (torch.zeros(2, contract.channels, contract.size, contract.size),)
     with torch.no_grad():
         names = list(network(*example))
     batch = torch.export.Dim("batch", min=1, max=4096)

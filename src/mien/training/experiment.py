@@ -209,8 +209,8 @@ def run(
     if not missing(folder, arms, seeds):
         return
     # The same faces in every arm, also of training, so that what is measured on them differs by the network alone.
-    faces = held_out(valid, settings.size)
-    trained_on = select(dataset, prepare=lambda image: crop(image, settings.size))
+    faces = held_out(valid, settings.size, channels=settings.channels)
+    trained_on = select(dataset, prepare=lambda image: crop(image, settings.size, settings.channels))
     given = {
         "faces": hashed([s.source for s in faces.samples]),
         "trained_on_faces": hashed([s.source for s in trained_on.samples]),

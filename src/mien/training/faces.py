@@ -1,4 +1,4 @@
-"""What the training of every method on gray faces has in common: crops, soft votes, augmentation, a teacher, recalls.
+"""What the training of every method on faces has in common: crops, soft votes, augmentation, a teacher, recalls.
 
 A network's answer has at least `logits`, (B, 8) in Expression order.
 
@@ -33,16 +33,18 @@ from mien.training.run import Run
 
 # Of the FERPlus training faces, after scaling to 0..1.
 MEAN, STD = 0.508, 0.255
+_LUMA = (0.299, 0.587, 0.114)
 # Crops of more bytes are not kept in memory.
 _IN_MEMORY = 512 << 20
 
 
 @dataclass(frozen=True)
 class FaceSettings(Schedule):
-    """Settings of every method that trains on gray faces; a method's own settings extend it.
+    """Settings of every method that trains on faces; a method's own settings extend it.
 
     batch_size: faces in a batch, on each device.
     size: side of a face in pixels.
+    channels: 1 for gray faces, 3 for faces in colour, which networks from elsewhere take; mien's own small ones do not.
     degrees: largest rotation of a face; half of the faces are also flipped.
     scale: largest change of a face's size, as a fraction.
     shift: largest shift of a face, as a fraction of its side.
@@ -63,6 +65,7 @@ class FaceSettings(Schedule):
 
     batch_size: int = 128
     size: int = 48
+    channels: int = 1
     degrees: float = 15.0
     scale: float = 0.15
     shift: float = 0.12
@@ -82,7 +85,7 @@ class FaceSettings(Schedule):
 class AugmentedBatch(NamedTuple):
     """A batch as the network sees it.
 
-    images: (B, 1, S, S), normalized.   targets: (B, 8), each sums to 1.   matrix: (B, 2, 3), how the faces were moved.
+    images: (B, C, S, S), normalized.   targets: (B, 8), each sums to 1.   matrix: (B, 2, 3), how the faces were moved.
     blended: how many of the first faces are two blended.   erased: (B, 1, S, S) bool, where noise was painted.
     """
 
@@ -102,13 +105,17 @@ def cross_entropy(network: nn.Module, seen: AugmentedBatch, lessons: Batch) -> T
 
 
 def faces_of(
-    dataset: Sequence[Sample], size: int, prepare: Callable[[NDArray[np.uint8]], NDArray[np.uint8]] | None = None
+    dataset: Sequence[Sample],
+    size: int,
+    prepare: Callable[[NDArray[np.uint8]], NDArray[np.uint8]] | None = None,
+    *,
+    channels: int = 1,
 ) -> Selection:
     """The faces of a data set that train, cropped; see `cropped`.   prepare: how, if not by `crop`.
 
-    Raise InputError when none is left.
+    channels: as in FaceSettings.   Raise InputError when none is left.
     """
-    return cropped(dataset, prepare or (lambda image: crop(image, size)), "soft-votes", "train on")
+    return cropped(dataset, prepare or (lambda image: crop(image, size, channels)), "soft-votes", "train on")
 
 
 def held_out(
@@ -116,12 +123,15 @@ def held_out(
     size: int,
     purpose: str = "measure accuracy on",
     prepare: Callable[[NDArray[np.uint8]], NDArray[np.uint8]] | None = None,
+    *,
+    channels: int = 1,
 ) -> Selection:
     """The faces of a data set that a network is measured on (strict majority, without duplicates), as in `faces_of`.
 
     purpose: what the error says that no face is left to do.
     """
-    return cropped(dataset, prepare or (lambda image: crop(image, size)), "majority", purpose, duplicates=False)
+    prepare = prepare or (lambda image: crop(image, size, channels))
+    return cropped(dataset, prepare, "majority", purpose, duplicates=False)
 
 
 def cropped(
@@ -157,8 +167,18 @@ def cropped(
             f"the crops do not fit into {gettempdir()} ({error.strerror}); set TMPDIR to a folder with room for "
             f"{len(dataset) * math.prod(shape) / 1e9:.1f} GB"
         ) from error
-    samples = [replace(sample, image=picture) for sample, picture in zip(chosen.samples, pictures, strict=True)]
-    return replace(chosen, samples=samples, pictures=pictures)
+    return replace(chosen, samples=Cropped(chosen.samples, pictures))
+
+
+class Cropped(list[Sample]):
+    """Samples whose pictures are the rows of one array, `pictures`; a list made of some of them is a plain list.
+
+    pictures: (N, S, S) or (N, S, S, 3) uint8.
+    """
+
+    def __init__(self, samples: Sequence[Sample], pictures: NDArray[np.uint8]) -> None:
+        super().__init__(replace(one, image=picture) for one, picture in zip(samples, pictures, strict=True))
+        self.pictures = pictures
 
 
 def _array(file: SpooledTemporaryFile[bytes], shape: tuple[int, ...]) -> NDArray[np.uint8]:
@@ -191,7 +211,7 @@ def fit_faces(
     lessons: more to learn of each face, (N, ...) tensors whose rows the loss is given.
     valid: faces for the accuracy in the log (strict majority, without duplicates); nothing is chosen by it.
     """
-    checks = None if valid is None else held_out(valid, settings.size)
+    checks = None if valid is None else held_out(valid, settings.size, channels=settings.channels)
     teachers = [Teacher(model, settings.size) for model in settings.teachers]
 
     def loss_of(network: nn.Module, batch: Batch) -> Tensor:
@@ -230,14 +250,16 @@ class Teacher:
             raise InputError(f"the teacher {model} reads faces of {wanted} pixels, but size is {size}")
 
     def __call__(self, images: Tensor) -> Tensor:
-        """(B, 1, S, S), normalized -> (B, 8) probabilities."""
-        levels = ((images[:, 0] * STD + MEAN) * 255).round().clamp(0, 255)
-        crops = levels.to(torch.uint8).cpu().numpy()
+        """(B, 1 or 3, S, S), normalized -> (B, 8) probabilities."""
+        levels = ((images * STD + MEAN) * 255).round().clamp(0, 255)
+        in_color = self._classify.contract.channels == 3
+        shown = levels.expand(-1, 3, -1, -1).permute(0, 2, 3, 1) if in_color else luma(levels)[:, 0]
+        crops = shown.to(torch.uint8).cpu().numpy()
         return torch.from_numpy(softmax(self._classify.logits(crops))).to(images.device)
 
 
 def augmented(images: Tensor, targets: Tensor, settings: FaceSettings) -> AugmentedBatch:
-    """(B, 1, S, S) uint8 faces and (B, 8) targets, moved, lit, softened, erased, blended and normalized."""
+    """(B, C, S, S) uint8 faces and (B, 8) targets, moved, lit, softened, erased, blended and normalized."""
     matrix = augment.movement(
         len(images), degrees=settings.degrees, scale=settings.scale, shift=settings.shift, device=images.device
     )
@@ -272,7 +294,7 @@ def priors(faces: Selection, settings: FaceSettings) -> dict[str, list[float]]:
 def loader(
     faces: Selection, settings: FaceSettings, lessons: Batch = (), draws: int | None = None
 ) -> DataLoader[Batch]:
-    """Batches of (B, 1, S, S) uint8 faces and (B, 8) targets, then the rows of the lessons.   draws: see `balanced`."""
+    """Batches of (B, C, S, S) uint8 faces and (B, 8) targets, then the rows of the lessons.   draws: see `balanced`."""
     rows = (tensor(faces), torch.from_numpy(faces.targets), *lessons)
     return balanced(rows, faces.labels, settings.rebalance, settings.batch_size, draws, settings.workers)
 
@@ -296,11 +318,22 @@ def balanced(
 
 
 def tensor(faces: Selection) -> Tensor:
-    """The crops of all samples as one (N, 1, S, S) uint8 tensor, without a copy where they are one array."""
-    pictures = faces.pictures
-    if pictures is None:
-        pictures = np.stack([sample.image for sample in faces.samples])
-    return torch.from_numpy(pictures)[:, None]
+    """The crops of all samples as one (N, 1, S, S) or (N, 3, S, S) uint8 tensor; no copy if they are one array."""
+    samples = faces.samples
+    pictures = samples.pictures if isinstance(samples, Cropped) else np.stack([sample.image for sample in samples])
+    whole = torch.from_numpy(pictures)
+    return whole[:, None] if whole.ndim == 3 else whole.permute(0, 3, 1, 2)
+
+
+def luma(faces: Tensor) -> Tensor:
+    """(B, 1 or 3, S, S) -> (B, 1, S, S), by the luma of ITU-R BT.601, as gray crops are made."""
+    return faces if faces.shape[1] == 1 else torch.einsum("bchw,c->bhw", faces, faces.new_tensor(_LUMA))[:, None]
+
+
+def check_gray(backbone: str, channels: int) -> None:
+    """Raise InputError if a backbone that takes gray faces alone is to be trained in colour."""
+    if channels != 1:
+        raise InputError(f"the backbone {backbone} takes gray faces; set channels to 1 or name a backbone of timm")
 
 
 def normalize(images: Tensor) -> Tensor:
@@ -311,7 +344,7 @@ def normalize(images: Tensor) -> Tensor:
 
 @torch.no_grad()
 def answer(network: nn.Module, images: Tensor) -> Iterator[Any]:
-    """What a network says of (N, 1, S, S) uint8 crops, in parts of 256."""
+    """What a network says of (N, C, S, S) uint8 crops, in parts of 256."""
     network.eval()
     parts = torch.split(images, 256)
     for part in shown(parts, "answering faces", len(parts)):

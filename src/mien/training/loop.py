@@ -27,19 +27,21 @@ Batch = tuple[Tensor, ...]
 LossOf = Callable[[nn.Module, Batch], Tensor]
 # In names of parameters: positions and class tokens of transformers, which are values rather than matrices.
 _TABLES = ("position", "pos_embed", "cls")
+_MOMENTUM = 0.9
 # An average over more than this share of the steps would still hold their beginning.
 _HORIZON = 0.2
 
 
 @dataclass(frozen=True)
 class Schedule:
-    """Length and learning rate of a training: AdamW, one linear warm-up, then a cosine to last_learning_rate.
+    """Length and learning rate of a training: one linear warm-up, then a cosine to last_learning_rate.
 
     epochs: passes over the training faces.
     warmup: length of the linear warm-up in epochs, which may be a fraction; at least one step.
-    learning_rate: highest learning rate of AdamW, reached after the warm-up.
+    optimizer: "adamw", or "sgd" with Nesterov's momentum of 0.9.
+    learning_rate: highest learning rate, reached after the warm-up.
     last_learning_rate: learning rate at the end of the cosine.
-    weight_decay: weight decay of AdamW.
+    weight_decay: weight decay of kernels and matrices.
     clip: largest norm of a gradient; 0 for no clipping.
     precision: "32-true", "bf16-mixed", or "auto", which times a few steps of both first.
     average: decay of the exponential moving average of the weights, which training returns; lowered where it would span
@@ -55,6 +57,7 @@ class Schedule:
 
     epochs: int = 25
     warmup: float = 1.0
+    optimizer: str = "adamw"
     learning_rate: float = 2e-3
     last_learning_rate: float = 0.0
     weight_decay: float = 0.05
@@ -138,7 +141,7 @@ def fit(
     first = fabric.is_global_zero
     if first:
         run.keep_settings(schedule)
-    optimizer = torch.optim.AdamW(parameter_groups(model, schedule, rates or {}), lr=schedule.learning_rate)
+    optimizer = _optimizer(parameter_groups(model, schedule, rates or {}), schedule)
     wrapped, optimizer = fabric.setup(model, optimizer)
     batches: Any = fabric.setup_dataloaders(loader)
     steps = max(1, len(batches) // schedule.accumulate)  # of an epoch
@@ -190,6 +193,14 @@ def fit(
     if first:
         run.save(trained)
     return trained
+
+
+def _optimizer(groups: list[dict[str, Any]], schedule: Schedule) -> torch.optim.Optimizer:
+    if schedule.optimizer == "adamw":
+        return torch.optim.AdamW(groups, lr=schedule.learning_rate)
+    if schedule.optimizer == "sgd":
+        return torch.optim.SGD(groups, lr=schedule.learning_rate, momentum=_MOMENTUM, nesterov=True)
+    raise InputError(f"optimizer is adamw or sgd, not {schedule.optimizer!r}")
 
 
 def _check_together(run: Run, schedule: Schedule, resume: bool) -> None:

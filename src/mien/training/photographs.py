@@ -56,8 +56,9 @@ def compressed(images: Tensor, which: Tensor) -> Tensor:
     images = images.clone()
     for i in torch.nonzero(which).flatten().tolist():
         quality = int(30 + 65 * torch.rand(()).item())
-        levels = (images[i, 0] * 255).round().to(torch.uint8).numpy()
-        _, data = cv2.imencode(".jpg", levels, [cv2.IMWRITE_JPEG_QUALITY, quality])
-        read = np.asarray(cv2.imdecode(data, cv2.IMREAD_GRAYSCALE), np.float32) / 255
-        images[i, 0] = torch.from_numpy(read)
+        levels = (images[i] * 255).round().to(torch.uint8).permute(1, 2, 0).numpy()
+        # OpenCV puts blue first; gray is alike either way.
+        _, data = cv2.imencode(".jpg", levels[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, quality])
+        read = np.asarray(cv2.imdecode(data, cv2.IMREAD_UNCHANGED), np.float32).reshape(levels.shape) / 255
+        images[i] = torch.from_numpy(read[..., ::-1].copy()).permute(2, 0, 1)
     return images

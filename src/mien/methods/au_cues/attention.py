@@ -103,7 +103,7 @@ def prepared(
 
     def prepare(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
         shapes.append(image.shape)
-        return crop(image, settings.size)
+        return crop(image, settings.size, settings.channels)
 
     faces = held_out(dataset, settings.size, "measure", prepare)
     if limit is not None and limit < len(shapes):

@@ -31,7 +31,7 @@ from mien.methods.au_cues.model import ReaderNetwork, ReaderOutput
 from mien.methods.au_cues.settings import PRESETS, Settings
 from mien.training import action_units, augment, readability
 from mien.training.backbones import Residual, Timm
-from mien.training.faces import AugmentedBatch, faces_of, fit_faces, normalize, tensor
+from mien.training.faces import AugmentedBatch, check_gray, faces_of, fit_faces, normalize, tensor
 from mien.training.mobilenet import MobileNet
 from mien.training.run import Run
 from mien.training.start import start_from
@@ -52,6 +52,12 @@ def build(settings: Settings) -> ReaderNetwork:
     if settings.start == "pretrained" and not of_timm:
         raise InputError(
             f"only backbones of timm are published pretrained, not {settings.backbone}; give a file as start"
+        )
+    if not of_timm:
+        check_gray(settings.backbone, settings.channels)
+    if settings.channels != 1 and (settings.pairs or settings.readability_weight > 0):
+        raise InputError(
+            "pairs and worn faces are made of gray faces; set channels to 1, or pairs and readability_weight to 0"
         )
     if settings.backbone == "mien":
         network: nn.Module = Residual(
@@ -113,7 +119,7 @@ def train(
 
     def prepare(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
         shapes.append(image.shape)
-        return crop(image, settings.size)
+        return crop(image, settings.size, settings.channels)
 
     faces = faces_of(dataset, settings.size, prepare)
     taught = None

@@ -11,7 +11,7 @@ from mien.datasets import Sample
 from mien.errors import InputError
 from mien.methods.se_swin.model import SeSwin, begin_locally, go_on_from, swin_tiny
 from mien.methods.se_swin.sam import Sam
-from mien.training.faces import FaceSettings, faces_of, fit_faces
+from mien.training.faces import FaceSettings, check_gray, faces_of, fit_faces
 from mien.training.loop import descend
 from mien.training.run import Run
 
@@ -74,6 +74,7 @@ PAPER = Settings(
     scale=0.15,
     shift=0.12,
     size=224,
+    channels=3,
     reduction=16,
     backbone="swin-t",
     start="timm/swin_tiny_patch4_window7_224.ms_in1k",
@@ -91,6 +92,7 @@ def build(settings: Settings) -> SeSwin:
         raise InputError(f"backbone is mien or swin-t, not {settings.backbone!r}")
     if settings.backbone == "swin-t":
         return SeSwin(swin_tiny(settings.size, settings.drop_path, settings.start), settings.se, settings.reduction)
+    check_gray(settings.backbone, settings.channels)
     swin = SwinTransformer(
         img_size=settings.size,
         patch_size=settings.patch,
@@ -124,7 +126,9 @@ def train(
     valid: faces for the accuracy in the log (strict majority, without duplicates); logged only.
     """
     torch.manual_seed(settings.seed)
-    faces = faces_of(dataset, settings.size)
+    faces = faces_of(dataset, settings.size, channels=settings.channels)
+    if settings.plain_epochs and settings.optimizer != "adamw":
+        raise InputError("plain_epochs counts the steps of AdamW; set it to 0 or the optimizer to adamw")
     plain = settings.plain_epochs * (len(faces.samples) // settings.batch_size)
     step = Sam(settings.rho, settings.adaptive, plain) if settings.rho else descend
     trained: SeSwin = fit_faces(build(settings), faces, settings, folder, valid=valid, resume=resume, step=step)

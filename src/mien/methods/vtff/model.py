@@ -17,7 +17,7 @@ from mien.errors import InputError
 from mien.facs.vocabulary import Expression
 from mien.methods.vtff.lbp import lbp
 from mien.training.backbones import load_tensors, plain_attention
-from mien.training.faces import MEAN, STD
+from mien.training.faces import MEAN, STD, luma
 
 # Mean and standard deviation of the LBP codes, 0 to 1, of the FERPlus training faces.
 LBP_MEAN, LBP_STD = 0.533, 0.346
@@ -175,11 +175,11 @@ class Vtff(nn.Module):
 
     @staticmethod
     def seen(faces: Tensor, pattern: bool, erased: Tensor | None = None) -> Tensor:
-        """Return the normalized input of a branch for (B, 1, S, S) normalized faces."""
+        """Return the normalized input of a branch for (B, 1 or 3, S, S) normalized faces; patterns are of gray ones."""
         if not pattern:
             return faces
         # From whole gray levels, as in a picture: an interpolated face has no equal neighbours, a picture has many.
-        codes = lbp(((faces.float() * STD + MEAN) * 255).round())
+        codes = lbp(((luma(faces.float()) * STD + MEAN) * 255).round())
         if erased is not None:
             codes = codes.masked_fill(erased, 0)
         return (codes / 255 - LBP_MEAN) / LBP_STD

@@ -12,7 +12,7 @@ from mien.datasets import Sample
 from mien.errors import InputError
 from mien.methods.vtff.model import BRANCHES, Vtff, with_face_weights
 from mien.training.backbones import Residual, Timm
-from mien.training.faces import AugmentedBatch, FaceSettings, faces_of, fit_faces
+from mien.training.faces import AugmentedBatch, FaceSettings, check_gray, faces_of, fit_faces
 from mien.training.loop import Batch
 from mien.training.run import Run
 
@@ -68,6 +68,7 @@ PAPER = Settings(
     learning_rate=1e-4,
     batch_size=64,
     size=224,
+    channels=3,
     backbone="resnet18",
     width=768,
     heads=8,
@@ -120,6 +121,7 @@ def _branch(settings: Settings) -> nn.Module:
     count = settings.stage
     if settings.backbone != "mien":
         return Timm(settings.backbone, settings.enlarge or settings.size, stages=count)
+    check_gray(settings.backbone, settings.channels)
     widths, blocks, strides = (p[: count or None] for p in (settings.widths, settings.blocks, settings.strides))
     return Residual(widths, blocks, strides, squeeze=False)
 
@@ -137,7 +139,7 @@ def train(
     valid: faces for the accuracy in the log (strict majority, without duplicates); logged only.
     """
     torch.manual_seed(settings.seed)
-    faces = faces_of(dataset, settings.size)
+    faces = faces_of(dataset, settings.size, channels=settings.channels)
     trained: Vtff = fit_faces(build(settings), faces, settings, folder, loss=loss, valid=valid, resume=resume)
     Run(folder).keep_data(dataset)
     return trained

@@ -31,14 +31,12 @@ from mien.methods.synfer.flow.requests import Request
 from mien.methods.synfer.flow.sample import Plan, branches
 from mien.methods.synfer.stable_diffusion.checkpoint import PRECISIONS, DdimStep, StableDiffusion, joined, load
 from mien.methods.synfer.stable_diffusion.tune import AdapterSettings, LoraSettings, squared, train_adapter, train_lora
-from mien.training.faces import normalize
+from mien.training.faces import luma, normalize
 
 __all__ = [
     "AdapterSettings", "Guides", "LoraSettings", "Pairs", "Request", "Sampling", "StableDiffusion", "draw",
     "generate", "invert", "load", "train_adapter", "train_lora", "unit_vector",
 ]  # fmt: skip
-# Weights of gray, ITU-R 601.
-_LUMA = (0.299, 0.587, 0.114)
 _NO_LABEL = -100
 Images = Sequence[NDArray[np.uint8]]
 
@@ -97,7 +95,7 @@ class Guides:
         labels: (B,) expressions, -100 for none.   units: (B, K), NaN for no request.
         """
         frames, found = self._frames(pictures)
-        gray = torch.einsum("bchw,c->bhw", pictures, pictures.new_tensor(_LUMA))[:, None]  # (B, 1, S, S)
+        gray = luma(pictures)  # (B, 1, S, S)
         faces = normalize(cut(gray, frames, self.size))  # (B, 1, size, size)
         loss = faces.sum(dim=(1, 2, 3)) * 0  # keep a gradient, though 0, without requests
         if self.expression is not None:
