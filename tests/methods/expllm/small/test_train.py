@@ -166,8 +166,13 @@ def test_slower_parameters_go_only_a_share_of_the_way():
     torch.manual_seed(0)
     slow, fast = torch.nn.Parameter(torch.tensor(1.0)), torch.nn.Parameter(torch.tensor(1.0))
     optimizer = torch.optim.SGD([slow, fast], lr=0.1)
-    fabric = SimpleNamespace(backward=lambda loss: loss.backward())
-    loss = slower([slow], 0.25)(lambda: 2 * slow + 2 * fast, fabric, torch.nn.Module(), optimizer, 0.0)
+
+    def backward() -> torch.Tensor:
+        loss = 2 * slow + 2 * fast
+        loss.backward()
+        return loss
+
+    loss = slower([slow], 0.25)(backward, None, torch.nn.Module(), optimizer, 0.0)
     assert (slow.item(), fast.item()) == pytest.approx((1 - 0.25 * 0.2, 1 - 0.2))
     assert loss.item() == 4
     assert slower([], 0.25) is not descend
