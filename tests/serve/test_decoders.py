@@ -26,8 +26,8 @@ def test_what_is_no_picture_says_why_and_the_next_one_is_read():
         assert image.shape == (3, 7, 3)
 
 
-def test_pixels_decoded_at_a_time_are_within_the_total():
-    decoders = Decoders(150)
+def test_memory_for_decoding_at_a_time_is_within_the_total():
+    decoders = Decoders(2500)  # bytes; the picture takes 10 x 10 x 11, and its file
     picture = encoded(noise(10, 10, 3))
     opened = threading.Event()
 

@@ -1,6 +1,7 @@
 import base64
 import json
 
+import anyio
 import pytest
 
 from tests.helpers import encoded, noise
@@ -11,7 +12,9 @@ pytest.importorskip("multipart")
 testclient = pytest.importorskip("starlette.testclient")
 
 from mien.serve.app import create_app  # noqa: E402 - needs fastapi
-from mien.serve.limits import ServerLimits  # noqa: E402
+from mien.serve.door import Door  # noqa: E402
+from mien.serve.limits import Deadlines, ServerLimits  # noqa: E402
+from mien.serve.traffic import Traffic  # noqa: E402
 
 PICTURE = encoded(noise(100, 200, 3))
 
@@ -143,3 +146,62 @@ def test_many_small_values_of_json_are_refused_before_they_are_decoded(monkeypat
     assert answer.status_code == 413
     monkeypatch.undo()
     assert "1000 values" in answer.json()["error"]["message"]
+
+
+class Answering:
+    """A Door whose route answers so many bytes, to a connection that takes them when `taken` is set."""
+
+    def __init__(self, length, **limits):
+        self.limits, self.taken, self.sent = ServerLimits(**limits), anyio.Event(), []
+        self.traffic, self.length = Traffic(self.limits), length
+        self._door = Door(self._app, self.limits, Deadlines(), self.traffic)
+
+    async def _app(self, scope, receive, send):
+        headers = [(b"content-length", str(self.length).encode())]
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        await send({"type": "http.response.body", "body": bytes(self.length)})
+
+    async def get(self):
+        scope = {"type": "http", "method": "GET", "path": "/", "headers": [(b"host", b"localhost")]}
+        await self._door(scope, None, self._send)
+
+    async def _send(self, message):
+        if any(each.get("body") for each in self.sent):  # as uvicorn waits before it sends more
+            await self.taken.wait()
+        self.sent.append(message)
+
+    @property
+    def status(self):
+        return self.sent[0]["status"]
+
+
+def test_an_answer_counts_until_the_connection_has_taken_it():
+    async def main():
+        answering = Answering(200_000)
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(answering.get)
+            await anyio.wait_all_tasks_blocked()
+            assert answering.traffic.bytes.used == 400_000
+            answering.taken.set()
+        assert answering.traffic.bytes.used == 0
+        assert answering.status == 200
+        assert b"".join(message.get("body", b"") for message in answering.sent) == bytes(200_000)
+        assert [message.get("more_body", False) for message in answering.sent[1:]] == [True, False]
+
+    anyio.run(main)
+
+
+@pytest.mark.parametrize(("most", "status"), [(1_000_000, 503), (300_000, 413)])
+def test_an_answer_without_room_is_refused(most, status):
+    async def main():
+        answering = Answering(200_000, bytes_in_flight=most)
+        if status == 503:
+            answering.traffic.bytes.take(700_000)
+        before = answering.traffic.bytes.used
+        await answering.get()
+        assert answering.status == status
+        assert answering.traffic.answers == {status: 1}
+        assert len(answering.sent[1]["body"]) < 1000
+        assert answering.traffic.bytes.used == before
+
+    anyio.run(main)

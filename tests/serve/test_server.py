@@ -197,6 +197,27 @@ def test_a_client_that_does_not_take_its_answer_is_cut_off():
         assert len(taken) < 200_000
 
 
+@pytest.mark.parametrize("path", ["/v1/analyze", "/v1/report"])
+def test_no_more_forms_are_gathered_than_there_are_workers(path):
+    """What is read of a form waits in memory for its last picture."""
+    order = []
+
+    def detect(image):
+        order.append(len(image))
+        return []
+
+    def body(height):
+        part = b'--x\r\nContent-Disposition: form-data; name="f"; filename="a.png"\r\n\r\n'
+        return (part + encoded(noise(height, 40, 3)) + b"\r\n") * 3 + b"--x--\r\n"
+
+    with running(Pipeline(detect=detect), workers=1) as (port, _), connected(port) as one, connected(port) as other:
+        for connection, height in ((one, 40), (other, 50)):
+            form = b"\r\nContent-Type: multipart/form-data; boundary=x\r\n\r\n"
+            connection.sendall(head(port, len(body(height)), path).replace(b"\r\n\r\n", form) + body(height))
+        assert (answer(one)[0], answer(other)[0]) == (200, 200)
+    assert order in ([40] * 3 + [50] * 3, [50] * 3 + [40] * 3)
+
+
 def test_more_connections_than_allowed_are_cut_off_and_the_others_live():
     with running(limits=replace(LIMITS, connections=3, header_seconds=20)) as (port, _):
         connections = [connected(port) for _ in range(3)]

@@ -1,6 +1,7 @@
 import json
 import subprocess
 import sys
+import tracemalloc
 
 import pytest
 
@@ -13,7 +14,8 @@ pytest.importorskip("multipart")
 testclient = pytest.importorskip("starlette.testclient")
 
 from mien.serve.app import create_app  # noqa: E402
-from mien.serve.table import table_formats  # noqa: E402
+from mien.serve.limits import ServerLimits  # noqa: E402
+from mien.serve.table import _encoded, table_formats  # noqa: E402
 
 
 @pytest.fixture(scope="module")
@@ -79,3 +81,29 @@ def test_what_is_no_answer_of_mien_s_is_refused_with_its_line(client, content, f
     answer = client.post("/v1/table", params={"format": format}, content=content)
     assert answer.status_code == 422
     assert why in answer.json()["detail"]
+
+
+def test_a_table_of_too_many_lines_is_refused_before_they_are_split():
+    client = testclient.TestClient(
+        create_app(found(20), limits=ServerLimits(table_lines=1000)), base_url="http://127.0.0.1"
+    )
+    answer = client.post("/v1/table", content=b"\n" * 1001)
+    assert answer.status_code == 413
+    assert "1000 records" in answer.json()["detail"]
+
+
+@pytest.mark.parametrize("format", ["csv", "json", "parquet"])
+def test_a_table_takes_little_more_than_itself(format):
+    """As objects, the records take ten times their bytes, and rows with all their columns a hundred times."""
+    if format == "parquet":
+        pytest.importorskip("pyarrow.parquet")
+    record = b'{"input":"","status":"ok","error":null,"faces":[]}\n'
+    _encoded(bytearray(record), format)  # what is imported then stays
+    tracemalloc.start()
+    try:
+        table = _encoded(bytearray(record * 20_000), format)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    # Of Parquet, ten thousand rows are there at a time.
+    assert peak < (200_000_000 if format == "parquet" else 20_000 * 200 + 4 * len(table)), (peak, len(table))

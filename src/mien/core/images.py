@@ -16,7 +16,7 @@ from PIL import Image
 
 from mien.core import apart, libtiff
 from mien.core.files import read_regular
-from mien.core.limits import Limits, too_large
+from mien.core.limits import Limits, estimated, too_large
 from mien.core.sources import (
     BinaryFile,
     allow_heif,
@@ -123,17 +123,21 @@ class _Timed(io.BytesIO):
 
 
 def begin(data: bytes, name: str, limits: Limits = LIMITS) -> tuple[int, Callable[[], NDArray[np.uint8]]]:
-    """Read the header of a file's bytes: how many pixels it claims to have, and what decodes them as read_image does.
+    """Read the header of a file's bytes: how much memory decoding takes at most, and what decodes as read_image does.
 
     Raises InputError, as decoding does, for what cannot be read.
     """
     image = _identified(data, name, limits)
-    size, scans = image.size, limits.check_scans(data, name) if image.format == "JPEG" else 0
+    size, pixels, scans = (
+        image.size,
+        image.width * image.height,
+        limits.check_scans(data, name) if image.format == "JPEG" else 0,
+    )
     limits.check_size(*size, name)
     if not apart.wanted(image, scans):
-        return size[0] * size[1], partial(_decoded, image, data, name, limits)
+        return estimated(pixels, image.format, len(data)), partial(_decoded, image, data, name, limits)
     limits.check_memory(*size, name, image.format, len(data), copies=2)
-    return size[0] * size[1], partial(apart.decode, data, name, limits)
+    return estimated(pixels, image.format, len(data), copies=2), partial(apart.decode, data, name, limits)
 
 
 def decode_here(data: bytes, name: str, limits: Limits) -> NDArray[np.uint8]:

@@ -56,12 +56,12 @@ class Limits:
         """
         if format is None:
             return
-        a_pixel, most = DECODING.get(format, OTHERS) + copies * RESULT, self.memory - copies * file_bytes
-        if width * height * a_pixel > most:
+        if estimated(width * height, format, file_bytes, copies) > self.memory:
+            most = max(0.0, self.memory - copies * file_bytes) / estimated(1, format, 0, copies)
             raise too_large(
                 name,
                 f"{width} x {height} pixels as {format} of {file_bytes / 1e6:,.3g} MB; at most "
-                f"{max(0.0, most) / a_pixel / 1e6:,.3g} megapixels of it are read",
+                f"{most / 1e6:,.3g} megapixels of it are read",
             )
 
     def check_scans(self, jpeg: bytes, name: str) -> int:
@@ -70,6 +70,14 @@ class Limits:
         if scans > self.scans and (scans := _scans(jpeg)) > self.scans:
             raise too_large(name, f"a JPEG of {scans} scans; at most {self.scans} are read")
         return scans
+
+
+def estimated(pixels: int, format: str | None, file_bytes: int, copies: int = 1) -> int:
+    """Bytes that decoding takes at most: file, decoder and result.
+
+    format: of Pillow.   copies: of the file and the result.
+    """
+    return round(pixels * (DECODING.get(format or "", OTHERS) + copies * RESULT)) + copies * file_bytes
 
 
 def too_large(name: str, cause: str) -> InputError:

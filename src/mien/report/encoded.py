@@ -3,12 +3,15 @@
 import csv
 import io
 from collections.abc import Iterable, Mapping
+from itertools import islice
 from typing import Any, TypeAlias
 
 import mien
 from mien.extras import optional
 from mien.results.record import Record
 
+# Rows of a Parquet file that are in memory together.
+ROWS = 10_000
 # Column to type: str, int or float.
 Columns: TypeAlias = Mapping[str, type]
 
@@ -32,10 +35,12 @@ def parquet_schema(columns: Columns, about: Mapping[str, str]) -> Any:
     return arrow.schema([(name, types[kind]) for name, kind in columns.items()], {"mien": mien.__version__, **about})
 
 
-def parquet_bytes(rows: list[Record], columns: Columns) -> bytes:
+def parquet_bytes(rows: Iterable[Record], columns: Columns) -> bytes:
     """Rows as a Parquet file; needs the extra `parquet`."""
     arrow, parquet = optional("pyarrow", "parquet"), optional("pyarrow.parquet", "parquet")
-    file = io.BytesIO()
+    file, rows = io.BytesIO(), iter(rows)
     schema = parquet_schema(columns, {})
-    parquet.write_table(arrow.Table.from_pylist(rows, schema), file)
+    with parquet.ParquetWriter(file, schema) as writer:
+        while some := list(islice(rows, ROWS)):
+            writer.write_table(arrow.Table.from_pylist(some, schema))
     return file.getvalue()

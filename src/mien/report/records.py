@@ -22,11 +22,9 @@ from typing import Any, Self
 from mien.errors import InputError
 from mien.extras import optional
 from mien.files import put_in_place, replacing, resolved
-from mien.report.encoded import Columns, csv_header, csv_lines, parquet_schema
+from mien.report.encoded import ROWS, Columns, csv_header, csv_lines, parquet_schema
 from mien.results.record import Record
 
-# Rows of a Parquet file that are in memory together.
-ROWS = 10_000
 _BLOCK = 1 << 16
 # What a formula begins with in a spreadsheet; a tab or a line before it is skipped there.
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")

@@ -68,7 +68,15 @@ def create_app(
         streamed={} if jobs is None else {"/v1/clips": limits.clip_bytes},
     )  # fmt: skip
     _add_pictures(app, Routes(work, limits))
-    _add(app, "POST", "/v1/table", Table(work).create, "Answers to a table", described.TABLE, described.TABLE_BODY)
+    _add(
+        app,
+        "POST",
+        "/v1/table",
+        Table(work, limits).create,
+        "Answers to a table",
+        described.TABLE,
+        described.TABLE_BODY,
+    )
     app.add_api_websocket_route("/v1/live", Live(work, pipelines, limits).talk)
     if jobs is not None:
         _add_clips(app, Clips(jobs, pipelines, limits))

@@ -1,4 +1,4 @@
-"""Decode pictures, so many pixels at a time."""
+"""Decode pictures, within so much memory at a time."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,21 +16,21 @@ _NAME = "the bytes given"
 class Decoders:
     """Decodes for several threads.
 
-    pixels: decoded at a time, by all of them.
+    memory: bytes that decoding and what is decoded take at a time, by the estimate of mien.Limits.
     """
 
-    def __init__(self, pixels: int) -> None:
-        self._turnstile = Turnstile(pixels)
+    def __init__(self, memory: int) -> None:
+        self._turnstile = Turnstile(memory)
 
     @contextmanager
     def open(self, data: bytes | bytearray | memoryview) -> Iterator[NDArray[np.uint8]]:
-        """The picture in a file's bytes as by mien.read_image; its pixels count as decoded until the end of the block.
+        """The picture in a file's bytes as by mien.read_image; its memory counts until the end of the block.
 
         Raises InputError, which does not name it, for what is no picture, takes too long, or ends its decoder.
         """
         with _unnamed():
-            pixels, decode = begin(bytes(data), _NAME)
-        with self._turnstile.pass_(pixels):
+            memory, decode = begin(bytes(data), _NAME)
+        with self._turnstile.pass_(memory):
             with _unnamed():
                 image = decode()
             yield image

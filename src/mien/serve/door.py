@@ -30,6 +30,8 @@ HEADERS = {
 PROTOCOL, _TOKEN_PROTOCOL = "mien.live", "mien.token."
 _RAW = {name.encode(): value.encode() for name, value in HEADERS.items()}
 _DRAIN_SECONDS = 5
+# An answer is there once as itself and once as what its connection has still to send; small ones are not counted.
+_COPIES, _SMALL = 2, 100_000
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
@@ -159,6 +161,7 @@ class _Passage:
         self._ended = not self._has_body
         self._came = 0
         self._held: int | None = None
+        self._answer, self._withheld = 0, False
         self._began = 0.0
 
     def enter(self) -> HTTPException | None:
@@ -179,6 +182,8 @@ class _Passage:
 
     def leave(self) -> None:
         """Give back what was reserved."""
+        self._door._traffic.bytes.give(self._answer)
+        self._answer = 0
         if self._held is not None:
             self._door._traffic.bytes.give(self._held)
             self._door._traffic.requests.give(1)
@@ -210,11 +215,21 @@ class _Passage:
 
     async def send(self, message: MutableMapping[str, Any]) -> None:
         """Send a part of the answer, with the headers that all have."""
+        if self._withheld:
+            return
         if message["type"] == "http.response.start":
+            if (refusal := self._hold(message)) is not None:
+                await self.refuse(refusal)
+                self._withheld = True
+                return
             self._door._traffic.answers[message["status"]] += 1
             message = _with(message, self._all())
         elif self.head:
             message = {**message, "body": b""}
+        elif self._answer and not message.get("more_body"):
+            # The end of the answer is sent when the connection has taken the rest: until then it is in memory.
+            await self._send({**message, "more_body": True})
+            message = {"type": "http.response.body", "body": b""}
         if message["type"] == "http.response.body" and not message.get("more_body") and not self._ended:
             # A connection that is closed while its client still sends is reset, and the client may lose the answer.
             await self._send({**message, "more_body": True})
@@ -222,6 +237,19 @@ class _Passage:
             await self._drain()
             message = {"type": "http.response.body", "body": b""}
         await self._send(message)
+
+    def _hold(self, start: MutableMapping[str, Any]) -> HTTPException | None:
+        """Reserve what the answer takes until it is taken; the reason when there is no room for it."""
+        length = next((int(value) for name, value in start.get("headers", ()) if name.lower() == b"content-length"), 0)
+        held, limits = _COPIES * length, self._door._limits
+        if length <= _SMALL or self.head:
+            return None
+        if held > limits.bytes_in_flight:
+            return HTTPException(413, f"the answer would have {length / 1e6:.3g} MB; ask about less", _CLOSE)
+        if not self._door._traffic.bytes.take(held):
+            return busy(limits)
+        self._answer = held
+        return None
 
     def _all(self) -> dict[bytes, bytes]:
         origin = self._headers.get("origin")

@@ -15,12 +15,15 @@ from mien.core.images import LIMITS
 class ServerLimits:
     """Bytes, counts and seconds.
 
-    request_bytes: of one request.   bytes_in_flight: of all requests that are being received, waiting or read.
-    requests: such requests.   connections: open ones, idle or not.   pixels: decoded at a time.
+    request_bytes: of one request.   bytes_in_flight: of all requests that are being received, waiting or read, and of
+    answers that are not taken yet.
+    requests: such requests.   connections: open ones, idle or not.
+    decoding: bytes that the decoding of pictures takes at a time, and what is decoded, estimated as in mien.Limits.
     header_seconds: from a connection, or the last answer, to the end of a request's headers.
     body_seconds: for a body, and another second for every body_rate bytes; both ways.
     files: in one form.
-    json_nodes: values in a JSON body.   retry_seconds: after which a refused client may come again.
+    json_nodes: values in a JSON body.   table_lines: records of one table.
+    retry_seconds: after which a refused client may come again.
     stop_seconds: for what has come when the server is stopped; what still waits for its turn then is refused.
     stop_upload_seconds: for what is still coming then.
     live: sockets of /v1/live.   live_frame: bytes of one frame.   live_seconds: from one frame to the next.
@@ -34,12 +37,13 @@ class ServerLimits:
     bytes_in_flight: int = 256_000_000
     requests: int = 256
     connections: int = 512
-    pixels: int = LIMITS.pixels
+    decoding: int = LIMITS.memory
     header_seconds: float = 10.0
     body_seconds: float = 20.0
     body_rate: int = 50_000
     files: int = 100
     json_nodes: int = 20_000
+    table_lines: int = 100_000
     retry_seconds: int = 5
     stop_seconds: float = 22.0
     stop_upload_seconds: float = 5.0

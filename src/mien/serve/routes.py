@@ -1,6 +1,7 @@
 """The routes that read pictures: to JSON, to a page, and to a chain of thought as it is written."""
 
 import asyncio
+import io
 import json
 import threading
 from collections.abc import AsyncIterator, Callable
@@ -15,7 +16,7 @@ from mien.errors import MienError
 from mien.methods.expllm.small.generate import MODES, Explainer
 from mien.methods.expllm.small.generate import explain as explain_face
 from mien.methods.expllm.tested import tested
-from mien.report.html import page
+from mien.report.html import PageWriter
 from mien.report.writers import json_line
 from mien.results.explanation import Mode
 from mien.results.outcome import Outcome
@@ -24,6 +25,7 @@ from mien.serve.limits import ServerLimits
 from mien.serve.policy import REPORT
 from mien.serve.work import Answer, Work
 
+_TITLE = "mien serve"
 Name = Annotated[str, Query(description="of the picture in the body", max_length=255)]
 ModelName = Annotated[str | None, Query(description="who reads the faces; /v1/about lists the models", max_length=80)]
 ModeName = Annotated[Mode, Query(description="what is written first: the reasons, or the expression")]
@@ -53,7 +55,8 @@ class Routes:
         sent, form = await pictures(request, name, self._limits)
         if not form:
             return await self._run(partial(self._json, sent[0], reader), request)
-        lines = [await self._run(partial(self._line, each, reader), request) for each in sent]
+        async with self._work.gathering():
+            lines = [await self._run(partial(self._line, each, reader), request) for each in sent]
         return Response(f'{{"results": [{", ".join(lines)}]}}', media_type="application/json")
 
     async def report_many(self, request: Request, name: Name = "picture", model: ModelName = None) -> Response:
@@ -62,8 +65,11 @@ class Routes:
         sent, form = await pictures(request, name, self._limits)
         if not form or len(sent) == 1:
             return await self._run(partial(self._page, sent[0], reader), request)
-        outcomes = [await self._run(partial(self._shown, each, reader), request) for each in sent]
-        return await self._run(lambda: (_html(outcomes), "page"), request)
+        async with self._work.gathering():
+            with PageWriter(_TITLE) as writer:
+                for each in sent:
+                    await self._run(partial(self._added, each, reader, writer), request)
+                return await self._run(lambda: (_html(writer), "page"), request)
 
     async def explain(
         self, request: Request, name: Name = "picture", mode: ModeName = MODES[0], model: ModelName = None
@@ -98,13 +104,15 @@ class Routes:
         outcome = self._work.read(sent.name, sent.data, reader)
         return json_line(outcome), outcome.status
 
-    def _shown(self, sent: Sent, reader: str) -> tuple[Outcome, str]:
+    def _added(self, sent: Sent, reader: str, writer: PageWriter) -> tuple[Outcome, str]:
         outcome = self._work.read(sent.name, sent.data, reader, show=True)
-        return outcome, outcome.status
+        writer.add(outcome)
+        return replace(outcome, image=None), outcome.status
 
     def _page(self, sent: Sent, reader: str) -> tuple[Response, str]:
-        outcome, status = self._shown(sent, reader)
-        return _html([outcome]), status
+        with PageWriter(_TITLE) as writer:
+            outcome, status = self._added(sent, reader, writer)
+            return _html(writer, 200 if outcome.report else 400), status
 
     def _explain(self, sent: Sent, mode: Mode, reader: str, tell: Callable[[str, Any], None]) -> tuple[Outcome, str]:
         try:
@@ -173,6 +181,7 @@ def _say(tell: Callable[[str, Any], None], face: int, text: str) -> None:
     tell("text", {"face": face, "text": text})
 
 
-def _html(outcomes: list[Outcome]) -> Response:
-    status = 200 if len(outcomes) > 1 or outcomes[0].report else 400
-    return HTMLResponse(page(outcomes, "mien serve"), status, {"Content-Security-Policy": REPORT})
+def _html(writer: PageWriter, status: int = 200) -> Response:
+    file = io.BytesIO()
+    writer.write(file)
+    return HTMLResponse(file.getvalue(), status, {"Content-Security-Policy": REPORT})

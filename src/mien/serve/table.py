@@ -15,6 +15,7 @@ from mien.report.encoded import csv_header, csv_lines, parquet_bytes
 from mien.report.tables import COLUMNS, record_rows
 from mien.results.record import Record
 from mien.serve.form import body
+from mien.serve.limits import ServerLimits
 from mien.serve.models import FrameAnswer, PictureAnswer
 from mien.serve.work import Work
 
@@ -43,22 +44,23 @@ def table_formats() -> list[str]:
 class Table:
     """The route."""
 
-    def __init__(self, work: Work) -> None:
-        self._work = work
+    def __init__(self, work: Work, limits: ServerLimits) -> None:
+        self._work, self._limits = work, limits
 
     async def create(self, request: Request, format: TableFormat = "csv") -> Response:
         """POST /v1/table: a record a line."""
         data = await body(request)
+        if data.count(b"\n") > self._limits.table_lines:  # even empty lines take many times their bytes
+            raise HTTPException(413, f"a table may have {self._limits.table_lines} records")
         return await self._work.run(lambda: (_written(data, format), "table"), request.is_disconnected)
 
 
 def _written(data: bytearray, format: TableFormat) -> Response:
     if format not in table_formats():
         raise NO_PARQUET
-    records = list(_records(data))
     name = f"faces.{format}"
     headers = {"content-disposition": f'attachment; filename="{name}"'}
-    return Response(_encoded(records, format), headers=headers, media_type=KINDS[format])
+    return Response(_encoded(data, format), headers=headers, media_type=KINDS[format])
 
 
 def _records(data: bytearray) -> Iterator[Record]:
@@ -77,15 +79,23 @@ def _records(data: bytearray) -> Iterator[Record]:
         yield record
 
 
-def _encoded(records: list[Record], format: TableFormat) -> bytes:
+def _encoded(data: bytearray, format: TableFormat) -> bytes:
+    """The table. Records are decoded one by one, for as objects they take many times their bytes."""
     if format == "jsonl":
-        return "".join(f"{json.dumps(record)}\n" for record in records).encode("ascii")
+        return b"".join(json.dumps(record).encode("ascii") + b"\n" for record in _records(data))
     if format == "json":
-        text = json.dumps({"mien": mien.__version__, "images": records}, indent=2, ensure_ascii=False)
-        return f"{text}\n".encode("utf-8", "replace")
-    clip = any("frame" in record for record in records)
+        return _json(_records(data))
+    clip = any("frame" in record for record in _records(data))
     columns, rows_of = (CLIP_COLUMNS, clip_record_rows) if clip else (COLUMNS, record_rows)
-    rows = [row for record in records for row in rows_of(record)]
+    rows = (row for record in _records(data) for row in rows_of(record))
     if format == "csv":
         return csv_header(columns) + csv_lines(rows, columns)
     return parquet_bytes(rows, columns)
+
+
+def _json(records: Iterator[Record]) -> bytes:
+    """As `mien analyze -o faces.json` writes it."""
+    empty = json.dumps({"mien": mien.__version__, "images": []}, indent=2).removesuffix("]\n}")
+    each = (json.dumps(record, indent=2, ensure_ascii=False).replace("\n", "\n    ") for record in records)
+    body = b",\n    ".join(text.encode("utf-8", "replace") for text in each)
+    return empty.encode() + (b"\n    " + body + b"\n  " if body else b"") + b"]\n}\n"

@@ -1,6 +1,7 @@
 """One work item from bytes to answer: as many at a time as there are cores; the others wait for their turn."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from typing import TypeVar
 
 from anyio import CapacityLimiter, current_time
@@ -29,9 +30,10 @@ class Work:
     ) -> None:
         self._traffic = traffic
         self.pipelines, self._workers, self._limits, self._deadlines = pipelines, workers, limits, deadlines
-        self.decoders = Decoders(limits.pixels)
+        self.decoders = Decoders(limits.decoding)
         self._turns: CapacityLimiter | None = None
         self._threads: CapacityLimiter | None = None
+        self._forms: CapacityLimiter | None = None
 
     async def run(self, item: Callable[[], tuple[Answer, str]], gone: Callable[[], Awaitable[bool]]) -> Answer:
         """The item's answer, from a thread; beside it the item says what became of its picture, which is counted.
@@ -40,8 +42,7 @@ class Work:
         """
         if self._turns is None or self._threads is None:  # they belong to the event loop, which runs by now
             self._turns, self._threads = CapacityLimiter(self._workers), CapacityLimiter(self._workers)
-        with self._deadlines.within(float("inf"), busy(self._limits), self._limits.stop_seconds):
-            await self._turns.acquire()
+        await self._wait(self._turns)
         try:
             if await gone():
                 raise HTTPException(400, "the client went away")
@@ -52,6 +53,21 @@ class Work:
             return answer
         finally:
             self._turns.release()
+
+    @asynccontextmanager
+    async def gathering(self) -> AsyncIterator[None]:
+        """Hold while the answers to several pictures are gathered: they take memory, so that other forms wait."""
+        if self._forms is None:
+            self._forms = CapacityLimiter(self._workers)
+        await self._wait(self._forms)
+        try:
+            yield
+        finally:
+            self._forms.release()
+
+    async def _wait(self, turns: CapacityLimiter) -> None:
+        with self._deadlines.within(float("inf"), busy(self._limits), self._limits.stop_seconds):
+            await turns.acquire()
 
     @property
     def stopping(self) -> bool:
