@@ -2,9 +2,11 @@
 
 python benchmarks/robustness.py pictures [--files 40000] [-o benchmarks/results/robustness-pictures.json]
 python benchmarks/robustness.py costs [-o benchmarks/results/robustness-costs.json]
+python benchmarks/robustness.py server [-o benchmarks/results/robustness-server.json]
 
 Each damaged file goes through a Pipeline as a photograph would. Every case of cost runs in a process of its own, which
-may take 8 GB and 30 seconds of the processor. PYTHONPATH may name another version of mien, to compare.
+may take 8 GB and 30 seconds of the processor. Every attack on the server has a server of its own. PYTHONPATH may name
+another version of mien, to compare.
 """
 
 import argparse
@@ -14,12 +16,10 @@ import os
 import resource
 import signal
 import socket
-import struct
 import subprocess
 import sys
 import tempfile
 import time
-import zlib
 from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -31,6 +31,8 @@ import numpy as np
 from PIL import Image
 
 import mien
+from attacks import CASES as ATTACKS
+from attacks import cost, png
 from mutator import damaged, seeds
 
 # Files a process: its largest resident memory is that of the worst of them.
@@ -41,7 +43,7 @@ MOST_MEMORY, MOST_SECONDS, MOST_WAIT = 8 << 30, 30, 120.0
 
 def main() -> None:
     arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    arguments.add_argument("what", choices=("pictures", "costs"))
+    arguments.add_argument("what", choices=("pictures", "costs", "server"))
     arguments.add_argument("--files", type=int, default=40_000)
     arguments.add_argument("--chunk", type=int, help=argparse.SUPPRESS)
     arguments.add_argument("--case", help=argparse.SUPPRESS)
@@ -51,12 +53,14 @@ def main() -> None:
         print(json.dumps(chunk(given.chunk, min(CHUNK, given.files - given.chunk))))
     elif given.case:
         case(*given.case.split(":", 1))
+    elif given.what == "server":
+        rows = [{"name": name, **cost(make())._asdict()} for name, make in ATTACKS.items()]
+        publish({"measure": "attacks on a server, each on one of its own", **load(), "cases": rows}, given.output)
     elif given.what == "pictures":
         publish({"measure": "damaged pictures through a Pipeline", **mutator(given.files)}, given.output)
     else:
-        publish(
-            {"measure": "cases that are made to cost, each in a process of its own", "cases": costs()}, given.output
-        )
+        result = {"measure": "cases that are made to cost, each in a process of its own", **load(), "cases": costs()}
+        publish(result, given.output)
 
 
 def publish(result: dict[str, Any], output: Path | None) -> None:
@@ -67,6 +71,11 @@ def publish(result: dict[str, Any], output: Path | None) -> None:
         print(json.dumps(result, indent=1))
     else:
         publish(result, output)
+
+
+def load() -> dict[str, float]:
+    """Programs that want the processor meanwhile: seconds mean little when they are more than its cores."""
+    return {"load": round(os.getloadavg()[0], 1)}
 
 
 def mutator(files: int) -> dict[str, Any]:
@@ -230,21 +239,6 @@ def make(folder: Path) -> None:
         listening.bind(str(folder / "s.jpg"))
     with (folder / "sparse.jpg").open("wb") as file:
         file.truncate(6_000_000_000)
-
-
-def png(width: int, height: int, bits: int, color: int) -> bytes:
-    """A black PNG, a thousand times smaller than its pixels."""
-    line = b"\0" + bytes(width * bits * {0: 1, 2: 3, 6: 4}[color] // 8)
-    packer = zlib.compressobj(9)
-    packed = b"".join(packer.compress(line) for _ in range(height)) + packer.flush()
-    chunks = (
-        (b"IHDR", struct.pack(">IIBBBBB", width, height, bits, color, 0, 0, 0)),
-        (b"IDAT", packed),
-        (b"IEND", b""),
-    )
-    return b"\x89PNG\r\n\x1a\n" + b"".join(
-        struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data)) for kind, data in chunks
-    )
 
 
 if __name__ == "__main__":
