@@ -1,7 +1,9 @@
+import gc
 import threading
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from mien.core.images import read_image
 from mien.errors import InputError
@@ -41,3 +43,9 @@ def test_memory_for_decoding_at_a_time_is_within_the_total():
         assert not opened.wait(1.5)
     thread.join(60)
     assert opened.is_set()
+
+
+def test_what_only_the_decoder_needs_is_given_back_before_faces_are_read():
+    with Decoders(10**9).open(encoded(noise(64, 48, 3))):
+        gc.collect()
+        assert not [each for each in gc.get_objects() if isinstance(each, Image.Image) and each.size == (48, 64)]

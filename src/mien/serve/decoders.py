@@ -33,6 +33,7 @@ class Decoders:
         with self._turnstile.pass_(memory):
             with _unnamed():
                 image = decode()
+            del decode  # it holds the decoder's own copy
             yield image
 
 
