@@ -1,12 +1,14 @@
 import json
 import subprocess
 import sys
+import tempfile
 
 import pytest
 
 from mien.core.pipeline import Pipeline
 from mien.methods.expllm.small.generate import Explainer, explain
 from mien.methods.expllm.tested import tested as with_effects
+from mien.report import html
 from tests.helpers import ASTRONAUT, encoded, noise
 from tests.methods.facescan.stub import found
 
@@ -137,3 +139,11 @@ def test_the_numbers_say_what_was_read():
 def test_an_old_route_and_its_new_one_give_the_same_object(client):
     sent = {"content": PICTURE}
     assert client.post("/analyze", **sent).json() == client.post("/v1/analyze", **sent).json()
+
+
+def test_no_page_goes_through_a_temporary_file(client, monkeypatch):
+    monkeypatch.setattr(html, "IN_MEMORY", 1000)
+    monkeypatch.setattr(tempfile.SpooledTemporaryFile, "rollover", lambda file: pytest.fail("written to a disk"))
+    for files in ([PICTURE], [PICTURE] * 3):
+        form = [("f", (f"{i}.png", data)) for i, data in enumerate(files)]
+        assert client.post("/v1/report", files=form).status_code == 200

@@ -59,14 +59,14 @@ class PageWriter:
     """A page that is made picture by picture; use it as a context manager.
 
     What was added waits as HTML in temporary files, its pictures as JPEGs, so that memory does not grow with them.
-    command: made the page, shown at its end.
+    command: made the page, shown at its end.   on_disk: False keeps everything in memory.
     """
 
-    def __init__(self, command: str = "") -> None:
+    def __init__(self, command: str = "", *, on_disk: bool = True) -> None:
         self._command, self._count = command, 0
         self._first: Outcome | None = None  # alone on its page, it looks otherwise than among others
         self._items, self._entries, self._json = (
-            SpooledTemporaryFile(IN_MEMORY)  # noqa: SIM115 - closed at the end of the block that the writer is for
+            SpooledTemporaryFile(IN_MEMORY if on_disk else 0)  # noqa: SIM115 - closed at the end of the block that the writer is for
             for _ in range(3)
         )
         self._kinds: Counter[str] = Counter()

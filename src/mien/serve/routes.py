@@ -66,7 +66,7 @@ class Routes:
         if not form or len(sent) == 1:
             return await self._run(partial(self._page, sent[0], reader), request)
         async with self._work.gathering():
-            with PageWriter(_TITLE) as writer:
+            with PageWriter(_TITLE, on_disk=False) as writer:
                 for each in sent:
                     await self._run(partial(self._added, each, reader, writer), request)
                 return await self._run(lambda: (_html(writer), "page"), request)
@@ -110,7 +110,7 @@ class Routes:
         return replace(outcome, image=None), outcome.status
 
     def _page(self, sent: Sent, reader: str) -> tuple[Response, str]:
-        with PageWriter(_TITLE) as writer:
+        with PageWriter(_TITLE, on_disk=False) as writer:
             outcome, status = self._added(sent, reader, writer)
             return _html(writer, 200 if outcome.report else 400), status
 
