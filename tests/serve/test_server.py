@@ -1,3 +1,4 @@
+import gc
 import json
 import socket
 import threading
@@ -195,6 +196,20 @@ def test_a_client_that_does_not_take_its_answer_is_cut_off():
             while part := connection.recv(1 << 16):
                 taken += part
         assert len(taken) < 200_000
+
+
+def test_what_stays_for_good_is_not_searched_for_garbage_between_requests(monkeypatch):
+    class Stub:
+        def run(self, sockets):
+            counts.append(gc.get_freeze_count())
+
+    counts = []
+    monkeypatch.setattr(serving, "make", lambda app, limits: Stub())
+    try:
+        serving.run(None, None, LIMITS)
+    finally:
+        gc.unfreeze()
+    assert counts[0] > 10_000
 
 
 @pytest.mark.parametrize("path", ["/v1/analyze", "/v1/report"])

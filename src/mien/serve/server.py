@@ -1,6 +1,7 @@
 """uvicorn with an end to everything: connections that send or take nothing, and a stop that comes in time."""
 
 import asyncio
+import gc
 import os
 import socket
 import threading
@@ -23,6 +24,9 @@ _LAST_SECONDS = 6
 
 def run(app: FastAPI, listening: socket.socket, limits: ServerLimits) -> None:
     """Answer on a socket until SIGTERM or Ctrl-C; what has come by then is finished, within limits.stop_seconds."""
+    # What is imported and open stays until the end: to search it for garbage would hold up everybody each time.
+    gc.collect()
+    gc.freeze()
     make(app, limits).run(sockets=[listening])
 
 
