@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from mien.errors import InputError
 
@@ -17,10 +17,10 @@ class Checkpoint(NamedTuple):
     """
 
     name: str
-    options: dict[str, Any]
+    options: dict[str, bool | str]
 
     @property
-    def weights(self) -> dict[str, Any]:
+    def weights(self) -> dict[str, bool | str]:
         """The options with which networks are opened."""
         return self.options | {"use_safetensors": True}
 

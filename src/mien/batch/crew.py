@@ -17,6 +17,7 @@ from mien.batch.plan import StudyPart, StudyPlan
 from mien.batch.worker import order, task
 from mien.core.interpreter import command
 from mien.errors import InputWarning, MienError
+from mien.results.record import Record
 
 # How often the processes that read an input, or write a part, may die before it is given up.
 DEATHS = 2
@@ -110,13 +111,13 @@ class Crew:
 class _Worker:
     """One process, started when it is needed."""
 
-    def __init__(self, task: dict[str, Any], keep_open: tuple[int, ...]) -> None:
+    def __init__(self, task: Record, keep_open: tuple[int, ...]) -> None:
         self._task, self._keep_open = task, keep_open
         self._process: subprocess.Popen[str] | None = None
         self._lock = threading.Lock()
         self.ended, self.cause = False, ""
 
-    def write(self, part: StudyPart, crashed: dict[str, str]) -> Iterator[dict[str, Any]]:
+    def write(self, part: StudyPart, crashed: dict[str, str]) -> Iterator[Record]:
         """What the process says while it writes a part; the last is that it has finished, or it is dead."""
         process = self._started()
         if process is None or process.stdin is None or process.stdout is None:

@@ -12,7 +12,7 @@ import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import mien
 from mien.batch.reading import ReadingOptions
@@ -129,11 +129,11 @@ class StudyPlan:
         if group:
             yield group
 
-    def facts(self) -> dict[str, Any]:
+    def facts(self) -> Record:
         """All on which the rows depend besides the inputs; two studies with the same facts and inputs are one."""
         reading = self.reading
-        options = {name: value for name, value in reading.options.items() if name != "threads"}
-        model = options.pop("model", DEFAULT)
+        options = {name: value for name, value in reading.options.items() if name not in ("model", "threads")}
+        model = reading.options.get("model", DEFAULT)
         return {
             "mien": mien.__version__,
             "format": FORMAT,
@@ -184,7 +184,7 @@ class StudyPlan:
             yield "the inputs come in another order, or some of them several times"
 
 
-def read_manifest(folder: Path) -> dict[str, Any]:
+def read_manifest(folder: Path) -> Record:
     """The manifest of a study; InputError for a folder without one."""
     try:
         manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
@@ -224,7 +224,7 @@ def part_size(pictures: int, workers: int) -> int:
     return max(1, min(PICTURES, -(-pictures // (PARTS_A_WORKER * workers))))
 
 
-def _differing(before: dict[str, Any], now: dict[str, Any]) -> Iterable[str]:
+def _differing(before: Record, now: Record) -> Iterable[str]:
     for name, value in now.items():
         value = json.loads(json.dumps(value))
         if before.get(name) != value:

@@ -5,19 +5,19 @@ import sys
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mien.batch.before import RowsBefore
 from mien.core.batch import Picture, named, read_outcome
-from mien.core.pipeline import Pipeline
+from mien.core.pipeline import Pipeline, PipelineOptions
 from mien.report.tables import ColumnNames
 from mien.results.frame import FrameReport
 from mien.results.outcome import Outcome
 from mien.video.analyze import DETECT_EVERY, read_frames
-from mien.video.frames import Frame, frames, is_clip
+from mien.video.frames import Frame, SpanOptions, frames, is_clip
 
 # What is read of an input: a picture or a failure, or a frame with the name of its clip and, if kept, its image.
 Item: TypeAlias = "Outcome | tuple[str, FrameReport, NDArray[np.uint8] | None]"
@@ -31,10 +31,10 @@ class ReadingOptions:
     options: of Pipeline.   command: as it was typed, for the files' metadata.
     """
 
-    span: dict[str, Any] = field(default_factory=dict)
+    span: SpanOptions = field(default_factory=SpanOptions)
     smooth: float = 0.0
     detect_every: int = DETECT_EVERY
-    options: dict[str, Any] = field(default_factory=dict)
+    options: PipelineOptions = field(default_factory=PipelineOptions)
     columns: ColumnNames = "mien"
     safe_csv: bool = False
     command: str = field(default_factory=lambda: f"mien {shlex.join(sys.argv[1:])}")
@@ -97,8 +97,10 @@ class InputReader:
         after = done.reports(shown, reading.smooth) if done is not None else ()
         last = done.last(shown) if done is not None else -1
         chosen = self._watch(name, frames(name, **reading.span))
-        options = {"smooth": reading.smooth, "detect_every": reading.detect_every, **reading.options}
-        for frame in read_frames(_keeping(chosen, images) if self._keep_images else chosen, after=after, **options):
+        chosen = _keeping(chosen, images) if self._keep_images else chosen
+        for frame in read_frames(
+            chosen, after=after, smooth=reading.smooth, detect_every=reading.detect_every, **reading.options
+        ):
             if frame.number > last:
                 yield shown, frame, images.pop(frame.number, None)
 

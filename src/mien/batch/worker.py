@@ -19,16 +19,17 @@ from mien.batch.plan import Input, StudyPart, StudyPlan
 from mien.batch.reading import InputReader, ReadingOptions
 from mien.core.zoo import DEFAULT
 from mien.errors import InputWarning, MienError
+from mien.results.record import Record
 
 
-def task(plan: StudyPlan, folder: Path) -> dict[str, Any]:
+def task(plan: StudyPlan, folder: Path) -> Record:
     """The first message: all that is the same for every part."""
     reading = asdict(plan.reading)
     reading["options"] |= {"model": str(plan.reading.options.get("model", DEFAULT))}
     return {"folder": str(folder), "reading": reading, "part_size": plan.part_size, "has_clips": plan.has_clips}
 
 
-def order(part: StudyPart, crashed: dict[str, str]) -> dict[str, Any]:
+def order(part: StudyPart, crashed: dict[str, str]) -> Record:
     """The message that asks for a part."""
     return {"number": part.number, "inputs": part.inputs, "crashed": crashed}
 

@@ -25,6 +25,7 @@ from PIL import Image
 from mien.core.interpreter import command
 from mien.core.limits import Limits, too_large
 from mien.errors import InputError, InputWarning
+from mien.results.record import Record
 
 # So many pixels of these formats are decoded where mien runs: at most two seconds of work. What an AVIF or HEIC takes
 # need not be what its header says.
@@ -95,7 +96,7 @@ class _Process:
             env=environment,
         )
 
-    def ask(self, data: bytes, about: dict[str, Any]) -> tuple[dict[str, Any], NDArray[np.uint8] | None]:
+    def ask(self, data: bytes, about: Record) -> tuple[Record, NDArray[np.uint8] | None]:
         """What it says of a file, and the pixels if there are any."""
         assert self._process.stdin is not None
         assert isinstance(self._process.stdout, io.BufferedReader)
@@ -105,7 +106,7 @@ class _Process:
         line = self._process.stdout.readline()
         if not line:
             raise EOFError
-        answer: dict[str, Any] = json.loads(line)
+        answer: Record = json.loads(line)
         if "shape" not in answer:
             return answer, None
         image = np.empty(answer["shape"], np.uint8)

@@ -139,7 +139,7 @@ def _each(values: Any, channels: int, factor: float) -> float | tuple[float, ...
     return each[0] if channels == 1 else tuple(each)
 
 
-def _processor(transformers: Any, place: str, options: dict[str, Any], name: str) -> Mapping[str, Any]:
+def _processor(transformers: Any, place: str, options: Mapping[str, bool | str], name: str) -> Mapping[str, Any]:
     """The settings of a checkpoint's processor."""
     try:
         found = transformers.image_processing_base.ImageProcessingMixin.get_image_processor_dict(place, **options)

@@ -10,7 +10,6 @@ import signal
 import sys
 import warnings
 from collections.abc import Iterator
-from typing import Any
 
 import numpy as np
 
@@ -18,6 +17,7 @@ from mien.core.images import decode_here
 from mien.core.limits import Limits
 from mien.core.trial import bound
 from mien.errors import InputError, InputWarning
+from mien.results.record import Record
 
 # What Python and the decoders themselves take.
 _OWN_MEMORY = 300_000_000
@@ -41,12 +41,12 @@ def main() -> None:
         del data, image  # before the next file is read
 
 
-def _decoded(data: bytes, name: str, limits: Limits) -> tuple[dict[str, Any], np.ndarray | None]:
+def _decoded(data: bytes, name: str, limits: Limits) -> tuple[Record, np.ndarray | None]:
     with warnings.catch_warnings(record=True) as said:
         warnings.simplefilter("always", InputWarning)
         try:
             image = decode_here(data, name, limits)
-            answer: dict[str, Any] = {"shape": image.shape}
+            answer: Record = {"shape": image.shape}
         except InputError as error:
             image, answer = None, {"error": str(error), "status": error.status}
     answer["warnings"] = [str(each.message) for each in said if issubclass(each.category, InputWarning)]

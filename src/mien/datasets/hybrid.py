@@ -10,7 +10,7 @@ every picture anew each time it shows it, so that repeats differ there, and diff
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any, Self
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -65,7 +65,7 @@ class Hybrid(Sequence[Sample]):
         InputError for a part of another form, an unknown kind, or a kind named twice. No path may hold a comma.
         """
         datasets: dict[str, Sequence[Sample]] = {}
-        options: dict[str, Any] = {}
+        options: dict[str, int] = {}
         for part in text.split(","):
             kind, _, value = part.strip().partition("=")
             if kind == "per_class" and value.isdecimal():

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -25,6 +25,7 @@ from mien.facs.blendshapes import BLENDSHAPES, ShapeCalibration, action_units, m
 from mien.facs.landmarks import MESH_TO_68, MIRRORED_68
 from mien.facs.units import VECTOR
 from mien.facs.vocabulary import Expression
+from mien.results.record import Record
 
 Image = NDArray[np.uint8]
 
@@ -132,7 +133,7 @@ class PseudoLabels:
     action_units: NDArray[np.float32]
     source: list[str]
     calibration: ShapeCalibration
-    about: dict[str, Any]
+    about: Record
 
     def rows(self, samples: Sequence[Sample]) -> NDArray[np.int64]:
         """(N,) where each sample is among them; InputError for one that is not."""
@@ -213,7 +214,7 @@ def write(labels: PseudoLabels, path: Path, model: Path | None = None) -> None:
     about = labels.about | {"rest": labels.calibration.rest.tolist(), "most": labels.calibration.most.tolist()}
     if model is not None:
         about |= {"teacher": model.name, "sha256": hashlib.sha256(model.read_bytes()).hexdigest()}
-    columns: dict[str, Any] = {"source": labels.source, "found": labels.found}
+    columns: dict[str, object] = {"source": labels.source, "found": labels.found}
     for name, width in _WIDTHS.items():
         values = getattr(labels, name).reshape(len(labels.found), width)
         rows = [row if ok else None for row, ok in zip(values, labels.found, strict=True)]

@@ -5,14 +5,14 @@ import platform
 from datetime import date
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
 
 import mien
+from mien.evaluation.result import Result
 
 _LIBRARIES = ("numpy", "onnxruntime", "opencv-python-headless", "pillow", "torch")
 
 
-def conditions() -> dict[str, Any]:
+def conditions() -> Result:
     """Return the date, machine and mien version of a measurement."""
     return {"date": date.today().isoformat(), "machine": machine(), "mien": mien.__version__}
 

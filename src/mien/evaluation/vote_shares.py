@@ -3,8 +3,6 @@
 Letters: N faces.
 """
 
-from typing import Any
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -12,6 +10,7 @@ from mien.core.contract import softmax
 from mien.evaluation.intervals import bootstrap, percentile_interval
 from mien.evaluation.metrics import BINS
 from mien.evaluation.protocols import majority, soft_votes
+from mien.evaluation.result import Result
 
 Floats = NDArray[np.floating]
 # An answer with a higher probability counts as confident.
@@ -20,7 +19,7 @@ SURE = 0.8
 UNANSWERED = (0.0, 0.05, 0.1, 0.2)
 
 
-def shares(logits: Floats, votes: NDArray[np.integer], *, resamples: int = 2000, seed: int = 0) -> dict[str, Any]:
+def shares(logits: Floats, votes: NDArray[np.integer], *, resamples: int = 2000, seed: int = 0) -> Result:
     """Return how well the softmax of logits, (N, 8), matches the vote shares of readable faces, with 95 % intervals.
 
     votes: (N, 10). A face is readable if its largest column is an expression after removing single votes; its shares
@@ -30,7 +29,7 @@ def shares(logits: Floats, votes: NDArray[np.integer], *, resamples: int = 2000,
     probabilities = softmax(logits).astype(np.float64)
     losses = cross_entropies(probabilities, targets.values)
     divided = targets.kept & ~clear
-    measures: dict[str, Any] = {"readable": int(targets.kept.sum()), "divided": int(divided.sum())}
+    measures: Result = {"readable": int(targets.kept.sum()), "divided": int(divided.sum())}
     measures["cross_entropy"] = _mean(losses[targets.kept], resamples, seed)
     measures["cross_entropy_divided"] = _mean(losses[divided], resamples, seed)
     measures["sure_divided"] = _mean((probabilities.max(axis=1) > SURE)[divided].astype(float), resamples, seed)
@@ -54,7 +53,7 @@ def reliability(probabilities: Floats, targets: Floats) -> list[dict[str, float]
     ]
 
 
-def risk_coverage(right: NDArray[np.bool_], readability: Floats) -> dict[str, Any]:
+def risk_coverage(right: NDArray[np.bool_], readability: Floats) -> Result:
     """Return the accuracy without the least readable faces, and the area under the risk-coverage curve.
 
     right: (N,) whether each answer is right.   readability: (N,); ties keep their order.

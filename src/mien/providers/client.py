@@ -9,7 +9,7 @@ import importlib
 import threading
 import time
 import weakref
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from types import ModuleType
 from typing import Any
 
@@ -52,7 +52,7 @@ class BoundedClient:
             asked.cancel()
             raise
 
-    async def _create(self, seconds: float, request: dict[str, Any]) -> Any:
+    async def _create(self, seconds: float, request: Mapping[str, object]) -> Any:
         async with asyncio.timeout(seconds):
             return await self._client.chat.completions.create(**request)
 

@@ -166,11 +166,11 @@ def fill(schema: Schema, people: Sequence[_Facts]) -> Any:
         raise InputError(f"the JSON schema cannot be used, for it is not made as one is: {error}") from error
 
 
-def _object(schema: Schema, resolved: Resolver, people: Sequence[_Facts]) -> dict[str, Any]:
+def _object(schema: Schema, resolved: Resolver, people: Sequence[_Facts]) -> dict[str, object]:
     schema = resolved(schema)
     properties, required = schema.get("properties", {}), frozenset(schema.get("required", ()))
     resolved.count(len(properties))
-    filled = {}
+    filled: dict[str, object] = {}
     for name, given in properties.items():
         property_schema = resolved(given)
         items = resolved(property_schema.get("items", {}))
@@ -181,7 +181,7 @@ def _object(schema: Schema, resolved: Resolver, people: Sequence[_Facts]) -> dic
     return filled
 
 
-def _property(name: str, schema: Schema, required: bool, people: Sequence[_Facts]) -> dict[str, Any]:
+def _property(name: str, schema: Schema, required: bool, people: Sequence[_Facts]) -> dict[str, object]:
     """{name: value}, or {} where nothing need be said."""
     try:
         return {name: max(people, key=lambda person: person.face.face.area).answer(name, schema)}

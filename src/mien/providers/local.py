@@ -173,13 +173,13 @@ class Transformers:
         return float(logs.sum())
 
 
-def _conversation(messages: Sequence[Message], images: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+def _conversation(messages: Sequence[Message], images: Sequence[Mapping[str, Any]]) -> list[dict[str, object]]:
     """The messages as chat templates want them, the pictures first; what the system says goes before the user's words.
 
     Many templates know no system role.
     """
     system = "\n".join(message.text for message in messages if message.role == "system")
-    conversation: list[dict[str, Any]] = []
+    conversation: list[dict[str, object]] = []
     for message in messages:
         if message.role == "system":
             continue

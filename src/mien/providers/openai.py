@@ -5,7 +5,7 @@ import hashlib
 import io
 import json
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, TypedDict
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +24,13 @@ LOSSLESS = 256
 # How the form of an answer is asked for, the strictest way first; what a server does not take is not tried again.
 _FORMS = ("json_schema", "json_object", "text")
 _REMEMBERED = 4096
+
+
+class _ChatMessage(TypedDict):
+    """A message as the API takes it; content is text, or parts of text and pictures."""
+
+    role: str
+    content: str | list[Mapping[str, object]]
 
 
 class OpenAICompatible:
@@ -56,7 +63,7 @@ class OpenAICompatible:
         self._client = BoundedClient(self._openai, base_url, key or "none", timeout, retries)
         self.base_url, self.model, self._longest = base_url, model, longest
         self._forms = list(_FORMS)
-        self._temperature: dict[str, Any] = {"temperature": 0}
+        self._temperature: dict[str, int] = {"temperature": 0}
         self._answered: dict[str, Completion] = {}
 
     def complete(
@@ -79,7 +86,7 @@ class OpenAICompatible:
             self._answered[request] = completion
         return self._answered[request]
 
-    def _ask(self, chat: list[dict[str, Any]], schema: Mapping[str, Any] | None) -> Completion:
+    def _ask(self, chat: Sequence[_ChatMessage], schema: Mapping[str, Any] | None) -> Completion:
         api = self._openai
         forms, temperature = list(self._forms), dict(self._temperature)
         deadline = self._client.deadline()
@@ -139,10 +146,10 @@ def data_url(pixels: NDArray[np.uint8], longest: int) -> str:
     return f"data:image/{kind};base64,{base64.b64encode(file.getvalue()).decode('ascii')}"
 
 
-def _chat(messages: Sequence[Message], urls: Sequence[str]) -> list[dict[str, Any]]:
+def _chat(messages: Sequence[Message], urls: Sequence[str]) -> list[_ChatMessage]:
     """The messages as the API wants them, with the pictures before the first words of the user."""
-    parts = [{"type": "image_url", "image_url": {"url": url}} for url in urls]
-    chat: list[dict[str, Any]] = []
+    parts: list[Mapping[str, object]] = [{"type": "image_url", "image_url": {"url": url}} for url in urls]
+    chat: list[_ChatMessage] = []
     for message in messages:
         if message.role == "user" and parts:
             chat.append({"role": "user", "content": [*parts, {"type": "text", "text": message.text}]})
@@ -152,7 +159,7 @@ def _chat(messages: Sequence[Message], urls: Sequence[str]) -> list[dict[str, An
     return chat
 
 
-def _response_format(form: str, schema: Mapping[str, Any] | None) -> dict[str, Any]:
+def _response_format(form: str, schema: Mapping[str, Any] | None) -> dict[str, object]:
     if schema is None or form == "text":
         return {}
     if form == "json_object":

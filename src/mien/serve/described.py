@@ -4,6 +4,7 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
+from mien.results.record import Record
 from mien.serve.models import (
     AboutAnswer,
     EventsAnswer,
@@ -15,12 +16,12 @@ from mien.serve.models import (
     frame_example,
 )
 
-Responses = dict[int | str, dict[str, Any]]
+Responses = dict[int | str, Record]
 _BINARY = {"type": "string", "format": "binary"}
 _FILES = {"type": "array", "items": _BINARY, "minItems": 1}
 
 
-def _body(content: dict[str, Any]) -> dict[str, Any]:
+def _body(content: Record) -> Record:
     return {"requestBody": {"required": True, "content": content}}
 
 
@@ -28,7 +29,7 @@ def _refused(*statuses: int) -> Responses:
     return {status: {"model": Refusal, "description": _WHY[status]} for status in statuses}
 
 
-def _answers(first: dict[str, Any], status: int = 200, refused: Sequence[int] = ()) -> Responses:
+def _answers(first: Record, status: int = 200, refused: Sequence[int] = ()) -> Responses:
     return {status: first, **_refused(*refused)}
 
 
@@ -158,7 +159,7 @@ _CHAT = {"id": "chatcmpl-1", "object": "chat.completion", "choices": [{"index": 
 _CHAT_ERROR = {"error": {"message": "there is no picture to look at: send one", "type": "invalid_request_error"}}
 
 
-def _any(about: str, example: Any, **more: Any) -> dict[str, Any]:
+def _any(about: str, example: Any, **more: Any) -> Record:
     return {
         "description": about,
         "content": {"application/json": {"schema": {"type": "object"}, "example": example}, **more},

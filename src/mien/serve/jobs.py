@@ -15,13 +15,14 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, Any, Literal
+from typing import IO, Any, Literal, TypedDict
 
 import anyio
 from anyio.to_thread import run_sync
 
 from mien.errors import InputError
 from mien.files import lock, replacing
+from mien.results.record import Record
 from mien.serve.limits import ServerLimits
 from mien.text import readable
 
@@ -32,11 +33,19 @@ _LOCK = ".mien-serve.lock"
 _LINE = 1 << 20
 
 
+class Asked(TypedDict):
+    """What was asked of a clip: see mien.analyze_video."""
+
+    model: str
+    smooth: float
+    fps: float | None
+
+
 @dataclass
 class Job:
     """One clip.
 
-    name: as its sender calls it.   created, expires: seconds since 1970.   asked: model, smooth and fps.
+    name: as its sender calls it.   created, expires: seconds since 1970.   asked: the options of reading it.
     read, of, seconds: frames that were read, how many there are about, and the time of the last.
     frames, tracks: when done.   error: why it failed, or what is missing at the end of a broken clip.
     """
@@ -45,7 +54,7 @@ class Job:
     name: str
     created: float
     expires: float
-    asked: dict[str, Any]
+    asked: Asked
     status: JobStatus = "uploading"
     error: str | None = None
     read: int = 0
@@ -55,7 +64,7 @@ class Job:
     tracks: int | None = None
     process: asyncio.subprocess.Process | None = field(default=None, repr=False)
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> Record:
         """Plain values, for job.json."""
         return {name: value for name, value in vars(self).items() if name != "process"}
 
@@ -81,7 +90,7 @@ class Jobs:
         job = self._jobs.get(id)
         return None if job is None or job.status == "uploading" else job
 
-    def new(self, name: str, asked: dict[str, Any]) -> Job | None:
+    def new(self, name: str, asked: Asked) -> Job | None:
         """A job whose clip is still to come; None when there are as many as may be."""
         self._expire()
         waiting = sum(job.status in ("uploading", "waiting") for job in self._jobs.values())
@@ -182,7 +191,7 @@ class Jobs:
         await run_sync(lambda: self.clip(job).unlink(missing_ok=True))
         self._save(job)
 
-    async def _follow(self, job: Job, process: asyncio.subprocess.Process) -> dict[str, Any]:
+    async def _follow(self, job: Job, process: asyncio.subprocess.Process) -> Record:
         """What a process says at its end; its progress goes into the job."""
         assert process.stdin is not None
         assert process.stdout is not None
@@ -200,7 +209,7 @@ class Jobs:
                 return {"failed": f"it came no further for {limits.clip_stall_seconds:g} s"}
             if not line:
                 return {"failed": "the clip ends the process that reads it; save it again with another program"}
-            said: dict[str, Any] = json.loads(line)
+            said: Record = json.loads(line)
             if "read" not in said:
                 return said
             job.read, job.of, job.seconds = said["read"], said["of"], said["seconds"]

@@ -7,7 +7,7 @@ import json
 from dataclasses import fields
 from functools import cache
 from importlib.resources import files
-from typing import Any, Literal
+from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, create_model
 
@@ -17,18 +17,19 @@ from mien.facs.vocabulary import ASYMMETRIES, ActionUnit, Expression
 from mien.results.explanation import Degree, Mode, PhraseSide, RejectedKind
 from mien.results.expression import ExpressionLabel
 from mien.results.face import LandmarkSource
+from mien.results.record import Record
 from mien.video.events import EVENT_COLUMNS
 
-JOB: dict[str, Any] = {
+JOB: Record = {
     "id": "mJ0Zc1kq3v8t5xYbN2aPfw", "name": "interview.mp4", "status": "running", "error": None, "read": 120, "of": 900,
     "seconds": 4.0, "frames": None, "tracks": None, "model": "reader", "smooth": 0.0, "fps": None, "ahead": 0,
     "expires": 1790000000, "results": None,
 }  # fmt: skip
-EVENT: dict[str, Any] = {
+EVENT: Record = {
     "input": "interview.mp4", "track": 0, "name": "happiness", "onset": 1.2, "apex": 1.8, "offset": 2.9,
     "duration": 1.7, "value": 0.97, "onset_frame": 36, "apex_frame": 54, "offset_frame": 86, "enter": 0.5, "leave": 0.4,
 }  # fmt: skip
-ABOUT: dict[str, Any] = {
+ABOUT: Record = {
     "version": "0.1.0",
     "models": [{"name": "reader", "purpose": "reads expressions, action units, landmarks and head pose"}],
     "tables": ["csv", "json", "jsonl", "parquet"],
@@ -276,18 +277,18 @@ class Refusal(BaseModel):
     detail: str
 
 
-def _exemplify(schema: dict[str, Any], frame: bool = False) -> None:
+def _exemplify(schema: Record, frame: bool = False) -> None:
     schema["example"] = frame_example() if frame else example()
 
 
-def frame_example() -> dict[str, Any]:
+def frame_example() -> Record:
     """A frame's JSON form."""
     faces = [{"track": i, **face} for i, face in enumerate(example()["faces"])]
     return {**example(), "input": "camera", "frame": 41, "timestamp": 1.3667, "faces": faces}
 
 
 @cache
-def example() -> dict[str, Any]:
+def example() -> Record:
     """A picture's JSON form, without landmarks and attention, which are long."""
-    made: dict[str, Any] = json.loads((files("mien.serve") / "example.json").read_text(encoding="utf-8"))
+    made: Record = json.loads((files("mien.serve") / "example.json").read_text(encoding="utf-8"))
     return made

@@ -2,7 +2,6 @@
 
 import threading
 from functools import cached_property
-from typing import Any
 
 from fastapi import HTTPException
 
@@ -56,7 +55,7 @@ class Pipelines:
         options.pop("prior", None)
         return LiveReader(smooth, **options)
 
-    def plain(self, name: str) -> dict[str, Any] | None:
+    def plain(self, name: str) -> dict[str, object] | None:
         """The options of a model's pipeline as JSON has them; None where they hold a function of one's own."""
         options = {**self._options, "model": name}
         own = [key for key in ("detect", "read") if options.get(key) is not None]

@@ -16,6 +16,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from mien.errors import InputError
+from mien.results.record import Record
 
 _SETTINGS, _DATA, _PRIORS, _LOG = "settings.json", "data.json", "priors.json", "log.jsonl"
 _WEIGHTS, _CHECKPOINT = "model.safetensors", "last.ckpt"
@@ -135,7 +136,7 @@ class Run:
         """The file to resume from, written after every epoch."""
         return self.folder / _CHECKPOINT
 
-    def log(self) -> list[dict[str, Any]]:
+    def log(self) -> list[Record]:
         """Return the lines of the log, one an epoch; none before the first."""
         path = self.folder / _LOG
         return [json.loads(line) for line in path.read_text().splitlines()] if path.is_file() else []

@@ -13,7 +13,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypedDict
 
 import cv2
 import numpy as np
@@ -83,6 +83,15 @@ class Span:
             return int(np.floor(time * self.fps + 1e-3))
         every = self.every or 1
         return number // every if number % every == 0 else None
+
+
+class SpanOptions(TypedDict, total=False):
+    """The options of Span, for functions that pass them on."""
+
+    fps: float | None
+    every: int | None
+    start: float | None
+    end: float | None
 
 
 def frames(

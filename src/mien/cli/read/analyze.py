@@ -17,7 +17,7 @@ from mien.cli.shared.outcomes import Gathered, gather, given, has_clips, to_pipe
 from mien.cli.shared.terminal import cell, new_table, shortened, usage_errors
 from mien.core.batch import read_many
 from mien.core.detect import Rotations
-from mien.core.pipeline import Pipeline
+from mien.core.pipeline import Pipeline, PipelineOptions
 from mien.errors import InputError
 from mien.report.draw import percent, why
 from mien.report.outputs import ENDINGS, check_columns, shows_pictures
@@ -97,8 +97,12 @@ def analyze(
         raise wrong("is for a folder: -o out/", "--workers" if workers else "--part-size")
     pictures = given(inputs, () if folder else outputs, clips=True)
     if folder or has_clips(pictures):
-        looking = {"threshold": threshold, "max_side": max_side, "rotations": rotations, "assume_crop": assume_crop}
-        options = {"model": model, "threads": threads, **looking} | ({} if prior is None else {"prior": prior})
+        options: PipelineOptions = {
+            "model": model, "threads": threads, "threshold": threshold, "max_side": max_side, "rotations": rotations,
+            "assume_crop": assume_crop,
+        }  # fmt: skip
+        if prior is not None:
+            options["prior"] = prior
         reading = ReadingOptions(columns=columns, safe_csv=safe_csv, options=options, **clip.reading)
         if folder:
             good = run_study(pictures, outputs, reading, workers or 1, part_size)

@@ -9,7 +9,7 @@ import click
 
 from mien.errors import InputError
 from mien.video.analyze import DETECT_EVERY
-from mien.video.frames import Span
+from mien.video.frames import Span, SpanOptions
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ def clip_options(command: Callable[..., None]) -> Callable[..., None]:
         resume: bool,
         **rest: Any,
     ) -> None:
-        span: dict[str, Any] = {"fps": fps, "every": every, "start": start, "end": end}
+        span: SpanOptions = {"fps": fps, "every": every, "start": start, "end": end}
         try:
             Span(**span)
         except InputError as error:

@@ -5,7 +5,6 @@ from array import array
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from time import monotonic
-from typing import Any
 
 import numpy as np
 from rich.console import Console
@@ -14,7 +13,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from mien.cli.shared.terminal import new_table
 from mien.results.outcome import Outcome
-from mien.video.frames import Frame, length
+from mien.video.frames import Frame, SpanOptions, length
 from mien.video.series import EXPRESSIONS, Recording, leading, time_shares
 
 
@@ -92,12 +91,12 @@ class ClipProgress:
     def __exit__(self, *_: object) -> None:
         self._bar.stop()
 
-    def clip(self, name: str, chosen: Iterable[Frame], span: dict[str, Any]) -> Iterator[Frame]:
+    def clip(self, name: str, chosen: Iterable[Frame], span: SpanOptions) -> Iterator[Frame]:
         """Yield the same frames and advance the bar by their times; the count of frames is an estimate."""
         self._begun += 1
         start = span.get("start") or 0.0
         whole = length(name)[1]
-        end = min(whole, span["end"]) if span.get("end") else whole
+        end = min(whole, span.get("end") or whole)
         title = f"{Path(name).name[-30:]} ({self._begun})" if self._inputs > 1 else Path(name).name[-40:]
         task = self._bar.add_task(title, total=max(end - start, 0.0) or None, rate="")
         began = monotonic()

@@ -14,8 +14,7 @@ from mien.text import one_line, printable
 
 def new_table(**options: Any) -> Table:
     """Return an empty table without lines, with title and caption on the left.   options: of rich.table.Table."""
-    looks: dict[str, Any] = {"box": None, "pad_edge": False, "header_style": "bold"}
-    return Table(**looks, title_justify="left", caption_justify="left", **options)
+    return Table(box=None, pad_edge=False, header_style="bold", title_justify="left", caption_justify="left", **options)
 
 
 def shortened(name: str, longest: int) -> str:

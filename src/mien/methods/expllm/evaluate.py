@@ -247,10 +247,10 @@ def _scores(texts: Sequence[_Text], faces: Sequence[_Truth], *, resamples: int, 
     tally = np.array([_counts(text, face) for text, face in zip(texts, faces, strict=True)])
     tally = np.concatenate([tally, _controls(texts, faces)], axis=1)
     whole, many = _metrics(tally.sum(axis=0)), _metrics(bootstrap(tally, resamples, seed).T)
-    low: dict[str, Any] = {}
-    high: dict[str, Any] = {}
+    low: dict[str, float] = {}
+    high: dict[str, float] = {}
     for name, values in many.items():
-        low[name], high[name] = percentile_interval(values)
+        low[name], high[name] = map(float, percentile_interval(values))
     for name in _SHARES:
         low[name], high[name] = wilson_interval(float(whole[name]) * len(texts), len(texts))
     return {

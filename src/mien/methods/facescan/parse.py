@@ -14,10 +14,8 @@ from typing import Any
 from mien.facs.vocabulary import Attribute
 from mien.providers.keys import attribute_of, plain_key, role_of
 from mien.providers.words import CANNOT_TELL, is_refusal, is_unseen, label_of, only_label, plain
+from mien.results.record import Record
 from mien.results.scan import Answer, AnswerStatus
-
-# What an answer says of one person, under whatever keys the model chose.
-Record = dict[str, Any]
 
 # No answer is longer; what lies beyond is not read, so that parsing takes no time worth mentioning.
 LONGEST = 20_000

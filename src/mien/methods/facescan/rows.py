@@ -10,7 +10,6 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +20,7 @@ from mien.errors import InputError
 from mien.evaluation.protocols import Selection, select
 from mien.facs.vocabulary import Expression, expression
 from mien.results.face import Face
+from mien.results.record import Record
 
 # Pixels: the side of a face, from face to face, and the height of the picture.
 SIDE, GAP, HEIGHT = 112, 16, 160
@@ -68,7 +68,7 @@ class FerRows:
     about: what it was made of: data, rows, people_a_row, agreement, frames, seed, and how many of each expression.
     """
 
-    about: dict[str, Any]
+    about: Record
     rows: tuple[Row, ...]
 
 
@@ -175,7 +175,7 @@ def _write(folder: Path, number: int, kept: Selection, indices: Sequence[int], c
     return Row(folder / "rows" / f"{number:04}.png", tuple(faces))
 
 
-def _line(row: Row, folder: Path) -> dict[str, Any]:
+def _line(row: Row, folder: Path) -> Record:
     faces = [
         asdict(face) | {"expression": face.expression.label, "picture": face.picture.relative_to(folder).as_posix()}
         for face in row.faces
@@ -183,7 +183,7 @@ def _line(row: Row, folder: Path) -> dict[str, Any]:
     return {"picture": row.picture.relative_to(folder).as_posix(), "faces": faces}
 
 
-def _row(line: dict[str, Any], folder: Path) -> Row:
+def _row(line: Record, folder: Path) -> Row:
     faces = tuple(
         RowFace(
             tuple(face["box"]), expression(face["expression"]), folder / face["picture"], face["source"], face["frame"]

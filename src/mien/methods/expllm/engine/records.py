@@ -12,6 +12,7 @@ from mien.facs.observation import Observation
 from mien.facs.vocabulary import ASYMMETRIES, ActionUnit, Expression
 from mien.methods.expllm.engine.chain import Attempt, Call, Chain
 from mien.methods.expllm.engine.grounding import Claim
+from mien.results.record import Record
 
 # What all lines of a file have in common; with other values the same face could get another text.
 MADE_BY = ("data", "pseudo_labels", "engine", "engine_version", "model", "seed", "max_loops")
@@ -19,11 +20,7 @@ MADE_BY = ("data", "pseudo_labels", "engine", "engine_version", "model", "seed",
 COSTS = ("seconds", "prompt_tokens", "completion_tokens")
 
 
-# A line of the file of `mien cot`, as JSON holds it.
-Row = dict[str, Any]
-
-
-def record(face: Observation, source: str, made_by: Mapping[str, Any], chain: Chain, calls: Sequence[Call]) -> Row:
+def record(face: Observation, source: str, made_by: Mapping[str, Any], chain: Chain, calls: Sequence[Call]) -> Record:
     """A line of the file; what it says of the face is enough to write the text again.
 
     source: what measured the action units, "teacher" or "reader".   made_by: a value for each of MADE_BY.
@@ -45,7 +42,7 @@ def record(face: Observation, source: str, made_by: Mapping[str, Any], chain: Ch
 
 def rejected(
     face: Observation, source: str, made_by: Mapping[str, Any], error: InputError, calls: Sequence[Call]
-) -> Row:
+) -> Record:
     """The line of a face that got no usable text."""
     asked = [asdict(call) for call in calls]
     return _opening(face, source) | {"status": "rejected", "error": str(error), "calls": asked, **made_by}
@@ -76,13 +73,13 @@ def resume(path: Path, made_by: Mapping[str, Any]) -> set[str]:
     return done
 
 
-def read(path: Path) -> Iterator[Row]:
+def read(path: Path) -> Iterator[Record]:
     """The lines of a file."""
     with path.open(encoding="utf-8") as lines:
         yield from map(json.loads, lines)
 
 
-def count(rows: Iterator[Row]) -> Row:
+def count(rows: Iterator[Record]) -> Record:
     """How many faces of each expression got a text, how many of these were verified, and after how many loops.
 
     With a language model also what was asked of it: calls, tokens and seconds.
@@ -104,7 +101,7 @@ def count(rows: Iterator[Row]) -> Row:
     return found | ({"cost": {key: round(cost[key], 1) for key in ("calls", *COSTS)}} if cost else {})
 
 
-def _opening(face: Observation, source: str) -> Row:
+def _opening(face: Observation, source: str) -> Record:
     units = [*(face.units[unit] for unit in ActionUnit), *(face.units.asymmetry(unit) or 0.0 for unit in ASYMMETRIES)]
     return {
         "image_id": face.name,
@@ -118,7 +115,7 @@ def _opening(face: Observation, source: str) -> Row:
     }
 
 
-def _mention(claim: Claim) -> Row:
+def _mention(claim: Claim) -> Record:
     mention = claim.mention
     return {
         "au": int(mention.unit),
@@ -131,7 +128,7 @@ def _mention(claim: Claim) -> Row:
     }
 
 
-def _attempt(attempt: Attempt) -> Row:
+def _attempt(attempt: Attempt) -> Record:
     guess = attempt.guess.expression
     return {
         "description": attempt.description,

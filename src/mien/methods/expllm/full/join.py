@@ -116,7 +116,7 @@ def _language(name: str) -> tuple[PreTrainedModel, Any]:
     try:
         tokenizer = AutoTokenizer.from_pretrained(named.name, **named.options, **gguf)
         # A .gguf file holds tensors alone, too.
-        weights = named.options | gguf if gguf else named.weights
+        weights = {**named.options, **gguf} if gguf else named.weights
         language = AutoModelForCausalLM.from_pretrained(named.name, dtype=torch.float32, **weights)
     except (OSError, ValueError, KeyError, ImportError) as error:
         raise InputError(f"{name} cannot be opened as a language model: {error}") from error

@@ -17,6 +17,7 @@ from mien.datasets.synthetic import MADE, read_lines
 from mien.errors import InputError
 from mien.facs.vocabulary import Expression
 from mien.methods.synfer.flow.requests import NAMES, Request
+from mien.results.record import Record
 
 FACES, SHEET, CARD = "faces", "sheet.png", "card.md"
 # Contact sheet: side of a face in pixels, gap around it, height of its title, and most rows (a sweep of all action
@@ -26,7 +27,7 @@ _SIDE, _GAP, _TITLE, _ROWS = 96, 6, 16, 24
 _LETTERS = 15
 
 
-def line(number: int, request: Request, made_by: Mapping[str, Any]) -> dict[str, Any]:
+def line(number: int, request: Request, made_by: Mapping[str, Any]) -> Record:
     """Return the entry of a face in meta.jsonl.
 
     made_by: entries common to all faces of the folder, such as the model's hash and the seed.
