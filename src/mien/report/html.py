@@ -24,7 +24,7 @@ from mien.report.draw import COLORS
 from mien.report.embed import FACE_BYTES, MAX_BYTES, MIN_BYTES, fitted, jpeg
 from mien.report.heat import STRENGTH, VIRIDIS, heat_picture
 from mien.report.index import choices, faces_in_words, item, kinds
-from mien.report.markup import command_line, file_name, fill, json_data, source_hash, template, text
+from mien.report.markup import command_line, file_name, fill, head, json_data, template, text
 from mien.report.words import strangers
 from mien.results.face import FaceReport
 from mien.results.outcome import Outcome
@@ -96,15 +96,13 @@ class PageWriter:
         """Write the page of all that was added."""
         alone = self._first
         entries = self._entries if alone is None else io.BytesIO(_picture(alone, 1, named=False).encode("utf-8"))
-        style, script = _style(), template("page.js")
+        script = template("page.js")
+        title = f"{self._count} pictures" if alone is None else text(file_name(alone.name))
         options = "\n".join(choices(self._kinds))
         contents = "" if self._count < 2 else fill("index.html", count=self._count, choices=options, items=_CUT)
         whole = fill(
             "page.html",
-            policy=f"default-src 'none'; img-src data:; style-src {source_hash(style)}; "
-            f"script-src {source_hash(script)}; base-uri 'none'; form-action 'none'",
-            title=f"{self._count} pictures" if alone is None else text(file_name(alone.name)),
-            style=style,
+            head=head(title, "facial expressions", _style(), script),
             script=script,
             contents=contents,
             pictures=_CUT,
@@ -128,7 +126,7 @@ class PageWriter:
 
     def _note(self, outcome: Outcome) -> None:
         """Take from an outcome what the page says of all."""
-        self._json.write(("," if self._count > 1 else "").encode() + json_data(_told(outcome)).encode("ascii"))
+        self._json.write(("," if self._count > 1 else "").encode() + json_data(_plain(outcome)).encode("ascii"))
         self._kinds.update(kinds(outcome))
         if outcome.report is None:
             return
@@ -146,10 +144,10 @@ def _style() -> str:
     return "\n".join([template("style.css"), *colors, ramp])
 
 
-def _told(outcome: Outcome) -> Record:
+def _plain(outcome: Outcome) -> Record:
     """The JSON form of an outcome, with the last name of its path alone."""
-    told = outcome.to_dict() | {"input": file_name(outcome.name), "error": _reason(outcome)}
-    return told | ({"model": file_name(outcome.report.model)} if outcome.report else {})
+    record = outcome.to_dict() | {"input": file_name(outcome.name), "error": _reason(outcome)}
+    return record | ({"model": file_name(outcome.report.model)} if outcome.report else {})
 
 
 def _reason(outcome: Outcome) -> str | None:
@@ -220,7 +218,7 @@ def _box(face: FaceReport, picture: str, number: int, scale: float, width: int) 
 
 
 def _nobody(target: str) -> str:
-    return f'<div class="message"><p>Nobody here was said to be: {text(target)}</p></div>'
+    return f'<div class="message"><p>Nobody here fits: {text(target)}</p></div>'
 
 
 def _models(names: Iterable[str]) -> str:

@@ -10,6 +10,7 @@ from html import escape
 from importlib.resources import files
 from string import Template
 
+import mien
 from mien.report import draw
 from mien.text import printable
 
@@ -51,8 +52,21 @@ def command_line(command: str) -> str:
     return " ".join(plain)
 
 
-def source_hash(source: str) -> str:
-    """How a content security policy names an inline style or script."""
+def head(title: str, mark: str, style: str, script: str) -> str:
+    """Return the start of a page up to its heading; the page may run this style and script and load nothing.
+
+    title: HTML.   mark: what the page shows, beside mien's name.
+    """
+    policy = (
+        f"default-src 'none'; img-src data:; style-src {_source_hash(style)}; script-src {_source_hash(script)}; "
+        "base-uri 'none'; form-action 'none'"
+    )
+    opening = fill("head.html", policy=policy, title=title, mark=mark, style=style, version=mien.__version__)
+    return opening.rstrip("\n")
+
+
+def _source_hash(source: str) -> str:
+    """Return the name of an inline style or script in a content security policy."""
     return f"'sha256-{base64.b64encode(sha256(source.encode('utf-8')).digest()).decode('ascii')}'"
 
 

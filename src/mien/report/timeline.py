@@ -5,13 +5,8 @@ As the page of photographs, it asks nobody for anything: style, script, numbers 
 
 import base64
 import io
-import json
 from collections.abc import Mapping, Sequence
-from hashlib import sha256
-from html import escape
-from importlib.resources import files
 from pathlib import Path
-from string import Template
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +16,7 @@ import mien
 from mien.facs.vocabulary import Expression
 from mien.report.draw import COLORS
 from mien.report.heat import VIRIDIS
+from mien.report.markup import fill, head, json_data, template, text
 from mien.results.record import Record
 from mien.video.events import Event, Thresholds
 from mien.video.series import EXPRESSIONS, MEASURES, Floats, Recording, Series, leading
@@ -43,12 +39,12 @@ def page(
 ) -> str:
     """The whole HTML file.
 
-    events, thumbnails: of each recording, by its input.   thresholds: by which the events were found.
+    events, thumbnails: of each recording, by its input.   thresholds: of the events.
     command: that made the page, shown at its end.
     """
     colors = [f".{e.label} {{ --color: {color}; }}" for e, color in COLORS.items()]
-    style = "\n".join([_part("style.css"), _part("timeline.css"), *colors])
-    script = _part("timeline.js")
+    style = "\n".join([template("style.css"), template("timeline.css"), *colors])
+    script = template("timeline.js")
     data = {
         "names": MEASURES,
         "expressions": len(EXPRESSIONS),
@@ -57,19 +53,18 @@ def page(
         "ramp": _ramp(),
         "clips": [_clip(r, events.get(r.input, ()), thumbnails.get(r.input, ())) for r in recordings],
     }
-    return Template(_part("timeline.html")).substitute(
-        policy=f"default-src 'none'; img-src data:; style-src {_hash(style)}; "
-        f"script-src {_hash(script)}; base-uri 'none'; form-action 'none'",
-        title=_text(Path(recordings[0].input).name) if len(recordings) == 1 else f"{len(recordings)} clips",
-        style=style,
+    title = text(Path(recordings[0].input).name) if len(recordings) == 1 else f"{len(recordings)} clips"
+    return fill(
+        "timeline.html",
+        head=head(title, "facial expressions over time", style, script),
         script=script,
         recordings="\n".join(
             _recording(r, i, events.get(r.input, ()), len(recordings) > 1) for i, r in enumerate(recordings)
         ),
         rules=_rules(thresholds or Thresholds()),
         version=mien.__version__,
-        command=f" by <code>{_text(command)}</code>" if command else "",
-        data=_json(data),
+        command=f" by <code>{text(command)}</code>" if command else "",
+        data=json_data(data),
     )
 
 
@@ -87,7 +82,7 @@ def _recording(recording: Recording, number: int, events: Sequence[Event], named
         _track(series, number, i, [e for e in events if e.track == series.track], recording)
         for i, series in enumerate(recording.tracks)
     )
-    heading = f"<h2>{_text(recording.input)}</h2>" if named else ""
+    heading = f"<h2>{text(recording.input)}</h2>" if named else ""
     faces = {0: "No face was found", 1: "1 track"}.get(len(recording.tracks), f"{len(recording.tracks)} tracks")
     facts = f"<p>{faces} in {len(recording.frames)} frames, {recording.seconds:.1f} s</p>"
     return f'<section class="clip">{heading}{facts}{tracks}</section>'
@@ -193,21 +188,3 @@ def _jpeg(image: NDArray[np.uint8]) -> str:
     file = io.BytesIO()
     Image.fromarray(image).save(file, "JPEG", quality=72, optimize=True)
     return f"data:image/jpeg;base64,{base64.b64encode(file.getvalue()).decode('ascii')}"
-
-
-def _text(value: str) -> str:
-    return escape("".join(c if c.isprintable() else "\ufffd" for c in value))
-
-
-def _json(value: object) -> str:
-    """JSON that may stand inside a script element."""
-    compact = json.dumps(value, separators=(",", ":"))
-    return compact.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
-
-
-def _hash(source: str) -> str:
-    return f"'sha256-{base64.b64encode(sha256(source.encode('utf-8')).digest()).decode('ascii')}'"
-
-
-def _part(name: str) -> str:
-    return (files("mien") / "report" / name).read_text(encoding="utf-8")
