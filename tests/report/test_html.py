@@ -621,7 +621,7 @@ def test_every_phrase_about_an_action_unit_leads_to_its_measured_value_and_says_
     supported, unsupported = re.findall(r"<a class=.*?</a>(?: <small>.*?</small>)?", section)
     assert supported.startswith(
         '<a class="supported" href="#p1-f1-AU12" '
-        'aria-label="smile (AU12 lip corner puller: measured as told, 0.80)">smile<span class="peek"'
+        'aria-label="smile (AU12 lip corner puller: measured as written, 0.80)">smile<span class="peek"'
     )
     assert unsupported.startswith('<a class="unsupported" href="#p1-f1-AU09" aria-label="wrinkled nose (AU9 ')
     assert unsupported.endswith("</a> <small>(measured as absent)</small>")
@@ -709,7 +709,7 @@ def test_the_caveat_is_on_the_page_once_when_it_applies():
 
 def test_a_scan_that_found_nobody_or_somebody_without_a_face_says_so():
     nobody = Outcome("a.jpg", ImageReport((9, 9), (), "reader", target=BREAKING_OUT))
-    assert f"Nobody here was said to be: {BREAKING_OUT}" in Page(page([nobody])).text
+    assert f"Nobody here fits: {BREAKING_OUT}" in Page(page([nobody])).text
     stranger = answered(Attribute.EXPRESSION, Answer("fear", AnswerStatus.OK))
     source = page([Outcome("a.jpg", ImageReport((9, 9), (), "reader", unmatched=(stranger,)))])
     assert "whose face was not found" in Page(source).text

@@ -49,7 +49,7 @@ def write_part(
     part: StudyPart,
     read: InputReader,
     crashed: Mapping[str, str],
-    tell: Tell = lambda **said: None,
+    tell: Tell = lambda **message: None,
 ) -> None:
     """Read the inputs of a part and put its file into the folder of the study.
 
@@ -75,7 +75,7 @@ def _write(
     tell: Tell,
 ) -> None:
     clip = is_clip(part.inputs[0].name)
-    # How far a clip was read can be told from mien's own columns alone.
+    # Only mien's own columns show how far a clip was read.
     file = PartFile(place, plan.columns, plan.about, resume=not clip or plan.reading.columns == "mien")
     done = RowsBefore(file.records) if clip and file.resumed else None
     before = 0 if clip else file.count()

@@ -59,10 +59,10 @@ class Input(NamedTuple):
             raise InputError("a folder of parts is for files, which can be read again when a run goes on")
         name = os.fsdecode(source)
         try:
-            found = Path(name).stat()
+            stat = Path(name).stat()
         except (OSError, ValueError):  # reading it says why
             return Input(name)
-        return Input(name, found.st_size, found.st_mtime_ns)
+        return Input(name, stat.st_size, stat.st_mtime_ns)
 
     @property
     def picture(self) -> Picture:

@@ -86,11 +86,11 @@ class Study:
         statuses: Counter[str] = Counter()
         for file in part_files(self.folder):
             table = parquet.read_table(file, columns=["input", "status"])
-            found: dict[str, str] = {}
+            by_input: dict[str, str] = {}
             for name, status in zip(table["input"].to_pylist(), table["status"].to_pylist(), strict=True):
-                if status != "no_face" or name not in found:  # a failure is the last row of a clip
-                    found[name] = status
-            statuses.update(found.values())
+                if status != "no_face" or name not in by_input:  # a failure is the last row of a clip
+                    by_input[name] = status
+            statuses.update(by_input.values())
         return statuses
 
 

@@ -1,4 +1,4 @@
-"""A process that writes parts of a study, one after the other, as it is told on standard input.
+"""A process that writes parts of a study, one after the other, ordered on standard input.
 
 Each message is a line of JSON. In: first the plan, then parts. Out: what write_part tells, {"warning": text}, and at
 last {"finished": true} or {"failed": why}. It ends when its standard input is closed, or nobody reads what it says.

@@ -87,7 +87,7 @@ def crop(image: NDArray[np.uint8], size: int, channels: int = 1) -> NDArray[np.u
 
 
 def to_crop_frame(face: Face) -> Floats:
-    """The frame of a face as the detector found it.
+    """Return the frame of a face as detected.
 
     A face with points is turned, scaled and moved so that they meet the template (least squares, Umeyama 1991); a face
     without is cut out by the square around its box.

@@ -56,7 +56,7 @@ def analyze_many(
 def read_many(
     pictures: Iterable[Picture], read: ReadPicture, *, jobs: int = 1, images: bool = False
 ) -> Iterator[Outcome]:
-    """Read pictures that were found already, as analyze_many does; an outcome among them is passed on as it is."""
+    """Read pictures that are already listed, as analyze_many does; an outcome among them is passed on as it is."""
 
     def outcome(numbered: tuple[int, Picture]) -> Outcome:
         number, source = numbered

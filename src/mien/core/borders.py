@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 # Values of a border may differ by so much, and so small a share of its pixels by more: JPEG, noise and dust.
 TOLERANCE, DUST = 8, 0.005
 # Narrower borders, as a share of the side, are left alone, and so are those of pictures with a shorter side than this:
-# small pictures are enlarged, and tight faces in them are found better with some room around.
+# small pictures are enlarged, and tight faces in them are detected better with a margin.
 NARROWEST, SMALLEST = 0.02, 256
 # A frame ends within so many rows (JPEG smears its edge) where at least this share of the pixels differs from it.
 SMEARED, EDGE = 8, 0.25

@@ -142,13 +142,13 @@ def _each(values: Any, channels: int, factor: float) -> float | tuple[float, ...
 def _processor(transformers: Any, place: str, options: Mapping[str, bool | str], name: str) -> Mapping[str, Any]:
     """The settings of a checkpoint's processor."""
     try:
-        found = transformers.image_processing_base.ImageProcessingMixin.get_image_processor_dict(place, **options)
+        loaded = transformers.image_processing_base.ImageProcessingMixin.get_image_processor_dict(place, **options)
     except (OSError, ValueError) as error:
         raise ModelError(
             f"{name}: has no preprocessor_config.json, so it is not known how its pictures are scaled; save its image "
             "processor beside it"
         ) from error
-    return found[0]  # type: ignore[no-any-return]
+    return loaded[0]  # type: ignore[no-any-return]
 
 
 @contextmanager

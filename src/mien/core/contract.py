@@ -91,7 +91,7 @@ class Contract:
             "size": str(self.size),
             "mean": json.dumps(self.mean),
             "std": json.dumps(self.std),
-            # What every model of mien's own has need not be said.
+            # All models of mien have these, so the contract leaves them out.
             **({} if self.channels == 1 else {"channels": str(self.channels)}),
             **({} if self.margin == 0 else {"margin": json.dumps(self.margin)}),
             **({} if self.resize == RESIZES[0] else {"resize": self.resize}),

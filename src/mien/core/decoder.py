@@ -42,14 +42,14 @@ def main() -> None:
 
 
 def _decoded(data: bytes, name: str, limits: Limits) -> tuple[Record, np.ndarray | None]:
-    with warnings.catch_warnings(record=True) as said:
+    with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", InputWarning)
         try:
             image = decode_here(data, name, limits)
             answer: Record = {"shape": image.shape}
         except InputError as error:
             image, answer = None, {"error": str(error), "status": error.status}
-    answer["warnings"] = [str(each.message) for each in said if issubclass(each.category, InputWarning)]
+    answer["warnings"] = [str(each.message) for each in caught if issubclass(each.category, InputWarning)]
     return answer, image
 
 

@@ -37,16 +37,16 @@ def effects(
 ) -> tuple[Effect, ...]:
     """What is read once each movement is taken away, the one that lowers the word's probability most first.
 
-    image: the (H, W, 3) RGB picture that the pipeline found the face in.   phrases: units that are taken away together,
+    image: the (H, W, 3) RGB picture in which the face was detected.   phrases: units that are taken away together,
     and what they are called.   word: the expression that is explained.
     A movement is taken away in steps (DOSES), no further than until the reader measures what calm faces show of it.
-    What a warp cannot show is refused, and said so; see mien.core.dial.refusal.
+    A movement that a warp cannot show is refused with a reason; see mien.core.dial.refusal.
     """
     if face.action_units is None or not phrases:
         return ()
     trial = _Trial(pipeline, image, face, word)
-    found = [trial.without(units, phrase) for units, phrase in phrases]
-    return tuple(sorted(found, key=lambda effect: (bool(effect.refused), effect.change)))
+    measured = [trial.without(units, phrase) for units, phrase in phrases]
+    return tuple(sorted(measured, key=lambda effect: (bool(effect.refused), effect.change)))
 
 
 class _Trial:

@@ -88,7 +88,7 @@ def too_large(name: str, cause: str) -> InputError:
 def _scans(jpeg: bytes) -> int:
     """How many scans a JPEG has, up to its end: telephones put films behind it."""
     at, scans = 2, 0
-    while (found := _MARKER.search(jpeg, at)) is not None and (kind := found[0][1]) != _END:
+    while (marker := _MARKER.search(jpeg, at)) is not None and (kind := marker[0][1]) != _END:
         scans += kind == _SCAN
-        at = found.start() + 2 + int.from_bytes(jpeg[found.end() : found.end() + 2])
+        at = marker.start() + 2 + int.from_bytes(jpeg[marker.end() : marker.end() + 2])
     return scans

@@ -40,15 +40,15 @@ def check(model: bytes) -> None:
 
 def metadata(model: bytes) -> dict[str, str]:
     """What a model says of itself; empty for a file that is no ONNX model."""
-    said: dict[str, str] = {}
+    entries: dict[str, str] = {}
     try:
         for field, entry in _fields(memoryview(model)):
             if field == _METADATA and isinstance(entry, memoryview):
                 parts = {key: bytes(v).decode() for key, v in _fields(entry) if isinstance(v, memoryview)}
-                said[parts.get(_KEY, "")] = parts.get(_VALUE, "")
+                entries[parts.get(_KEY, "")] = parts.get(_VALUE, "")
     except (IndexError, ValueError):
         return {}
-    return said
+    return entries
 
 
 def with_metadata(model: bytes, entries: Mapping[str, str]) -> bytes:

@@ -20,7 +20,7 @@ from mien.core.visibility import detector, hidden
 from mien.core.zoo import DEFAULT, MODELS
 from mien.errors import InputError
 from mien.facs.observation import Hidden, Pose
-from mien.facs.prior import told
+from mien.facs.prior import named_prior
 from mien.results.face import Face, FaceReport, ImageReport, Reading
 from mien.results.notebook import preview
 
@@ -86,7 +86,7 @@ class Pipeline(Rebuilt):
             detect = whole_picture if assume_crop else YuNet(threshold, max_side, rotations, threads)
         self.detect = detect
         self.read = Reader(model, threads, prior) if read is None else read
-        self.prior = "" if prior is None or read is not None else told(prior)
+        self.prior = "" if prior is None or read is not None else named_prior(prior)
         self.size: int = getattr(self.read, "size", 48)
         self.view: View = getattr(self.read, "view", None) or View(self.size)
         self.model: str = getattr(self.read, "name", "")
@@ -134,10 +134,10 @@ class Pipeline(Rebuilt):
             better = self.view.crops(image, [*again.values()], area)
             for i, crop, reading in zip(again, better, self.read(better), strict=True):
                 frames[i], crops[i], readings[i] = again[i], crop, reading
-        for face, frame, crop, reading, found, halves in zip(
+        for face, frame, crop, reading, place, halves in zip(
             faces, frames, crops, readings, wanted, known, strict=True
         ):
-            trusted = reading if found is not None else replace(reading, landmarks=None)
+            trusted = reading if place is not None else replace(reading, landmarks=None)
             yield self._report(area, face, frame, crop, trusted, halves)
 
     def _report(
@@ -197,7 +197,7 @@ def analyze(source: ImageSource, **options: Unpack[PipelineOptions]) -> ImageRep
     if own or str(options.get("model", DEFAULT)) not in MODELS:
         return Pipeline(**options)(source)
     if (prior := options.get("prior")) is not None:
-        options = {**options, "prior": told(prior)}  # a list of numbers could not be looked up
+        options = {**options, "prior": named_prior(prior)}  # a list of numbers could not be looked up
     return _pipeline(tuple(sorted(options.items())))(source)
 
 

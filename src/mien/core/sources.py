@@ -65,9 +65,9 @@ def is_url(text: str) -> bool:
 
 def refuse_url(text: str) -> None:
     """Raise InputError for an address of the web, with what to do instead."""
-    if (found := _URL.match(text)) is None:
+    if (match := _URL.match(text)) is None:
         return
-    if found[1].lower() == "file":
+    if match[1].lower() == "file":
         raise InputError(f"{text}: is an address; give the path alone, without file://", "missing")
     raise InputError(
         f"{text}: mien fetches nothing from the network; save the picture first, or pipe it in: "

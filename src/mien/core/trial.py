@@ -70,8 +70,8 @@ def _run_once(model: bytes) -> None:
 
     session = open_session(model)
     inputs, outputs = session.get_inputs(), [output.name for output in session.get_outputs()]
-    said = session.get_modelmeta().custom_metadata_map
-    if "size" in said and len(inputs) == 1 and said.get("output", "logits") in outputs:
+    metadata = session.get_modelmeta().custom_metadata_map
+    if "size" in metadata and len(inputs) == 1 and metadata.get("output", "logits") in outputs:
         Classifier(model)
         return
     # A model with inputs of its own kind: zeros may not suit it, so only the deadline and the memory count.

@@ -36,7 +36,7 @@ def _unknown() -> NDArray[np.float32]:
 
 @dataclass(frozen=True, eq=False)
 class Pair(Sample):
-    """A picture and what is said of it.
+    """A picture and its caption.
 
     caption: in words; a few that name the expression where none was given.
     action_units: (K,) float32, the vector of mien.facs.units, NaN for what is not known.

@@ -135,12 +135,12 @@ def _class_frames(folders: Sequence[Path], peak_frames: int) -> Iterator[_Frame]
 
 
 def _subject_and_sequence(picture: Path) -> tuple[str, str]:
-    found = _FRAME.match(picture.name)
-    if found is None:
+    match = _FRAME.match(picture.name)
+    if match is None:
         raise InputError(
             f"{picture}: not named as a frame of CK+, such as S010_004_00000017.png, so whose it is is unknown"
         )
-    return found[1], found[2]
+    return match[1], match[2]
 
 
 def _by_subject(frames: Iterable[_Frame], split: str | None) -> list[_Frame]:

@@ -19,7 +19,7 @@ FIVE: Mapping[str, str] = {**SIX, "latino or hispanic": OTHER, "middle eastern":
 
 
 class Person(NamedTuple):
-    """A picture of one person, and what is said of them."""
+    """A picture of one person, with labels."""
 
     picture: Path
     attributes: Mapping[Attribute, str]

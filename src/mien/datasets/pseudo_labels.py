@@ -72,9 +72,9 @@ class MeshTeacher:
             shown = cv2.warpAffine(
                 image, to_shown, (size, size), flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE
             )
-            found = self._mesh(np.ascontiguousarray(shown[:, ::-1] if mirror else shown))
-            if found is not None:
-                return _reading(found, to_shown, size, mirror, attempt)
+            face_mesh = self._mesh(np.ascontiguousarray(shown[:, ::-1] if mirror else shown))
+            if face_mesh is not None:
+                return _reading(face_mesh, to_shown, size, mirror, attempt)
         return None
 
     def _attempts(self, image: Image) -> Iterator[tuple[NDArray[np.float64], int, bool]]:
@@ -172,27 +172,27 @@ def label(
         if reading is not None:
             landmarks[i], shapes[i], pose[i] = reading.landmarks, reading.shapes, reading.pose
             attempts[reading.attempt] = attempts.get(reading.attempt, 0) + 1
-    found = ~np.isnan(pose[:, 0])
+    labelled = ~np.isnan(pose[:, 0])
     if calibration is None:
         neutral = np.array([e is Expression.NEUTRAL for e in shown], bool)
-        if not (found & neutral).any():
+        if not (labelled & neutral).any():
             raise InputError("no neutral face was found to calibrate on; give the calibration of the training faces")
-        calibration = ShapeCalibration.fit(shapes[found].astype(np.float64), neutral[found])
+        calibration = ShapeCalibration.fit(shapes[labelled].astype(np.float64), neutral[labelled])
     units = np.full((count, VECTOR), np.nan, np.float32)
-    units[found] = action_units(calibration(shapes[found].astype(np.float64)))
+    units[labelled] = action_units(calibration(shapes[labelled].astype(np.float64)))
     about = {
-        "found": int(found.sum()),
+        "found": int(labelled.sum()),
         "faces": count,
-        "by_expression": _success(shown, found),
+        "by_expression": _success(shown, labelled),
         "attempts": {str(k): v for k, v in sorted(attempts.items())},
         "dead": list(calibration.dead),
     }
-    return PseudoLabels(found, landmarks, shapes, pose, units, sources, calibration, about)
+    return PseudoLabels(labelled, landmarks, shapes, pose, units, sources, calibration, about)
 
 
-def _success(shown: Sequence[Expression | None], found: NDArray[np.bool_]) -> dict[str, dict[str, float]]:
-    """For each expression that occurs, and for samples that show none, how many faces there are and were found."""
-    total, hits = Counter(shown), Counter(e for e, ok in zip(shown, found, strict=True) if ok)
+def _success(shown: Sequence[Expression | None], labelled: NDArray[np.bool_]) -> dict[str, dict[str, float]]:
+    """Return the faces and the labelled faces of each expression that occurs, and of samples that show none."""
+    total, hits = Counter(shown), Counter(e for e, ok in zip(shown, labelled, strict=True) if ok)
     return {
         "none" if e is None else e.label: {"found": hits[e], "faces": total[e], "rate": round(hits[e] / total[e], 4)}
         for e in (*Expression, None)
@@ -230,17 +230,17 @@ def read(path: Path) -> PseudoLabels:
     try:
         table = parquet.read_table(path)
         about = json.loads(table.schema.metadata[b"mien"])
-        found = table["found"].to_numpy()
+        labelled = table["found"].to_numpy()
         arrays = {}
         for name, width in _WIDTHS.items():
-            arrays[name] = np.full((len(found), width), np.nan, np.float32)
+            arrays[name] = np.full((len(labelled), width), np.nan, np.float32)
             rows = [row for row in table[name].to_pylist() if row is not None]
-            arrays[name][found] = np.array(rows, np.float32).reshape(-1, width)
+            arrays[name][labelled] = np.array(rows, np.float32).reshape(-1, width)
         calibration = ShapeCalibration(np.array(about.pop("rest")), np.array(about.pop("most")))
     except (KeyError, TypeError, ValueError, OSError) as error:
         raise InputError(f"{path}: not a file of pseudo-labels; `mien pseudo-label` writes them") from error
     return PseudoLabels(
-        found=found,
+        found=labelled,
         landmarks=arrays["landmarks"].reshape(-1, 68, 2),
         shapes=arrays["shapes"],
         pose=arrays["pose"],
@@ -268,8 +268,8 @@ def _onto(square: NDArray[np.float64], size: int) -> NDArray[np.float64]:
     return np.array([[scale, 0, offset[0]], [0, scale, offset[1]]])
 
 
-def _reading(found: Mesh, to_shown: NDArray[np.float64], size: int, mirror: bool, attempt: int) -> MeshReading:
-    points, shapes, (yaw, pitch, roll) = found.points[MESH_TO_68], found.shapes, _pose(found.rotation)
+def _reading(face_mesh: Mesh, to_shown: NDArray[np.float64], size: int, mirror: bool, attempt: int) -> MeshReading:
+    points, shapes, (yaw, pitch, roll) = face_mesh.points[MESH_TO_68], face_mesh.shapes, _pose(face_mesh.rotation)
     if mirror:
         points = (points * [-1, 1] + [size, 0])[MIRRORED_68]
         shapes, yaw, roll = shapes[mirrored_shapes()], -yaw, -roll

@@ -78,11 +78,11 @@ def _official(listed: Path, splits: Sequence[str], aligned: bool) -> _Rows:
 def _lines(listed: Path) -> Iterator[tuple[str, str, int]]:
     """Name, suffix and number of each line, such as "train_00001.jpg 5"; some copies write train_00001_aligned.jpg."""
     for number, line in enumerate(listed.read_text(encoding="utf-8", errors="replace").splitlines(), 1):
-        found = re.fullmatch(r"((?:train|test)_\d+)(?:_aligned)?(\.\w+)\s+([1-7])", line.strip())
-        if found is None and line.strip():
+        match = re.fullmatch(r"((?:train|test)_\d+)(?:_aligned)?(\.\w+)\s+([1-7])", line.strip())
+        if match is None and line.strip():
             raise InputError(f"{listed}: line {number} is {line!r}; expected one such as 'train_00001.jpg 5', 1 to 7")
-        if found is not None:
-            yield found[1], found[2], int(found[3])
+        if match is not None:
+            yield match[1], match[2], int(match[3])
 
 
 def _numbered_folders(base: Path, splits: Sequence[str]) -> _Rows:

@@ -35,7 +35,7 @@ def prior(given: str | Sequence[float]) -> NDArray[np.float64]:
     return np.asarray(shares / shares.sum())
 
 
-def told(given: str | Sequence[float]) -> str:
+def named_prior(given: str | Sequence[float]) -> str:
     """A prior as metadata state it: its name in PRIORS, or eight shares with commas between."""
     shares = prior(given)
     names = (name for name in PRIORS if np.allclose(shares, prior(name), atol=1e-4))

@@ -39,11 +39,11 @@ _BY_WORD = {word: e for e, words in _ALIASES.items() for word in (e.label, *word
 
 def expression(word: str) -> Expression:
     """The expression that a word names: "happiness", "happy", "Joy". InputError for any other word."""
-    found = _BY_WORD.get(word.strip().lower().replace(" ", "_"))
-    if found is None:
+    member = _BY_WORD.get(word.strip().lower().replace(" ", "_"))
+    if member is None:
         labels = ", ".join(e.label for e in Expression)
         raise InputError(f"{word!r} names no expression; the eight are {labels}{did_you_mean(word, _BY_WORD)}")
-    return found
+    return member
 
 
 class ActionUnit(IntEnum):
@@ -115,7 +115,7 @@ _LABELS = {
 }  # fmt: skip
 
 
-# To be said wherever an answer about a sensitive attribute is shown.
+# Shown beside every answer about a sensitive attribute.
 CAVEAT = (
     "Age, gender and race read off a picture are what somebody may be taken for, not who somebody is. They are often "
     "wrong, more often for some groups than for others. Do not use them to sort or judge people."

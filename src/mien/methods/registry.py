@@ -170,7 +170,7 @@ _METHODS = (
     ),
     Method(
         "synfer-full",
-        "Stable Diffusion, tuned on faces with captions and told action units.",
+        "Stable Diffusion, tuned on faces with captions and action units.",
         training="mien.methods.synfer.stable_diffusion.train",
         loading="mien.methods.synfer.stable_diffusion.train",
         extras=("train", "generate"),

@@ -1,6 +1,6 @@
 """mien's own models as a provider: exact probabilities of expressions; age and gender with the extra `attributes`.
 
-They look at pictures only. Of the messages nothing is read; what is asked is said by the choices or by the JSON schema.
+They read pictures only and ignore the messages; the choices or the JSON schema state the question.
 """
 
 import json
@@ -106,7 +106,7 @@ class Embedded:
 
 
 class _Facts:
-    """What can be said of one face, each when it is asked for: age and gender only then."""
+    """What these models know about one face, each value computed on request."""
 
     def __init__(self, models: Embedded, picture: Picture, report: ImageReport, index: int) -> None:
         self.models, self.picture, self.index = models, picture, index
@@ -182,7 +182,7 @@ def _object(schema: Schema, resolved: Resolver, people: Sequence[_Facts]) -> dic
 
 
 def _property(name: str, schema: Schema, required: bool, people: Sequence[_Facts]) -> dict[str, object]:
-    """{name: value}, or {} where nothing need be said."""
+    """Return {name: value}, or {} for an optional property without a value."""
     try:
         return {name: max(people, key=lambda person: person.face.face.area).answer(name, schema)}
     except (KeyError, ValueError):  # not known here, or nobody is in the picture
@@ -206,8 +206,8 @@ def in_words(report: ImageReport) -> str:
     for face in report.faces:
         first, second = face.expression.ranked[:2]
         p = face.expression
-        said = f"{first.label} ({percent(p[first])}), then {second.label} ({percent(p[second])})"
-        sentences.append(f"{said}. {observations(face) or ''}".strip())
+        ranking = f"{first.label} ({percent(p[first])}), then {second.label} ({percent(p[second])})"
+        sentences.append(f"{ranking}. {observations(face) or ''}".strip())
     if len(sentences) > 1:
         sentences = [f"Face {i}: {sentence}" for i, sentence in enumerate(sentences, start=1)]
     return "\n".join([f"{count}:", *sentences])
@@ -217,9 +217,9 @@ def observations(face: FaceReport) -> str | None:
     """The action units that speak for the expression and against it, in words; None from a model without them."""
     if face.action_units is None:
         return None
-    found = evidence(face.action_units, face.expression.top)
+    cited = evidence(face.action_units, face.expression.top)
     parts = []
-    for cues, word in ((found.supporting, "for"), (found.against, "against")):
+    for cues, word in ((cited.supporting, "for"), (cited.against, "against")):
         if cues:
             named = ", ".join(f"AU{cue.unit:d} {cue.unit.label} ({cue.band.word})" for cue in cues[:4])
             parts.append(f"{named} {'speaks' if len(cues) == 1 else 'speak'} {word} it")

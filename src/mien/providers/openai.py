@@ -116,7 +116,7 @@ class OpenAICompatible:
             except (TimeoutError, api.APITimeoutError):
                 problem = f"{self.base_url} did not answer in time"
                 return Completion(failure=AnswerStatus.TIMEOUT, problem=problem)
-            except (ValueError, RecursionError) as error:  # said to be JSON, but is not, or nested without end
+            except (ValueError, RecursionError) as error:  # declared as JSON, but is not, or nested without end
                 return self._failed(f"no JSON: {error}")
             except api.APIStatusError as error:
                 place = error.response.headers.get("location")

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from mien.errors import InputError
 from mien.facs.vocabulary import Attribute, expression
 
-# What a model is told to answer when it cannot see.
+# The answer for a model that cannot see it.
 CANNOT_TELL = "cannot_tell"
 
 # Words in a sentence, as patterns between word boundaries; a whole value may also be a word of mien.facs.vocabulary.
@@ -108,7 +108,7 @@ def is_refusal(text: str) -> bool:
 
 
 def is_unseen(text: str) -> bool:
-    """Whether a text says that something cannot be told from the picture."""
+    """Whether a text says that the picture does not show something."""
     return _UNSEEN.search(plain(text).casefold()) is not None
 
 

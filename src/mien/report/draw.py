@@ -109,8 +109,8 @@ def why(face: FaceReport) -> str:
 
 def answers(face: FaceReport) -> str:
     """What a scan adds to the reader's expression: "20-39, female", another expression; "" when it adds nothing."""
-    said = face.attributes.answers.values() if face.attributes is not None else ()
-    return ", ".join(a.value for a in said if a.value is not None and a.value != face.expression.top.label)
+    answered = face.attributes.answers.values() if face.attributes is not None else ()
+    return ", ".join(a.value for a in answered if a.value is not None and a.value != face.expression.top.label)
 
 
 def arrange(report: ImageReport, unit: float) -> tuple[Style, NDArray[np.float64]]:
@@ -184,8 +184,8 @@ def _lines(face: FaceReport, number: int, form: str) -> list[Line]:
             lines.append(Line("", e.label, percent(face.expression[e]), face.expression[e], COLORS[e], 0.85))
     if form == "why" and (units := why(face)):
         lines.append(Line(word=units.replace(" ", "  "), size=0.85))  # the type's own space is narrow
-    if form in ("three", "why") and (said := answers(face)):
-        lines.append(Line(word=said, size=0.85))
+    if form in ("three", "why") and (answered := answers(face)):
+        lines.append(Line(word=answered, size=0.85))
     return lines
 
 

@@ -216,10 +216,10 @@ class JsonFile(RecordFile):
     def _end_of_records(self) -> int:
         text = self.part.read_bytes()
         try:
-            found = json.loads(text)[self._key]
+            records = json.loads(text)[self._key]
         except ValueError as error:
             raise InputError(f"{self.part}: is no whole JSON, so that this run cannot go on with it") from error
-        return len(text) - len(self._tail(empty=not found))
+        return len(text) - len(self._tail(empty=not records))
 
     def records(self) -> Iterator[Record]:
         """Yield the records that are in the part so far."""

@@ -81,14 +81,14 @@ def rows(outcome: Outcome) -> list[Record]:
     """
     columns = COLUMNS | scan_columns(attributes_of([outcome]))
     unmatched = () if outcome.report is None else outcome.report.unmatched
-    about, found = _about_and_faces(outcome.to_dict(), columns)
-    return [*found, *(about | _scan(answered.to_dict()) for answered in unmatched)] or [about]
+    about, faces = _about_and_faces(outcome.to_dict(), columns)
+    return [*faces, *(about | _scan(answered.to_dict()) for answered in unmatched)] or [about]
 
 
 def record_rows(record: Record) -> list[Record]:
     """The same rows from the JSON form of an outcome without a scan."""
-    about, found = _about_and_faces(record, COLUMNS)
-    return found or [about]
+    about, faces = _about_and_faces(record, COLUMNS)
+    return faces or [about]
 
 
 def _about_and_faces(record: Record, columns: Iterable[str]) -> tuple[Record, list[Record]]:

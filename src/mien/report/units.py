@@ -15,19 +15,19 @@ def units_section(units: ActionUnits, e: Expression, card: str, number: int) -> 
 
 
 def _evidence(units: ActionUnits, e: Expression) -> Iterator[str]:
-    found = evidence(units, e)
-    if found.supporting or e is not Expression.NEUTRAL:
+    cited = evidence(units, e)
+    if cited.supporting or e is not Expression.NEUTRAL:
         yield f"<h4>Action units that speak for {e.label}</h4>"
-        yield _cues(found.supporting, e) if found.supporting else "<p>None above trace.</p>"
-    elif not found.against:
+        yield _cues(cited.supporting, e) if cited.supporting else "<p>None above trace.</p>"
+    elif not cited.against:
         yield "<h4>Action units</h4>"
         yield "<p>None above trace, as is expected of a neutral face.</p>"
-    if found.missing:
-        words = ", ".join(unit_name(unit) + (" (a trace)" if band(units[unit]).grade else "") for unit in found.missing)
+    if cited.missing:
+        words = ", ".join(unit_name(unit) + (" (a trace)" if band(units[unit]).grade else "") for unit in cited.missing)
         yield f'<p class="missing">Expected but absent: {words}.</p>'
-    if found.against:
+    if cited.against:
         yield f"<h4>Action units that speak against {e.label}</h4>"
-        yield _cues(found.against, e)
+        yield _cues(cited.against, e)
 
 
 def _cues(cues: Sequence[Cue], e: Expression) -> str:

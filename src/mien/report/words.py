@@ -16,13 +16,13 @@ def explanation(explanation: Explanation | None, card: str) -> str:
     if explanation is None:
         return ""
     parts = (f"<h5>{text(part.title)}</h5>\n<p>{''.join(_linked(part, card))}</p>" for part in explanation.parts)
-    said = "\n".join(f'<p class="missing">{remark}</p>' for remark in _remarks_on(explanation))
+    remarks = "\n".join(f'<p class="missing">{remark}</p>' for remark in _remarks_on(explanation))
     return "\n".join(
         [
             '<section class="explanation">',
             f"<h4>In words, by {text(explanation.model)}</h4>",
             *parts,
-            said,
+            remarks,
             _taken_back(explanation.rejected),
             what_if(explanation.effects),
             "</section>",
@@ -46,7 +46,7 @@ def _linked(part: Part, card: str) -> Iterator[str]:
         same = [phrase for phrase in part.phrases if (phrase.start, phrase.end) == (start, end)]
         wrong = [phrase for phrase in same if not phrase.supported]
         unit = (wrong or same)[0].unit
-        verdicts = (f"{unit_name(p.unit)}: {p.against or 'measured as told'}, {p.measured:.2f}" for p in same)
+        verdicts = (f"{unit_name(p.unit)}: {p.against or 'measured as written'}, {p.measured:.2f}" for p in same)
         kind, title = "unsupported" if wrong else "supported", text("; ".join(verdicts))
         mark = f" <small>({text(wrong[0].against)})</small>" if wrong else ""
         bars = "".join(map(_bar, same))
@@ -85,7 +85,7 @@ def _remarks_on(explanation: Explanation) -> Iterator[str]:
 
 
 def asked(answered: Attributes | None) -> str:
-    """What a model was asked about a face, and what it said."""
+    """Return the questions about a face and their answers."""
     if answered is None:
         return ""
     lines = [f"<h4>Asked of {text(answered.model)}</h4>", *_answers(answered)]
@@ -95,10 +95,10 @@ def asked(answered: Attributes | None) -> str:
 def _answers(answered: Attributes) -> Iterator[str]:
     for attribute, answer in answered.answers.items():
         sure = "" if answer.confidence is None else f", {percent(answer.confidence)}"
-        said = (
+        shown = (
             f"no answer ({answer.status.replace('_', ' ')})" if answer.value is None else f"<b>{answer.value}</b>{sure}"
         )
-        yield f"<p>{attribute.value}: {said}</p>"
+        yield f"<p>{attribute.value}: {shown}</p>"
     if answered.rationale:
         yield f"<p>{text(answered.rationale)}</p>"
     if answered.problem:
@@ -106,7 +106,7 @@ def _answers(answered: Attributes) -> Iterator[str]:
 
 
 def strangers(report: ImageReport) -> str:
-    """Answers about people whose face was not found, or a failure that is about nobody."""
+    """Return answers about people whose face was not found, or a failure about nobody."""
     parts = [asked(answered) for answered in report.unmatched]
     heading = "<p>Answered about somebody whose face was not found here:</p>"
     return "\n".join(['<div class="message">', heading, *parts, "</div>"]) if parts else ""

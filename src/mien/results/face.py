@@ -28,7 +28,7 @@ ReportStatus: TypeAlias = Literal[
 
 @dataclass(frozen=True, eq=False, init=False)
 class Face:
-    """One face as the detector found it, in pixels of the original image (x right, y down).
+    """One face as detected, in pixels of the original image (x right, y down).
 
     box: (4,) float32, x1 y1 x2 y2; may reach past the border.
     points: (5, 2) float32, eyes, nose tip, mouth corners, each pair with the one first that is image-left when the face
@@ -107,7 +107,7 @@ class FaceReport:
     landmarks: (68, 2) float32, iBUG order, pixels of the image.   pose: in the image.
     attention: (h, w) float32, 0 or more: how much each part of the crop counted.
     readability: the share of people who could read the face, 0 to 1.
-    hidden: halves of the face that cannot be seen; what is said of them is a guess.   explanation: why, in words.
+    hidden: halves of the face that cannot be seen; their measures are guesses.   explanation: why, in words.
     attributes: what a model answered about the face; None when none was asked.
     """
 
@@ -180,7 +180,8 @@ class ImageReport:
     target: whom alone a scan was asked about, in words; None for everybody.
     unmatched: what a scan answered about people whose face was not found; or about nobody, when it failed altogether.
     preview: the picture as a small JPEG, kept where a notebook runs, which shows a report with it; else None.
-    prior: how frequent each expression was said to be, as mien.facs.prior.told has it; "" for what the model learned.
+    prior: the assumed frequencies of expressions, as mien.facs.prior.named_prior writes them; "" for those the model
+    learned.
     """
 
     size: tuple[int, int]

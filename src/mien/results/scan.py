@@ -15,7 +15,7 @@ class AnswerStatus(StrEnum):
 
     ok: answered in the form asked for.   repaired: in another form that leaves no doubt.   cannot_tell: answered that
     it cannot be seen.   out_of_vocabulary: no label can be read from the answer, or two.   refused: declined.
-    empty: nothing was said of it.   missed: the answer is about others and leaves this face out.
+    empty: no answer.   missed: the answer is about others and leaves this face out.
     transport_error, timeout: no answer came.
     """
 

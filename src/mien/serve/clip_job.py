@@ -35,7 +35,7 @@ _TELL_SECONDS = 0.3
 
 
 def read(folder: Path, asked: Record) -> Record:
-    """Write the results of a clip; return what is said of them.   asked: clip, name, options, span, smooth, limits."""
+    """Write the results of a clip; return a summary.   asked: clip, name, options, span, smooth, limits."""
     clip, name = folder / asked["clip"], asked["name"]
     try:
         total = _total(clip, asked)
@@ -124,13 +124,13 @@ class _Tables:
 def _derived(folder: Path, clip: Path, collector: Collector) -> None:
     """Write the events and the page."""
     recordings = collector.recordings()
-    found = {recording.input: events(recording) for recording in recordings}
-    rows = [event.to_dict() for each in found.values() for event in each]
+    events_of = {recording.input: events(recording) for recording in recordings}
+    rows = [event.to_dict() for each in events_of.values() for event in each]
     with CsvFile(folder / "events.csv", EVENT_COLUMNS) as file:
         file.append(rows)
     (folder / "events.json").write_text(json.dumps({"events": rows}), encoding="utf-8")
-    pictures = {r.input: thumbnails(r, found[r.input], str(clip)) for r in recordings}
-    html = page(recordings, found, pictures, Thresholds(), "mien serve")
+    pictures = {r.input: thumbnails(r, events_of[r.input], str(clip)) for r in recordings}
+    html = page(recordings, events_of, pictures, Thresholds(), "mien serve")
     (folder / "page.html").write_text(html, encoding="utf-8")
 
 

@@ -88,7 +88,7 @@ class Door:
     async def _socket(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Let a WebSocket through, or refuse it with an answer of HTTP."""
 
-        async def said(message: MutableMapping[str, Any]) -> None:
+        async def counted_send(message: MutableMapping[str, Any]) -> None:
             if message["type"] == "websocket.http.response.start":
                 self._traffic.answers[message["status"]] += 1
                 message = _with(message, _RAW)
@@ -96,12 +96,12 @@ class Door:
 
         refusal = self._refusal(scope, _headers(scope))
         if refusal is None:
-            await self._app(scope, receive, said)
+            await self._app(scope, receive, counted_send)
             return
         body = json.dumps({"detail": refusal.detail}).encode()
         raw = _raw({"content-type": "application/json", **(refusal.headers or {})})
-        await said({"type": "websocket.http.response.start", "status": refusal.status_code, "headers": raw})
-        await said({"type": "websocket.http.response.body", "body": body})
+        await counted_send({"type": "websocket.http.response.start", "status": refusal.status_code, "headers": raw})
+        await counted_send({"type": "websocket.http.response.body", "body": body})
 
     def _refusal(self, scope: Scope, headers: Mapping[str, str]) -> HTTPException | None:
         if scope["path"] in _OPEN:

@@ -209,10 +209,10 @@ class Jobs:
                 return {"failed": f"it came no further for {limits.clip_stall_seconds:g} s"}
             if not line:
                 return {"failed": "the clip ends the process that reads it; save it again with another program"}
-            said: Record = json.loads(line)
-            if "read" not in said:
-                return said
-            job.read, job.of, job.seconds = said["read"], said["of"], said["seconds"]
+            message: Record = json.loads(line)
+            if "read" not in message:
+                return message
+            job.read, job.of, job.seconds = message["read"], message["of"], message["seconds"]
 
     async def _clear(self, job: Job, name: str) -> None:
         await run_sync(shutil.rmtree, self.folder(job) / name, True)

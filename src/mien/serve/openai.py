@@ -111,11 +111,11 @@ class Chat:
         if not texts:
             raise InputError("; ".join(f"picture {number}: {why}" for number, why in refused.items()))
         if wanted is None:
-            said = dict(texts) | {number: f"could not be read: {why}" for number, why in refused.items()}
-            return "\n\n".join(f"Picture {number}: {said[number]}" for number in sorted(said))
-        found = {number: json.loads(text) for number, text in texts}
-        found |= {number: {"error": why} for number, why in refused.items()}
-        return json.dumps({"pictures": [{"picture": number, **found[number]} for number in sorted(found)]})
+            answers = dict(texts) | {number: f"could not be read: {why}" for number, why in refused.items()}
+            return "\n\n".join(f"Picture {number}: {answers[number]}" for number in sorted(answers))
+        objects = {number: json.loads(text) for number, text in texts}
+        objects |= {number: {"error": why} for number, why in refused.items()}
+        return json.dumps({"pictures": [{"picture": number, **objects[number]} for number in sorted(objects)]})
 
 
 def _urls(messages: list[Any]) -> list[str]:

@@ -26,12 +26,12 @@ def mirrored(units: Tensor, flipped: Tensor) -> Tensor:
     return units * sign
 
 
-def spread(units: Tensor, found: Tensor) -> Tensor:
-    """(24,) the standard deviation of each over the faces that a teacher found, (B,) bool, and at least 0.02.
+def spread(units: Tensor, detected: Tensor) -> Tensor:
+    """Return (24,) the standard deviation of each unit over the detected faces, (B,) bool, at least 0.02.
 
-    A unit that hardly moves on these faces must not outweigh all others. Ones where fewer than two were found.
+    A unit that hardly moves on these faces must not outweigh all others. Ones for fewer than two faces.
     """
-    return units[found].std(dim=0).clamp(min=0.02) if found.sum() > 1 else torch.ones(VECTOR)
+    return units[detected].std(dim=0).clamp(min=0.02) if detected.sum() > 1 else torch.ones(VECTOR)
 
 
 def off(answered: Tensor, taught: Tensor, spread: Tensor) -> Tensor:

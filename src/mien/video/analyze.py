@@ -1,4 +1,4 @@
-"""A clip to a report a frame: the faces found, followed and read.
+"""A clip to a report a frame: faces are detected, tracked and read.
 
 A face that is followed needs no detector over the whole frame: it is read in the crop that its landmarks of the frame
 before ask for, and every third frame YuNet looks at a small window where the face is expected. The whole frame is

@@ -31,13 +31,13 @@ def at_apexes(path: str | PathLike[str], **options: Unpack[PipelineOptions]) -> 
         for row in row_of(str(path), report):
             collector.add(row)
     for recording in collector.recordings():
-        found = [event for event in events(recording) if event.name in EXPRESSIONS]
-        yield from _read(recording, found, Pipeline(**options))
+        expressions = [event for event in events(recording) if event.name in EXPRESSIONS]
+        yield from _read(recording, expressions, Pipeline(**options))
 
 
-def _read(recording: Recording, found: list[Event], pipeline: Pipeline) -> Iterator[Outcome]:
+def _read(recording: Recording, expressions: list[Event], pipeline: Pipeline) -> Iterator[Outcome]:
     wanted: dict[int, list[Event]] = {}
-    for event in sorted(found, key=lambda event: event.apex):
+    for event in sorted(expressions, key=lambda event: event.apex):
         wanted.setdefault(event.apex_frame, []).append(event)
     if not wanted:
         return

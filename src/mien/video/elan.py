@@ -57,7 +57,7 @@ def write_elan(path: Path, media: str, events: Sequence[Event]) -> None:
 
 
 def _settings(events: Sequence[Event]) -> list[tuple[str, str]]:
-    """The thresholds, said once for expressions and once for action units."""
+    """Return the thresholds in words, for expressions and for action units."""
     kinds = {"expression" if e.name in EXPRESSIONS else "action_unit": e for e in events}
     return [
         (f"mien_{kind}_{what}", f"{getattr(event, what):g}")

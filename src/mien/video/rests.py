@@ -17,7 +17,7 @@ class Rests:
     rows: of all tables, which are read only where a person is given.   clips: those that they tell of.
     baseline: "auto", "neutral" or seconds such as "0-5"; None for no level.   person: see person_of.
 
-    remarks: what should be said of those who have none.
+    remarks: for those who have none.
     """
 
     def __init__(

@@ -26,15 +26,15 @@ COLUMNS: dict[str, type] = {
 }
 
 
-def summaries(recording: Recording, found: Sequence[Event]) -> list[Record]:
-    """A row of COLUMNS for each track.   found: the events of the recording."""
-    return [_row(series, [e for e in found if e.track == series.track]) for series in recording.tracks]
+def summaries(recording: Recording, events: Sequence[Event]) -> list[Record]:
+    """A row of COLUMNS for each track.   events: the events of the recording."""
+    return [_row(series, [e for e in events if e.track == series.track]) for series in recording.tracks]
 
 
-def _row(series: Series, found: Sequence[Event]) -> Record:
+def _row(series: Series, events: Sequence[Event]) -> Record:
     seconds = series.ends - series.times
     total = float(seconds.sum())
-    names = [event.name for event in found]
+    names = [event.name for event in events]
     shares = series.shares.tolist() if total else [None] * len(EXPRESSIONS)
     units = series.values[:, len(EXPRESSIONS) :]
     row: Record = {

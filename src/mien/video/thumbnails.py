@@ -28,12 +28,12 @@ class Thumbnail:
     image: NDArray[np.uint8]
 
 
-def thumbnails(recording: Recording, found: Iterable[Event], path: str) -> list[Thumbnail]:
+def thumbnails(recording: Recording, events: Iterable[Event], path: str) -> list[Thumbnail]:
     """Pictures of the tracks of a recording, from its clip; none when the clip is not there any more.
 
-    found: events, whose apexes are shown.
+    events: events, whose apexes are shown.
     """
-    wanted = _wanted(recording, list(found))
+    wanted = _wanted(recording, list(events))
     made = []
     try:
         for frame in frames(path, end=float(recording.times[-1]) + 1) if wanted else ():
@@ -54,12 +54,12 @@ def cut(image: NDArray[np.uint8], box: NDArray[np.float64]) -> NDArray[np.uint8]
     return np.asarray(cv2.warpAffine(image, matrix, (SIDE, SIDE), flags=way, borderMode=cv2.BORDER_REPLICATE))
 
 
-def _wanted(recording: Recording, found: Sequence[Event]) -> Mapping[int, list[tuple[Series, int]]]:
+def _wanted(recording: Recording, events: Sequence[Event]) -> Mapping[int, list[tuple[Series, int]]]:
     """Frame number to the tracks, and places in them, that are shown there."""
     chosen: dict[int, list[tuple[Series, int]]] = {}
     for series in recording.tracks:
         share = max(8, MOST // len(recording.tracks))
-        apexes = [e.apex_frame for e in found if e.track == series.track and e.name in EXPRESSIONS][: share // 2]
+        apexes = [e.apex_frame for e in events if e.track == series.track and e.name in EXPRESSIONS][: share // 2]
         step = max(EVERY, float(series.ends[-1] - series.times[0]) / (share - len(apexes)))
         steps = np.arange(series.times[0], series.ends[-1], step)
         regular = np.clip(np.searchsorted(series.times, steps), 0, len(series.times) - 1)

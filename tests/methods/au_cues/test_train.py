@@ -229,7 +229,7 @@ def test_a_face_that_the_teacher_missed_teaches_nothing():
     wild = answers._replace(landmarks=answers.landmarks.clone(), action_units=answers.action_units.clone())
     wild.landmarks[1], wild.action_units[1], wild.features[0][1] = 1e3, 1, 0
     assert taught_loss(wild, lessons, settings, ONES) == value
-    nobody = lessons._replace(found=torch.zeros(4, dtype=torch.bool), has_map=torch.zeros(4, dtype=torch.bool))
+    nobody = lessons._replace(detected=torch.zeros(4, dtype=torch.bool), has_map=torch.zeros(4, dtype=torch.bool))
     assert taught_loss(answers, nobody, settings, ONES) == 0
 
 

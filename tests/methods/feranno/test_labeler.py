@@ -106,7 +106,7 @@ def test_every_voter_has_a_say_and_a_name_of_its_own(files):
     labeler = FerAnno(Seer(files[0]), files[1])
     (verdict,) = Jury(labeler, ["reader"])(np.full((1, 48, 48), 230, np.uint8), [SURPRISE])
     assert list(verdict.answers) == ["feranno", "reader"]
-    with pytest.raises(InputError, match="not told apart"):
+    with pytest.raises(InputError, match="do not differ"):
         Jury(labeler, ["reader", "reader"])
 
 

@@ -30,12 +30,12 @@ BATCH = 32
 
 def labeler(command: Callable[..., None]) -> Callable[..., None]:
     """Add the options that name the three models of FERAnno."""
-    for name, usual, said in (
+    for name, usual, text in (
         ("--units", "reader", "Model that estimates the action units for the generator."),
         ("--generator", "synfer", "Generator whose features the head reads."),
         ("--head", "feranno", "FERAnno's head."),
     ):
-        command = click.option(name, default=usual, show_default=True, metavar="NAME|FILE.onnx", help=said)(command)
+        command = click.option(name, default=usual, show_default=True, metavar="NAME|FILE.onnx", help=text)(command)
     return command
 
 
@@ -85,9 +85,9 @@ def annotate(
     """
     alone = feranno.FerAnno(feranno.Seer(generator, units), head)
     jury = feranno.Jury(alone, experts or feranno.experts())
-    found = listed(folder)
+    entries = listed(folder)
     finder = YuNet() if detect else whole_picture
-    parts = [found[i : i + BATCH] for i in range(0, len(found), BATCH)]
+    parts = [entries[i : i + BATCH] for i in range(0, len(entries), BATCH)]
 
     def labels(some: Sequence[LabelledPicture]) -> list[dict[str, object]]:
         return labelled(folder, some, jury, alone.size, finder)
@@ -117,10 +117,10 @@ def listed(folder: Path) -> list[LabelledPicture]:
         return [
             LabelledPicture(r["file"], None if r["requested"] is None else expression(r["requested"])) for r in rows
         ]
-    found = [LabelledPicture(str(file.relative_to(folder)), named(file.parent.name)) for file in pictures(folder)]
-    if not found:
+    entries = [LabelledPicture(str(file.relative_to(folder)), named(file.parent.name)) for file in pictures(folder)]
+    if not entries:
         raise InputError(f"{folder}: no pictures in this folder")
-    return found
+    return entries
 
 
 def labelled(

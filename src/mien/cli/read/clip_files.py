@@ -159,10 +159,10 @@ class _Page:
 
     def close(self) -> None:
         clips = self._collector.recordings()
-        found = {clip.input: events(clip) for clip in clips}
-        pictures = {clip.input: thumbnails(clip, found[clip.input], clip.input) for clip in clips}
+        events_of = {clip.input: events(clip) for clip in clips}
+        pictures = {clip.input: thumbnails(clip, events_of[clip.input], clip.input) for clip in clips}
         with replacing(self._path) as beside:
-            beside.write_text(page(clips, found, pictures, Thresholds(), self._command), encoding="utf-8")
+            beside.write_text(page(clips, events_of, pictures, Thresholds(), self._command), encoding="utf-8")
 
     def abandon(self) -> None:
         pass

@@ -141,9 +141,9 @@ def _written(outcome: Outcome, todo: ToDo, show: Callable[[str], None]) -> Outco
         show(f"{one_line(outcome.name)}, face {number}: {_reading(face)}\n\n")
         written = explain_face(todo.explainer, outcome.image, face, todo.mode, Flow(show), todo.verified)
         faces.append(written if todo.tests is None else tested(todo.tests, outcome.image, written))
-        said = faces[-1].explanation
-        assert said is not None
-        show("\n\n" + "".join(f"{line}\n" for line in remarks(said)) + "\n")
+        explanation = faces[-1].explanation
+        assert explanation is not None
+        show("\n\n" + "".join(f"{line}\n" for line in remarks(explanation)) + "\n")
     return replace(outcome, report=replace(outcome.report, faces=tuple(faces)))
 
 
@@ -158,10 +158,10 @@ def remarks(explanation: Explanation) -> Iterator[str]:
     for part in explanation.parts:
         for phrase in part.phrases:
             words = " ".join(part.text[phrase.start : phrase.end].split())
-            told = "" if phrase.present else "no "
+            negation = "" if phrase.present else "no "
             measured = phrase.against or "measured"
             mark = "yes" if phrase.supported else "no "
-            yield f'  {mark}  AU{phrase.unit:<3d} {phrase.measured:.2f}  {measured}: {told}"{words}"'
+            yield f'  {mark}  AU{phrase.unit:<3d} {phrase.measured:.2f}  {measured}: {negation}"{words}"'
     if not explanation.consistent:
         own = explanation.expression.top.label
         yield f"  It concludes {explanation.concluded.label}; asked for the label alone, the same model says {own}."

@@ -101,12 +101,12 @@ def timeline(
     if not clips and person is None:
         raise InputError("no rows of a clip: they have frame and timestamp; for photographs say --person")
     rests = Rests(_all(tables), clips, baseline or ("auto" if changes_file else None), person)
-    found = {clip.input: events(clip, thresholds, rests.of(clip)) for clip in clips}
-    summaries = [row for clip in clips for row in summary.summaries(clip, found[clip.input])]
+    events_of = {clip.input: events(clip, thresholds, rests.of(clip)) for clip in clips}
+    summaries = [row for clip in clips for row in summary.summaries(clip, events_of[clip.input])]
     if changes_file:
         _write(changes_file, rests.changed(_all(tables)), None)
     if events_file:
-        rows = [event.to_dict() for clip in clips for event in found[clip.input]]
+        rows = [event.to_dict() for clip in clips for event in events_of[clip.input]]
         _write(events_file, rows, EVENT_COLUMNS)
     if summary_file:
         _write(summary_file, summaries, summary.COLUMNS)
@@ -114,21 +114,21 @@ def timeline(
     for clip in clips:
         if elan:
             elan.mkdir(parents=True, exist_ok=True)
-            write_elan(elan / f"{names[clip.input]}.eaf", clip.input, found[clip.input])
+            write_elan(elan / f"{names[clip.input]}.eaf", clip.input, events_of[clip.input])
             _wrote(elan / f"{names[clip.input]}.eaf")
         if bids:
             bids.mkdir(parents=True, exist_ok=True)
             for written in write_bids(bids, names[clip.input], clip, rate):
                 _wrote(written)
     if output:
-        pictures = {clip.input: thumbnails(clip, found[clip.input], clip.input) for clip in clips}
+        pictures = {clip.input: thumbnails(clip, events_of[clip.input], clip.input) for clip in clips}
         with replacing(output) as beside:
             beside.write_text(
-                page(clips, found, pictures, thresholds, f"mien {shlex.join(sys.argv[1:])}"), encoding="utf-8"
+                page(clips, events_of, pictures, thresholds, f"mien {shlex.join(sys.argv[1:])}"), encoding="utf-8"
             )
         _wrote(output)
     if not any((output, events_file, summary_file, changes_file, elan, bids)):
-        _show(clips, summaries, found)
+        _show(clips, summaries, events_of)
     for line in rests.remarks:
         say(f"mien: {line}")
 
@@ -199,7 +199,7 @@ def _wrote(path: Path) -> None:
     say(f"wrote {path}")
 
 
-def _show(clips: Sequence[Recording], summaries: Sequence[Record], found: dict[str, list[Event]]) -> None:
+def _show(clips: Sequence[Recording], summaries: Sequence[Record], events_of: dict[str, list[Event]]) -> None:
     if not sys.stdout.isatty():
         for row in summaries:
             click.echo(json.dumps(row))
@@ -210,7 +210,7 @@ def _show(clips: Sequence[Recording], summaries: Sequence[Record], found: dict[s
         table.add_column(name, justify="left" if name in ("clip", "shows") else "right", overflow="fold")
     for row in summaries:
         shows = leading(np.array([row[f"{e}_share"] or 0 for e in EXPRESSIONS]))
-        count = sum(event.track == row["track"] for event in found[row["input"]])
+        count = sum(event.track == row["track"] for event in events_of[row["input"]])
         cells = (Path(row["input"]).name[-26:], row["track"], f"{row['seconds']:.1f}", shows, count)
         table.add_row(*map(str, cells), f"{row['AU45_per_minute'] or 0:.1f}")
     Console().print(table)

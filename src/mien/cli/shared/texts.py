@@ -53,10 +53,10 @@ def summary(result: Result) -> Table:
     for name, (title, times) in _ROWS.items():
         table.add_row(title, *(_cell(texts[kind][name], times) for kind in kinds), TARGETS.get(name, ""))
     table.add_section()
-    for half, found in texts["occlusion"].items():
-        cells = [_cell(found["blurred_half"], 100, "drop"), *[""] * (len(kinds) - 1)]
+    for half, measured in texts["occlusion"].items():
+        cells = [_cell(measured["blurred_half"], 100, "drop"), *[""] * (len(kinds) - 1)]
         table.add_row(f"{half} blurred, their units -%", *cells, TARGETS["drop"])
-        table.add_row("  those of the other half -%", _cell(found["other_half"], 100, "drop"))
+        table.add_row("  those of the other half -%", _cell(measured["other_half"], 100, "drop"))
     free, divergence = result["free"], result["votes"]["divergence"]
     off = "" if divergence is None else f"divergence from the votes {divergence:.3f} nats; "
     table.caption = (

@@ -77,7 +77,7 @@ def measure(
         "dropped": faces.dropped,
         "n": len(right),
         "with_map": len(rows),
-        "teacher_failed": int((~taught.found.numpy()).sum()),
+        "teacher_failed": int((~taught.detected.numpy()).sum()),
         "stage": number,
         "codebook": settings.codebook,
         "symmetric": settings.symmetric,
@@ -157,9 +157,9 @@ def agreements(
 
     Attention counts shifted to start at 0, as in the paper; where that changes it, also as it is.
     """
-    candidates = [i for i, label in enumerate(labels) if Expression(label) in SIX and taught.found[i]]
+    candidates = [i for i, label in enumerate(labels) if Expression(label) in SIX and taught.detected[i]]
     rows: list[int] = []
-    found: dict[str, list[Floats]] = {}
+    similarities: dict[str, list[Floats]] = {}
     for start in range(0, len(candidates), _PART):
         drawn = {i: six_maps(taught.landmarks[i].numpy(), settings) for i in candidates[start : start + _PART]}
         part = [i for i, maps in drawn.items() if maps[SIX.index(Expression(labels[i]))].any()]
@@ -171,9 +171,9 @@ def agreements(
         shown["attention_as_is"], shown["attention"] = shown["attention"], from_zero(shown["attention"])
         shown |= baselines(maps, torch.from_numpy(np.stack(generic)))  # type: ignore[arg-type]
         for name, look in shown.items():
-            found.setdefault(name, []).append(cosines(look, maps).numpy())
+            similarities.setdefault(name, []).append(cosines(look, maps).numpy())
         rows += part
-    values = {name: np.concatenate(parts) for name, parts in found.items()}
+    values = {name: np.concatenate(parts) for name, parts in similarities.items()}
     if rows and np.allclose(values["attention"], values["attention_as_is"]):
         del values["attention_as_is"]
     return np.array(rows, np.int64), values

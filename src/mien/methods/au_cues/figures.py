@@ -1,4 +1,4 @@
-"""What `measure` found, to pictures: deletion and insertion curves, and a few faces with their maps."""
+"""Draw the results of `measure`: deletion and insertion curves, and a few faces with their maps."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -52,8 +52,8 @@ def gallery(
     """A PNG with the first face of each of SIX that has a map: itself, its map, attention, CAM of the prediction."""
     plt = pyplot()
     faces, taught = prepared(dataset, labels, settings, limit, seed)
-    found = [np.flatnonzero((faces.labels == e) & taught.found.numpy()) for e in SIX]
-    chosen = np.array([rows[0] for rows in found if len(rows)], int)
+    rows_of = [np.flatnonzero((faces.labels == e) & taught.detected.numpy()) for e in SIX]
+    chosen = np.array([rows[0] for rows in rows_of if len(rows)], int)
     if not len(chosen):
         raise InputError("no face has a map, so there is nothing to show")
     faces = replace(faces, samples=[faces.samples[i] for i in chosen], targets=faces.targets[chosen])

@@ -144,8 +144,8 @@ def drops(
         return {"drop": drop, "control_drop": other, "ratio": ratio, "excess": drop - TIMES * other}
 
     whole, many = falls(tally.mean(axis=0)[None]), falls(bootstrap(tally, resamples, seed) / len(tally))
-    found = {name: interval(whole[name][0], many[name]) for name in whole}
-    return {**found, "times": TIMES, "accepted": bool(whole["excess"][0] >= 0 < whole["drop"][0])}
+    measured = {name: interval(whole[name][0], many[name]) for name in whole}
+    return {**measured, "times": TIMES, "accepted": bool(whole["excess"][0] >= 0 < whole["drop"][0])}
 
 
 def removal_scores(right: Bools, removed: Removed, resamples: int, seed: int) -> Result:

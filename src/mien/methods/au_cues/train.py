@@ -84,16 +84,16 @@ def build(settings: Settings) -> ReaderNetwork:
 
 
 class Taught(NamedTuple):
-    """What a teacher says of N faces, as seen in their crops; rows where it failed are 0 and not `found`.
+    """A teacher's labels of N faces, in the frame of their crops; rows where it failed are 0 and not `detected`.
 
-    maps: (N, S, S) uint8 AU maps.   has_map: (N,) bool.   found: (N,) bool.
+    maps: (N, S, S) uint8 AU maps.   has_map: (N,) bool.   detected: (N,) bool.
     action_units: (N, 24).   landmarks: (N, 68, 2), shares of the crop's side.   pose: (N, 3) degrees.
     readable: (N,) share of the people who could read the face, by their votes.
     """
 
     maps: Tensor
     has_map: Tensor
-    found: Tensor
+    detected: Tensor
     action_units: Tensor
     landmarks: Tensor
     pose: Tensor
@@ -129,7 +129,7 @@ def train(
                 "heads and attention_weight need a teacher's labels; give the file that `mien pseudo-label` wrote"
             )
         taught = teach(faces, shapes, labels, settings)
-    spread = torch.ones(1) if taught is None else action_units.spread(taught.action_units, taught.found)
+    spread = torch.ones(1) if taught is None else action_units.spread(taught.action_units, taught.detected)
     source = None
     if taught is not None and (settings.pairs or settings.readability_weight > 0):
         source = pool(dataset, faces, taught, settings)
@@ -164,22 +164,22 @@ def teach(faces: Selection, shapes: Sequence[tuple[int, ...]], labels: PseudoLab
     for i, shape in enumerate(shapes):
         frame = to_crop_frame(whole_picture(np.empty(shape, np.uint8))[0])
         landmarks[i] = labels.landmarks[rows[i]] @ frame[:, :2].T + frame[:, 2]
-    found = labels.found[rows]
+    detected = labels.found[rows]
     maps, has_map = np.zeros((count, side, side), np.uint8), np.zeros(count, bool)
     if settings.attention_weight > 0:
         for i, shown in enumerate(_drawn_expressions(faces, settings)):
-            drawn = _au_map(landmarks[i], shown, settings) if found[i] else None
+            drawn = _au_map(landmarks[i], shown, settings) if detected[i] else None
             if drawn is not None:
                 maps[i] = np.round(255 * cv2.resize(drawn, (side, side), interpolation=cv2.INTER_AREA))
                 has_map[i] = True
 
     def rows_of(values: NDArray[np.float32]) -> Tensor:
-        return torch.from_numpy(np.where(found.reshape(-1, *[1] * (values.ndim - 1)), values, 0))
+        return torch.from_numpy(np.where(detected.reshape(-1, *[1] * (values.ndim - 1)), values, 0))
 
     return Taught(
         torch.from_numpy(maps),
         torch.from_numpy(has_map),
-        torch.from_numpy(found),
+        torch.from_numpy(detected),
         rows_of(labels.action_units[rows]),
         rows_of(landmarks),
         rows_of(labels.pose[rows]),
@@ -198,7 +198,7 @@ def pool(dataset: Sequence[Sample], faces: Selection, taught: Taught, settings: 
     unread = [s for s in map(dataset.__getitem__, range(len(dataset))) if s.votes is not None and _is_unread(s.votes)]
     side = settings.size
     images = np.stack([crop(s.image, side) for s in unread]) if unread else np.zeros((0, side, side), np.uint8)
-    ahead = taught.found & (taught.pose[:, :2].abs() < _AHEAD).all(dim=1)
+    ahead = taught.detected & (taught.pose[:, :2].abs() < _AHEAD).all(dim=1)
     if settings.pairs and not ahead.any():
         raise InputError("no face with landmarks looks ahead, so no pair can be made; set pairs to 0")
     return further.Pool(
@@ -279,7 +279,7 @@ def moved(taught: Taught, matrix: Tensor) -> Taught:
     return Taught(
         augment.move(taught.maps[:, None].float() / 255, matrix, mode="nearest")[:, 0],
         taught.has_map,
-        taught.found,
+        taught.detected,
         action_units.mirrored(taught.action_units, flipped),
         torch.where(flipped[:, None, None], landmarks[:, MIRRORED_68], landmarks),
         moved_pose(taught.pose, matrix),
@@ -308,11 +308,11 @@ def taught_loss(answers: ReaderOutput, taught: Taught, settings: Settings, sprea
     units, landmarks, pose = answers.action_units, answers.landmarks, answers.pose
     if units is None or landmarks is None or pose is None:
         raise InputError("the network has no heads; build it with heads=True")
-    found = taught.found.float()
-    count = found.sum().clamp(min=1)
+    detected = taught.detected.float()
+    count = detected.sum().clamp(min=1)
 
     def mean(errors: Tensor) -> Tensor:
-        return (errors.flatten(1).mean(dim=1) * found).sum() / count
+        return (errors.flatten(1).mean(dim=1) * detected).sum() / count
 
     off_landmarks = (landmarks.float() - taught.landmarks).abs()
     off_pose = F.smooth_l1_loss(pose.float() / _POSE_UNIT, taught.pose / _POSE_UNIT, reduction="none", beta=0.1)

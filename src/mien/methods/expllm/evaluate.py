@@ -107,7 +107,7 @@ def evaluate(
 
 
 class _Labels:
-    """The label mode as the classifier that mien.evaluation.scoring wants; free: every word said unasked, in order."""
+    """The label mode as a classifier for mien.evaluation.scoring; free: every unconstrained word, in order."""
 
     def __init__(self, explainer: Explains) -> None:
         self._explainer = explainer
@@ -147,7 +147,7 @@ def _votes(asked: _Labels, chosen: Selection, known: Sequence[int]) -> dict[str,
 
 
 def _measured(chosen: Selection, labels: PseudoLabels | None, read: Pipeline) -> list[ActionUnits | None]:
-    """The action units of every chosen face, the reader's without labels; None where the teacher found none."""
+    """The action units of every chosen face, the reader's without labels; None where the teacher detected no face."""
     if labels is None:
         return [_read(read, sample).action_units for sample in chosen.samples]
     rows = labels.rows(chosen.samples)
@@ -216,11 +216,11 @@ def _by_engine(chosen: Selection, index: int, units: ActionUnits) -> _Text:
 
 def _by_rules(sample: Sample, read: Pipeline) -> _Text:
     """What the engine writes of a face from what the reader alone answers: what rules do where the model writes."""
-    said = _read(read, sample)
-    assert said.action_units is not None, "the reader has them"
-    shares = said.expression.probabilities
-    units = above(said.action_units)
-    return _explained(Observation(sample.source, units, shares, False, said.pose, said.hidden, said.readability))
+    answer = _read(read, sample)
+    assert answer.action_units is not None, "the reader has them"
+    shares = answer.expression.probabilities
+    units = above(answer.action_units)
+    return _explained(Observation(sample.source, units, shares, False, answer.pose, answer.hidden, answer.readability))
 
 
 def _explained(face: Observation) -> _Text:
@@ -304,23 +304,23 @@ def _controls(texts: Sequence[_Text], faces: Sequence[_Truth]) -> Floats:
     That of any other face; and of one whose text concludes the same, beside the own text of those that have such.
     Every other face's text counts alike, so that nothing depends on how they are shuffled.
     """
-    said = np.array([[unit in _named(text.sections) for unit in _UNITS] for text in texts], float)  # (N, U)
+    named = np.array([[unit in _named(text.sections) for unit in _UNITS] for text in texts], float)  # (N, U)
     there = np.array([[face.units[unit] >= PRESENT for unit in _UNITS] for face in faces], float)  # (N, U)
     group = np.array([text.concluded for text in texts])
-    own = np.stack([(said * there).sum(axis=1), said.sum(axis=1), there.sum(axis=1)], axis=1)
-    found = np.zeros((len(texts), 9))
-    found[:, :3] = _others(said, there)
+    own = np.stack([(named * there).sum(axis=1), named.sum(axis=1), there.sum(axis=1)], axis=1)
+    counts = np.zeros((len(texts), 9))
+    counts[:, :3] = _others(named, there)
     for each in np.unique(group):
         rows = np.flatnonzero(group == each)
         if len(rows) > 1:
-            found[rows, 3:6] = own[rows]
-            found[rows, 6:] = _others(said[rows], there[rows])
-    return found
+            counts[rows, 3:6] = own[rows]
+            counts[rows, 6:] = _others(named[rows], there[rows])
+    return counts
 
 
-def _others(said: Floats, there: Floats) -> Floats:
+def _others(named: Floats, there: Floats) -> Floats:
     """(N, 3) right, named and present action units, on average over the texts of all other faces."""
-    others = (said.sum(axis=0) - said) / max(len(said) - 1, 1)  # (N, U)
+    others = (named.sum(axis=0) - named) / max(len(named) - 1, 1)  # (N, U)
     return np.stack([(others * there).sum(axis=1), others.sum(axis=1), there.sum(axis=1)], axis=1)
 
 
@@ -331,7 +331,7 @@ def _metrics(sums: Floats) -> Result:
     def f1(kind: str) -> Any:
         return _ratio(2 * count[f"{kind}_right"], count[f"{kind}_said"] + count[f"{kind}_true"])
 
-    found = {
+    metrics = {
         **{name: _ratio(count[name], count["texts"]) for name in _SHARES},
         "units_precision": _ratio(count["units_right"], count["units_said"]),
         "units_recall": _ratio(count["units_right"], count["units_true"]),
@@ -343,8 +343,8 @@ def _metrics(sums: Floats) -> Result:
         "side_accuracy": _ratio(count["sides_right"], count["sides"]),
         "band_error": _ratio(count["band_error"], count["bands"]),
     }
-    parts = [found[name] for name in ("format", "units_f1", "consistent", "read_as")]
-    return found | {"exp_cot_score": np.mean([*parts, 1 - found["band_error"] / 5], axis=0)}
+    parts = [metrics[name] for name in ("format", "units_f1", "consistent", "read_as")]
+    return metrics | {"exp_cot_score": np.mean([*parts, 1 - metrics["band_error"] / 5], axis=0)}
 
 
 def _ratio(part: Any, whole: Any) -> Any:
@@ -357,15 +357,15 @@ def _occlusion(halves: Sequence[tuple[Halves, Halves]], *, resamples: int, seed:
 
     halves: for each face and half, how many it names before and after: of that half, and of the other.
     """
-    found: Result = {half: {} for half in HALVES}
+    drops: Result = {half: {} for half in HALVES}
     for number, kind in enumerate(("blurred_half", "other_half")):
         for half in HALVES:
             tally = np.array([face[number][half] for face in halves], float)  # (N, 2)
             low, high = percentile_interval(_drop(bootstrap(tally, resamples, seed)))
             value = {"drop": _number(_drop(tally.sum(axis=0))), "low": _number(low), "high": _number(high)}
             before, after = tally.mean(axis=0).tolist()
-            found[half][kind] = value | {"before": before, "after": after}
-    return found
+            drops[half][kind] = value | {"before": before, "after": after}
+    return drops
 
 
 def _drop(counts: Floats) -> Any:

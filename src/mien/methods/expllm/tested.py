@@ -17,12 +17,12 @@ from mien.results.face import FaceReport
 def tested(pipeline: Pipeline, image: NDArray[np.uint8], face: FaceReport) -> FaceReport:
     """A face whose explanation has its effects; see mien.core.effects.
 
-    image: the (H, W, 3) RGB picture that the pipeline found the face in.   face: with an explanation.
+    image: the (H, W, 3) RGB picture in which the face was detected.   face: with an explanation.
     """
-    said = face.explanation
-    assert said is not None, "there is no reason to test"
-    found = effects(pipeline, image, face, list(named(said)), said.concluded)
-    return replace(face, explanation=replace(said, effects=found))
+    explanation = face.explanation
+    assert explanation is not None, "there is no reason to test"
+    changes = effects(pipeline, image, face, list(named(explanation)), explanation.concluded)
+    return replace(face, explanation=replace(explanation, effects=changes))
 
 
 def named(explanation: Explanation) -> Iterator[tuple[tuple[ActionUnit, ...], str]]:

@@ -41,11 +41,11 @@ Watch = Callable[[Sequence[Row], str], Iterable[Row]]
 
 
 @dataclass(frozen=True, eq=False)
-class Said:
-    """What was answered about the people of all rows.
+class RowAnswers:
+    """The answers about the people of all rows.
 
     answers: (R, P) in Expression order, NONE without a usable label.
-    matched: (R, P) whose answer could be told from the others'.
+    matched: (R, P) whether an answer could be assigned to the person.
     counts: (R,) how many people there are, according to the answer.   statuses: how many answers of each kind.
     """
 
@@ -114,8 +114,8 @@ def measure(
         if name == "target":
             result["systems"][name] = asker.targets(**options)
             continue
-        said, effort = asker.rows(name)
-        result["systems"][name] = _scores(labels, said, own, **options) | effort
+        row_answers, effort = asker.rows(name)
+        result["systems"][name] = _scores(labels, row_answers, own, **options) | effort
     return result | options
 
 
@@ -142,7 +142,7 @@ class _Asker:
             pipeline=self.pipelines.get(system, self.pipelines["splitter"]),
         )
 
-    def alone(self) -> tuple[Said, Result]:
+    def alone(self) -> tuple[RowAnswers, Result]:
         """Each face as the data have it."""
         provider, statuses, answers = Metered(self.provider), Counter[str](), []
         for number, row in enumerate(self.watch(self.bench.rows, "alone")):
@@ -152,23 +152,23 @@ class _Asker:
                 assert report.attributes is not None
                 answers.append(_label(report.attributes))
                 statuses[report.attributes.status.value] += 1
-        found = np.array(answers, np.int64).reshape(len(self.bench.rows), -1)
-        whole = np.ones(found.shape, bool)
-        return Said(found, whole, whole.sum(axis=1), statuses), _effort(provider, found.size)
+        labels = np.array(answers, np.int64).reshape(len(self.bench.rows), -1)
+        whole = np.ones(labels.shape, bool)
+        return RowAnswers(labels, whole, whole.sum(axis=1), statuses), _effort(provider, labels.size)
 
-    def rows(self, system: str) -> tuple[Said, Result]:
+    def rows(self, system: str) -> tuple[RowAnswers, Result]:
         """All people of each row."""
         provider, answers, statuses, counts = Metered(self.provider), [], [], []
         for number, row in enumerate(self.watch(self.bench.rows, system)):
             report = self._scanner(provider, system, number * len(row.faces))(row.picture)
-            labels, found = _in_row(row, report)
+            labels, row_statuses = _in_row(row, report)
             answers.append(labels)
-            statuses.append(found)
+            statuses.append(row_statuses)
             counts.append(_count(report, together=system == "one-prompt"))
-        matched = np.array([[status != AnswerStatus.MISSED for status in found] for found in statuses])
-        tally = Counter(status for found in statuses for status in found)
-        said = Said(np.array(answers, np.int64), matched, np.array(counts, np.int64), tally)
-        return said, _effort(provider, matched.size)
+        matched = np.array([[status != AnswerStatus.MISSED for status in row_statuses] for row_statuses in statuses])
+        tally = Counter(status for row_statuses in statuses for status in row_statuses)
+        row_answers = RowAnswers(np.array(answers, np.int64), matched, np.array(counts, np.int64), tally)
+        return row_answers, _effort(provider, matched.size)
 
     def targets(self, resamples: int, seed: int) -> Result:
         """One person of each row, described by place or by the colour of the frame in turn."""
@@ -176,9 +176,9 @@ class _Asker:
         for number, row in enumerate(self.watch(self.bench.rows, "target")):
             face = row.faces[number % len(row.faces)]
             report = self._scanner(provider, "target", number * len(row.faces))(row.picture, described(row, number))
-            said = [f.attributes for f in report.faces if f.attributes is not None] + list(report.unmatched)
-            hits.append(len(said) == 1 and _label(said[0]) == face.expression)
-            statuses[(said[0].status if said else AnswerStatus.MISSED).value] += 1
+            answered = [f.attributes for f in report.faces if f.attributes is not None] + list(report.unmatched)
+            hits.append(len(answered) == 1 and _label(answered[0]) == face.expression)
+            statuses[(answered[0].status if answered else AnswerStatus.MISSED).value] += 1
         right = np.array(hits, np.float64)
         exact = _interval(right.mean(), bootstrap(right, resamples, seed) / len(right))
         return {"exact_match": exact, "statuses": dict(statuses)} | _effort(provider, len(right))
@@ -198,19 +198,19 @@ def described(row: Row, number: int) -> str:
 def _in_row(row: Row, report: ImageReport) -> tuple[list[int], list[str]]:
     """The answer about each face of the row, and its status; NONE and missed where there is none."""
     height, width = report.size
-    said = [face for face in report.faces if face.attributes is not None]
-    shares = [tuple((face.box / [width, height, width, height]).tolist()) for face in said]
+    answered = [face for face in report.faces if face.attributes is not None]
+    shares = [tuple((face.box / [width, height, width, height]).tolist()) for face in answered]
     place_of = match([ParsedPerson({}, box) for box in shares], row.boxes, report.size)
     answers, statuses = [NONE] * len(row.faces), [AnswerStatus.MISSED.value] * len(row.faces)
     for number, place in place_of.items():
-        attributes = said[number].attributes
+        attributes = answered[number].attributes
         assert attributes is not None
         answers[place], statuses[place] = _label(attributes), attributes.status.value
     return answers, statuses
 
 
 def _count(report: ImageReport, together: bool) -> int:
-    """How many people there are: of those asked about one by one the faces found, else those that the answer lists."""
+    """Return the number of people: of detected faces if asked one by one, else of people in the answer."""
     if not together:
         return len(report.faces)
     statuses = [face.attributes.status for face in report.faces if face.attributes is not None]
@@ -250,19 +250,19 @@ def _plain(confusions: NDArray[np.float32], resamples: int, seed: int) -> Result
 _METRICS = {"accuracy": metrics.accuracy, "macro_f1": metrics.macro_f1}
 
 
-def _scores(labels: Ints, said: Said, alone: NDArray[np.float32], resamples: int, seed: int) -> Result:
-    confusions, people = _tally(labels, said.answers), labels.shape[1]
-    right = said.answers == labels
+def _scores(labels: Ints, row_answers: RowAnswers, alone: NDArray[np.float32], resamples: int, seed: int) -> Result:
+    confusions, people = _tally(labels, row_answers.answers), labels.shape[1]
+    right = row_answers.answers == labels
     # Bootstraps with the same seed draw the same rows, so that differences are of the same people.
     drawn, other = (bootstrap(tally, resamples, seed) for tally in (confusions, alone))
     plain = _plain(confusions, resamples, seed)
-    found = np.stack([right.sum(axis=1), said.matched.sum(axis=1)], axis=1).astype(np.float64)  # (R, 2)
-    hits, matched = found.sum(axis=0)
-    many = bootstrap(found, resamples, seed)
+    counts = np.stack([right.sum(axis=1), row_answers.matched.sum(axis=1)], axis=1).astype(np.float64)  # (R, 2)
+    hits, matched = counts.sum(axis=0)
+    many = bootstrap(counts, resamples, seed)
     less = metrics.accuracy(confusions.sum(axis=0)) - metrics.accuracy(alone.sum(axis=0))
     places = right.mean(axis=0)
     by_place = bootstrap(right.astype(np.float64), resamples, seed) / len(right)
-    counted = int((said.counts == people).sum())
+    counted = int((row_answers.counts == people).sum())
     low, high = wilson_interval(counted, len(labels))
     return {
         "count_accuracy": {"value": counted / len(labels), "low": low, "high": high},
@@ -275,7 +275,7 @@ def _scores(labels: Ints, said: Said, alone: NDArray[np.float32], resamples: int
             place: _interval(value, by_place[:, i])
             for i, (place, value) in enumerate(zip(_ORDINALS, places, strict=False))
         },
-        "statuses": dict(said.statuses),
+        "statuses": dict(row_answers.statuses),
     }
 
 

@@ -56,14 +56,14 @@ def measure(
         answers.append(answer)
         statuses[status.value] += 1
     truth = np.array([task.labels.index(labels[row] or "") for row in rows])
-    said = np.array([len(task.labels) if answer is None else task.labels.index(answer) for answer in answers])
+    predicted = np.array([len(task.labels) if answer is None else task.labels.index(answer) for answer in answers])
     return {
         "measure": f"{task.name} of faces one by one",
         "provider": provider.name,
         "model": provider.model,
         "task": task.name,
         "dropped": len(labels) - len(known),
-        **table(truth, said, task.labels, resamples=resamples, seed=seed),
+        **table(truth, predicted, task.labels, resamples=resamples, seed=seed),
         "statuses": dict(statuses),
         "latency_ms_a_face": 1000 * metered.seconds / len(rows),
         "resamples": resamples,
@@ -104,12 +104,12 @@ def _asker(task: Task, provider: Metered, wording: str | None, pipeline: Pipelin
 
 
 def table(
-    truth: NDArray[np.integer], said: NDArray[np.integer], labels: Sequence[str], *, resamples: int, seed: int
+    truth: NDArray[np.integer], predicted: NDArray[np.integer], labels: Sequence[str], *, resamples: int, seed: int
 ) -> Result:
-    """The scores of N answers.   truth: (N,) places in labels.   said: likewise, and len(labels) for no answer."""
+    """The scores of N answers.   truth: (N,) places in labels.   predicted: likewise, and len(labels) for no answer."""
     count = len(labels)
     tally = np.zeros((len(truth), count + 1, count + 1), np.float32)
-    tally[np.arange(len(truth)), truth, said] = 1
+    tally[np.arange(len(truth)), truth, predicted] = 1
     confusion, many = tally.sum(axis=0), bootstrap(tally, resamples, seed)
     there = confusion.sum(axis=1)[:count] > 0
     each = {name: (of(confusion)[:count], of(many)[:, :count]) for name, of in _OF_CLASS.items()}
@@ -129,8 +129,8 @@ def table(
 
 def _precision(confusion: Floats) -> Floats:
     """0 for a class that is never answered."""
-    said = confusion.sum(axis=-2)
-    return np.asarray(np.diagonal(confusion, axis1=-2, axis2=-1) / np.maximum(said, 1))
+    predicted = confusion.sum(axis=-2)
+    return np.asarray(np.diagonal(confusion, axis1=-2, axis2=-1) / np.maximum(predicted, 1))
 
 
 def _f1(confusion: Floats) -> Floats:

@@ -1,4 +1,4 @@
-"""Which of the people in an answer is which of the faces found."""
+"""Match the people in an answer to detected faces."""
 
 from collections.abc import Sequence
 
@@ -12,7 +12,7 @@ LEAST_IOU = 0.3
 
 
 def match(people: Sequence[ParsedPerson], boxes: Floats, size: tuple[int, int]) -> dict[int, int]:
-    """Index of a person to index of a face, for the people whose face can be told.
+    """Index of a person to index of a face, for the people who can be matched.
 
     boxes: (N, 4) x1 y1 x2 y2 in reading order, in pixels of a picture of this size, (height, width).
     People with boxes go to the faces they overlap most (an IoU of at least 0.3, best sum over all pairs), then the rest

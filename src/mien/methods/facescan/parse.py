@@ -127,13 +127,13 @@ def _inside(text: str, asked: Sequence[Attribute]) -> list[Record] | None:
 
     Of a list that was cut off, these are the records before the cut.
     """
-    found: list[Record] = []
+    people: list[Record] = []
     for value in _values(text):
         records = _records(value, asked)
         if records is not None and (isinstance(value, list) or _names_people(value)):
             return records
-        found += records or []
-    return found or None
+        people += records or []
+    return people or None
 
 
 def _values(text: str) -> Iterator[Any]:
@@ -188,7 +188,7 @@ def _labelled_lines(text: str, asked: Sequence[Attribute]) -> list[Record] | Non
 
 
 def _person(record: Mapping[str, Any], asked: Sequence[Attribute], form: AnswerStatus) -> ParsedPerson:
-    """form: ok, or repaired when the record itself had to be found or mended."""
+    """form: ok, or repaired when the record had to be searched for or mended."""
     answers: dict[Attribute, Answer] = {}
     others: Record = {}
     words: list[str] = []
@@ -263,7 +263,7 @@ def _is_score(value: Any) -> bool:
 
 
 def _box(value: Any) -> Box | None:
-    # Some models answer pixels or thousandths, and which of them cannot be told: only shares are believed.
+    # Some models answer pixels or thousandths, and nothing shows which: only shares are accepted.
     if not isinstance(value, list) or len(value) != 4 or not all(_is_score(v) and v <= 1 for v in value):
         return None
     x1, y1, x2, y2 = map(float, value)

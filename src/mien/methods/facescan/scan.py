@@ -1,4 +1,4 @@
-"""A picture to its people: faces are found, a model is asked about them, and the answers join the reports.
+"""A picture to its people: faces are detected, a model is asked about them, and the answers join the reports.
 
 Faces one by one ("detect, then scan"), or everybody at once, or the one person who is described.
 """
@@ -62,7 +62,7 @@ class FaceScanner:
         self.provider, self.ask, self.together, self.seed = provider, tuple(ask), together, seed
         self.pipeline = pipeline or Pipeline()
         self.wording = wording
-        self._prompt(None)  # a wording that does not suit is better said now
+        self._prompt(None)  # reject an unsuitable wording early
 
     def __call__(self, source: ImageSource, target: str | None = None) -> ImageReport:
         """A picture to a report whose faces have `attributes`.
@@ -100,13 +100,13 @@ class FaceScanner:
         people = self._people(reply, one=target is not None)
         boxes = np.array([face.box for face in report.faces], dtype=np.float64).reshape(-1, 4)
         face_of = match(people, boxes, report.size)
-        said = {face_of[i]: person for i, person in enumerate(people) if i in face_of}
+        answers = {face_of[i]: person for i, person in enumerate(people) if i in face_of}
         failed = reply.parsed is None or reply.parsed.status not in (AnswerStatus.OK, AnswerStatus.REPAIRED)
         nobody = self._failed(reply) if failed else _unsaid(self.ask, AnswerStatus.MISSED)
         faces = tuple(
-            replace(face, attributes=self._attributes(said.get(i, nobody), reply, wording, self.seed))
+            replace(face, attributes=self._attributes(answers.get(i, nobody), reply, wording, self.seed))
             for i, face in enumerate(report.faces)
-            if i in said or target is None
+            if i in answers or target is None
         )
         strangers = [person for i, person in enumerate(people) if i not in face_of]
         if failed and not faces:

@@ -54,10 +54,10 @@ def tasks(names: str) -> tuple[Task, ...]:
     unknown = [name for name in chosen if name not in TASKS]
     if unknown:
         raise InputError(f"there is no task {unknown[0]!r}; there are {', '.join(TASKS)}")
-    found = tuple(TASKS[name] for name in chosen)
-    if len({task.attribute for task in found}) < len(found):
+    tasks = tuple(TASKS[name] for name in chosen)
+    if len({task.attribute for task in tasks}) < len(tasks):
         raise InputError(f"{names}: one question can have one list of answers; name one task for each attribute")
-    return found
+    return tasks
 
 
 def labels_of(dataset: Sequence[Sample], task: Task) -> list[str | None]:

@@ -138,8 +138,8 @@ def questions(dataset: Sequence[Sample], asked: Sequence[Task], per_class: int =
     for task in asked:
         labels = np.array([label or "" for label in labels_of(dataset, task)])
         for label in task.labels:
-            found = np.flatnonzero(labels == label)
-            kept = rng.permutation(found)[:per_class] if per_class else found
+            candidates = np.flatnonzero(labels == label)
+            kept = rng.permutation(candidates)[:per_class] if per_class else candidates
             items += [TuningItem(int(i), question(task), label) for i in kept]
         if not (labels != "").any():
             raise InputError(f"the data have no label for {task.name}; its labels are {', '.join(task.labels)}")
@@ -204,8 +204,8 @@ def _checked(settings: Settings) -> tuple[Task, ...]:
 
 def _last(folder: Path) -> str | None:
     """The last checkpoint of a run that was stopped."""
-    found: str | None = optional("transformers.trainer_utils", "llm").get_last_checkpoint(str(folder))
-    return found
+    checkpoint_folder: str | None = optional("transformers.trainer_utils", "llm").get_last_checkpoint(str(folder))
+    return checkpoint_folder
 
 
 def open_checkpoint(settings: Settings, weights: str | None = None, *, quantized: bool = False) -> tuple[Any, Any]:

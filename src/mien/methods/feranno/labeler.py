@@ -60,10 +60,12 @@ class Seer:
         units = self._units.answers(crops).action_units
         if units is None:
             raise ModelError("the model that is to estimate action units has no output for them")
-        told = Conditions.nothing(len(crops))._replace(units=units, known=np.ones((len(crops), VECTOR), np.float32))
+        conditions = Conditions.nothing(len(crops))._replace(
+            units=units, known=np.ones((len(crops), VECTOR), np.float32)
+        )
         faces = from_levels(crops)
         seen = [
-            self.generator.run(("features", "maps"), (1 - TIME) * faces + TIME * noise, TIME, told)
+            self.generator.run(("features", "maps"), (1 - TIME) * faces + TIME * noise, TIME, conditions)
             for noise in self._noises
         ]
         features, maps = (np.stack(column).mean(axis=0) for column in zip(*seen, strict=True))
@@ -156,9 +158,7 @@ class Jury:
         self._labeler = labeler
         self._experts = {Path(name).stem: Classifier(load(name)) for name in experts}
         if len(self._experts) < len(experts) or "feranno" in self._experts:
-            raise InputError(
-                f"voters go by the names of their files, and these are not told apart: {', '.join(experts)}"
-            )
+            raise InputError(f"voters go by the names of their files, and these do not differ: {', '.join(experts)}")
         for name, expert in self._experts.items():
             if expert.contract.size != labeler.size:
                 raise InputError(f"{name} reads faces of {expert.contract.size} pixels, FERAnno of {labeler.size}")

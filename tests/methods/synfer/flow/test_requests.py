@@ -42,7 +42,7 @@ def test_one_side_alone_is_half_of_both_and_a_difference():
         ("12=1.2", "intensity from 0 to 1"),
         ("smile=1", "such as 12=0.8"),
         ("3=0.5", "no action unit of the model"),
-        ("26L=0.5", "the sides of AU26 are not told apart; those of AU12, AU14, AU10 are"),
+        ("26L=0.5", "the sides of AU26 cannot be set apart; those of AU12, AU14, AU10 are"),
     ],
 )
 def test_what_is_no_action_unit_is_named(text, wrong):

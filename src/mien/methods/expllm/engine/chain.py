@@ -38,11 +38,11 @@ class Sections:
     @staticmethod
     def read(text: str) -> "Sections | None":
         """The parts of a text; None unless it has the three headers, in any usual spelling, once each and in order."""
-        found = list(_HEADER.finditer(text))
-        if [match[1].lower()[:3] for match in found] != ["key", "ove", "con"]:
+        headers = list(_HEADER.finditer(text))
+        if [match[1].lower()[:3] for match in headers] != ["key", "ove", "con"]:
             return None
-        ends = [match.start() for match in found[1:]] + [len(text)]
-        parts = [" ".join(text[m.end() : end].split()) for m, end in zip(found, ends, strict=True)]
+        ends = [match.start() for match in headers[1:]] + [len(text)]
+        parts = [" ".join(text[m.end() : end].split()) for m, end in zip(headers, ends, strict=True)]
         return Sections(*parts) if all(parts) else None
 
 

@@ -22,7 +22,7 @@ from mien.results.explanation import RejectedKind
 class Wrong(NamedTuple):
     """One thing that is wrong with a text.
 
-    kind: "absent", "present", "degree" or "side" of an action unit, as in grounding.Fault; "calm" of what is said to be
+    kind: "absent", "present", "degree" or "side" of an action unit, as in grounding.Fault; "calm" of what is called
     still, "hidden" of the head's turn or a hidden half, "viewers" of votes that there are not, "empty" of words that
     say nothing or say it again.   why: in words.   start, end: of the phrase, in characters.   unit: where it is about
     one.
@@ -50,29 +50,29 @@ _NONE_AROUND = re.compile(
 )
 _TURNED = re.compile(r"\bthe head is turned\b", re.IGNORECASE)
 _HALF = re.compile(r"\bthe (?P<side>left|right) half of the face is (?P<reason>[a-z ]+)", re.IGNORECASE)
-# So many words in a row are not said twice in a sentence: its set phrases have fewer in common.
+# A sentence must not repeat so many words in a row; its set phrases share fewer.
 _TWICE = 4
 
 
 def wrong(text: str, face: Observation, since: int = 0) -> tuple[Wrong, ...]:
     """What is wrong with a text from a character on, in order; what lies before is read for what it refers to."""
-    found = [
+    faults = [
         Wrong(claim.fault.kind, claim.fault.why, claim.mention.start, claim.mention.end, claim.mention.unit)
         for claim in supported(text, face.units)
         if claim.fault is not None
     ]
     named: set[tuple[ActionUnit, bool]] = set()
     for start, sentence in _sentences(text):
-        found += _beside(sentence, start, face)
-        found += _again(sentence, start)
+        faults += _beside(sentence, start, face)
+        faults += _again(sentence, start)
         mentions = parse(sentence)
-        said = {(mention.unit, mention.present) for mention in mentions}
+        claims = {(mention.unit, mention.present) for mention in mentions}
         # An interpretation names again what was observed, but without a degree.
-        if said and said <= named and any(mention.band for mention in mentions):
+        if claims and claims <= named and any(mention.band for mention in mentions):
             first = mentions[0]
-            found.append(Wrong("empty", "it was said before", start + first.start, start + first.end))
-        named |= said
-    return tuple(sorted((each for each in found if each.start >= since), key=lambda each: each.start))
+            faults.append(Wrong("empty", "it repeats an earlier sentence", start + first.start, start + first.end))
+        named |= claims
+    return tuple(sorted((each for each in faults if each.start >= since), key=lambda each: each.start))
 
 
 def _sentences(text: str) -> list[tuple[int, str]]:
@@ -81,10 +81,10 @@ def _sentences(text: str) -> list[tuple[int, str]]:
 
 def _beside(sentence: str, offset: int, face: Observation) -> list[Wrong]:
     """What is wrong with one sentence besides the action units that it names."""
-    found: list[Wrong] = []
+    faults: list[Wrong] = []
 
     def add(kind: RejectedKind, match: re.Match[str], why: str) -> None:
-        found.append(Wrong(kind, why, offset + match.start(), offset + match.end()))
+        faults.append(Wrong(kind, why, offset + match.start(), offset + match.end()))
 
     if not face.rated and (match := VIEWERS.search(sentence)):
         add("viewers", match, "nobody was asked about this picture")
@@ -105,8 +105,8 @@ def _beside(sentence: str, offset: int, face: Observation) -> list[Wrong]:
         add("hidden", match, "the head was measured as facing the camera")
     for match in _HALF.finditer(sentence):
         if match["side"].lower() not in {half.side for half in face.hidden}:
-            add("hidden", match, "that half was found to be seen")
-    return found
+            add("hidden", match, "that half is visible")
+    return faults
 
 
 def _again(sentence: str, offset: int) -> list[Wrong]:

@@ -24,7 +24,7 @@ T = TypeVar("T")
 WEIGHTS = {"core": 0.5, "support": 0.25, "other": 0.0, "against": -0.25}
 # The runner-up is discussed as a rival from this share of votes on, and from this probability of a model.
 RIVAL, NEXT = 0.3, 0.15
-# A side that is clearly stronger is told early. A smile lifts the upper lip by itself, so that AU10 is told late.
+# A clearly stronger side comes early in the text. A smile lifts the upper lip by itself, so AU10 comes late.
 _UNEVEN_FIRST, _LIFTED_ANYWAY = 0.3, 0.4
 # A face that fewer people could read is called unclear.
 READABLE = 0.5
@@ -36,7 +36,7 @@ LEAST, OBSERVATION_WORDS, INTERPRETATION_WORDS = 45, 40, 30
 class Finding(NamedTuple):
     """Something to tell: one action unit, or two that move as one.
 
-    side: "left", "right" or "both".   band: index in mien.facs.units.BANDS.   rank: the largest is told first.
+    side: "left", "right" or "both".   band: index in mien.facs.units.BANDS.   rank: the largest comes first.
     role: "core", "support", "against" or "other" to the label.
     """
 
@@ -78,22 +78,22 @@ def select(
 
 
 def observe(items: Sequence[Finding], face: Observation, name: str) -> tuple[Sequence[Finding], str]:
-    """The key observations, and the items told in them: the least telling are left out where there is no room."""
-    told, sentences = items, [""]
+    """Return the items shown and the key observations; items of the lowest rank are dropped if the text is too long."""
+    shown, sentences = items, [""]
     for count in range(len(items), -1, -1):
         choose = Choice(f"{name}/observe/{count}")
-        told = _accompanied(items[:count])
-        sentences = [*_observations(told, face, choose), *_unseen(face, choose)]
+        shown = _accompanied(items[:count])
+        sentences = [*_observations(shown, face, choose), *_unseen(face, choose)]
         if words(*sentences) <= OBSERVATION_WORDS:
             break
-    quiet = _quiet(told, face, choose)
+    quiet = _quiet(shown, face, choose)
     if quiet and words(*sentences) < LEAST / 2:
         sentences.append(quiet)
-    return told, " ".join(sentences)
+    return shown, " ".join(sentences)
 
 
 def interpret(items: Sequence[Finding], face: Observation, name: str, hedged: bool = False) -> str:
-    """What the items told make together, what competes, and what is missing for it.
+    """Return what the shown items make together, what competes, and what is missing for it.
 
     hedged: call it not clear-cut.
     """
@@ -115,13 +115,13 @@ def conclude(face: Observation, name: str, hedged: bool, room: int) -> str:
     choose = Choice(f"{name}/conclude")
     crowd = sureness(float(face.shares[face.label]), "reader")
     if face.rated:
-        crowd = choose(next(said for least, said in wording.CROWD if face.shares[face.label] >= least))
+        crowd = choose(next(option for least, option in wording.CROWD if face.shares[face.label] >= least))
     short, long = (
         (wording.HEDGED_CONCLUSIONS, wording.LONG_HEDGED_CONCLUSIONS)
         if hedged
         else (wording.CONCLUSIONS, wording.LONG_CONCLUSIONS)
     )
-    enough = [said for said in short if words(said, crowd) >= room]
+    enough = [option for option in short if words(option, crowd) >= room]
     return " ".join([choose(enough or long).format(label=face.label.label), crowd]).strip()
 
 
@@ -147,14 +147,14 @@ def runner_up(face: Observation, text: str = "") -> str:
 
 def not_seen(face: Observation, text: str = "") -> str:
     """What cannot be seen of a face, where the text does not say so already."""
-    said = text.lower()
+    lower = text.lower()
     sentences = [
         f"The {half.side} half of the face is {half.reason}, {wording.GUESS}."
         for half in face.hidden
-        if f"{half.side} half" not in said
+        if f"{half.side} half" not in lower
     ]
     turned = face.pose is not None and abs(face.pose.yaw) >= SIDEWAYS
-    if turned and not face.hidden and "the head is turned" not in said:
+    if turned and not face.hidden and "the head is turned" not in lower:
         sentences.append(Choice(f"{face.name}/turned")(wording.TURNED))
     if face.readability is not None and face.readability < READABLE:
         sentences.append(wording.UNCLEAR.format(few=max(1, round(10 * face.readability))))
@@ -201,9 +201,9 @@ def _merged(items: list[Finding]) -> list[Finding]:
 
 
 def _accompanied(items: Sequence[Finding]) -> tuple[Finding, ...]:
-    """A proxy is told beside a movement that it is composed of, or it would pass for an observation of its own."""
-    told = {unit for item in items for unit in item.units}
-    return tuple(item for item in items if told & _COMPOSED.get(item.units[0], told))
+    """Keep a proxy only beside a movement that it is composed of: alone it would pass for an observation."""
+    units = {unit for item in items for unit in item.units}
+    return tuple(item for item in items if units & _COMPOSED.get(item.units[0], units))
 
 
 def _observations(items: Sequence[Finding], face: Observation, choose: Choice) -> Iterable[str]:
@@ -214,7 +214,7 @@ def _observations(items: Sequence[Finding], face: Observation, choose: Choice) -
     fitting = [item for item in items if item.role in ("core", "support")]
     against = [item for item in items if item.role == "against"]
     rest = [item for item in items if item.role == "other"]
-    if not fitting:  # with nothing to fit, nothing can be said not to
+    if not fitting:  # where nothing fits, nothing counts as against
         against, rest = [], [*against, *rest]
     other = wording.MORE if face.label is Expression.NEUTRAL else wording.OTHER
     groups = [(fitting, wording.SUPPORT), (against, wording.AGAINST), (rest, other)]
@@ -240,11 +240,11 @@ def _sentence(items: Sequence[Finding], patterns: dict[int, tuple[str, ...]], fa
     }
     # Only what the pattern asks for is picked, so that no phrase is used up unsaid.
     for number, item in enumerate(items, 1):
-        said = _clause(item, choose) if f"{{c{number}}}" in pattern.lower() else _noun(item, choose)
-        fields[f"c{number}"] = fields[f"n{number}"] = said
+        phrase = _clause(item, choose) if f"{{c{number}}}" in pattern.lower() else _noun(item, choose)
+        fields[f"c{number}"] = fields[f"n{number}"] = phrase
     for one, other in ("12", "23"):
         _share(pattern, fields, one, other)
-    return pattern.format_map(fields | {key.upper(): said[0].upper() + said[1:] for key, said in fields.items()})
+    return pattern.format_map(fields | {key.upper(): phrase[0].upper() + phrase[1:] for key, phrase in fields.items()})
 
 
 def _share(pattern: str, fields: dict[str, str], one: str, other: str) -> None:
@@ -275,9 +275,9 @@ def _noun(item: Finding, choose: Choice) -> str:
     return choose(nouns).format(what=what, side=item.side)
 
 
-def _moving(face: Observation, told: Sequence[Finding]) -> set[int]:
-    """Action units that are strong enough to speak, and not told."""
-    return {int(u) for u in ActionUnit if face.units[u] >= PRESENT} - {unit for item in told for unit in item.units}
+def _moving(face: Observation, named: Sequence[Finding]) -> set[int]:
+    """Return the action units that are present but not named."""
+    return {int(u) for u in ActionUnit if face.units[u] >= PRESENT} - {unit for item in named for unit in item.units}
 
 
 def _quiet(items: Sequence[Finding], face: Observation, choose: Choice) -> str:
@@ -302,9 +302,9 @@ def _together(items: Sequence[Finding], face: Observation, choose: Choice) -> st
     uneven = [item for item in fitting if item.role == "core" and item.side != "both"]
     if face.label is Expression.CONTEMPT and uneven:
         return _fill(choose(wording.ONE_SIDED), _plain(uneven[:1]))
-    told = {unit for item in fitting if item.side == "both" for unit in item.units}
+    symmetric = {unit for item in fitting if item.side == "both" for unit in item.units}
     for units, made in wording.PATTERNS[face.label]:
-        if told.issuperset(units):
+        if symmetric.issuperset(units):
             return _fill(choose(wording.COMBINED), _plain(_joined(units)), made=made)
     if fitting:
         return _fill(choose(wording.POINTS), _plain(fitting[:3]), look=look)

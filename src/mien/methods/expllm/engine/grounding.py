@@ -68,14 +68,14 @@ def _claim(mention: Mention, units: ActionUnits) -> Claim:
 
 
 def _fault(mention: Mention, measured: float, units: ActionUnits) -> Fault | None:
-    found = BANDS.index(band(measured))
+    measured_band = BANDS.index(band(measured))
     difference = units.asymmetry(mention.unit)
     uneven = difference is not None and abs(difference) >= ONE_SIDED
-    measured_as = f"measured as {BANDS[found].word}"
+    measured_as = f"measured as {BANDS[measured_band].word}"
     if not mention.present:
         there = uneven if mention.side != "both" and difference is not None else measured >= PRESENT
         return Fault("present", measured_as) if there else None
-    if found == 0 or (mention.band is None and measured < PRESENT):
+    if measured_band == 0 or (mention.band is None and measured < PRESENT):
         return Fault("absent", measured_as)
     if mention.side != "both" and difference is not None:
         stronger = "left" if difference > 0 else "right"
@@ -83,6 +83,6 @@ def _fault(mention: Mention, measured: float, units: ActionUnits) -> Fault | Non
             return Fault("side", "measured alike on both sides")
         if mention.side not in ("one", stronger):
             return Fault("side", f"measured as stronger on the {stronger}")
-    if mention.band is not None and abs(BANDS.index(mention.band) - found) > 1:
+    if mention.band is not None and abs(BANDS.index(mention.band) - measured_band) > 1:
         return Fault("degree", measured_as)
     return None

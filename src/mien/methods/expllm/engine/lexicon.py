@@ -1,6 +1,6 @@
 """The words in which people tell what a face does, and the action units that they name.
 
-A movement is told by a part of the face and what it does: `MOVES` says which action units the two make. A few words,
+A movement is a part of the face and what it does: `MOVES` says which action units the two make. A few words,
 such as "smile", name a movement by themselves. Patterns are for lower-case text; parse.py puts them
 together.
 """
@@ -180,12 +180,12 @@ LINKS = re.compile(
     r"left|right|one|sides?|visible|degree|slight|subtle|faint|mild|small|gentle|light|weak|moderate|noticeable|"
     r"pronounced|marked|strong|notable|significant|firm|deep|big|broad|sharp|heavy|hard|high|full|extreme|minimal)\b)*+"
 )
-# What may stand between a movement told first and its part: "a slight lift of the left eyebrow".
+# What may stand between a movement and its part, in this order: "a slight lift of the left eyebrow".
 OF = re.compile(
     r"(?:[\s-]|\b(?:the|his|her|their|its|both|each|a|an|of|in|on|at|around|between|about|left|right|one|sides?|"
     r"pull(?:s|ing)?|tug|movement|motion|turn|slant|curve|\w+ly)\b)*"
 )
-# What may stand between two movements of one part, told first: "a slight pucker and a strong funneling of the lips".
+# What may stand between two movements that precede their part: "a slight pucker and a strong funneling of the lips".
 AND = re.compile(
     r",?\s(?:and |or )?(?:(?:a|an|the|very|\w+ly|visible|slight|"
     r"subtle|faint|moderate|noticeable|marked|strong|full) )*"
@@ -207,7 +207,7 @@ DENIED_AFTER = re.compile(
     r"|(?:\s(?!that\b)\w+){0,7}\s(?:vanish(?:ed|es)|disappear(?:ed|s)|fad(?:ed|es)|(?:is|was) gone)\b"
 )
 SUPPOSED = re.compile(r"\b(?:as (?:if|though)|(?<!even )if(?! any)|whether)\b")
-# A part told after these is where something is, not what moves.
+# A part after these is where something is, not what moves.
 PLACES = re.compile(r"\b(?:over|under|around|near|above|below|beneath|beside|between|with|across) (?:\w+ )?$")
 
 SIDES = re.compile(

@@ -111,13 +111,13 @@ def listed(face: Observation) -> str:
 
 def expressions_in(text: str) -> tuple[Expression, ...]:
     """The expressions that a text names, by any of their usual words, in the order of their first naming."""
-    found: dict[Expression, None] = {}
+    expressions: dict[Expression, None] = {}
     for word in re.findall(r"[a-z]+", text.lower()):
         try:
-            found.setdefault(expression(word))
+            expressions.setdefault(expression(word))
         except InputError:
             continue
-    return tuple(found)
+    return tuple(expressions)
 
 
 def ungrounded(face: Observation, text: str) -> list[str]:
@@ -133,8 +133,8 @@ def _usable(answer: str, label: Expression) -> tuple[Sections | None, str]:
     sections = Sections.read(answer)
     if sections is None:
         return None, "it lacks one of the three parts, or has a part twice"
-    said = set(re.findall(r"[a-z]+", sections.conclusion.lower()))
-    named = [e.label for e in Expression if e.label in said]
+    words = set(re.findall(r"[a-z]+", sections.conclusion.lower()))
+    named = [e.label for e in Expression if e.label in words]
     if named != [label.label]:
         wrong = ", ".join(named) or "no expression"
         return None, f"its conclusion names {wrong} instead of {label.label} alone"

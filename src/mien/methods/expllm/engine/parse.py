@@ -21,7 +21,7 @@ class Mention:
     """An action unit that a text names.
 
     start, end: of the phrase, in characters; two phrases are the same or do not overlap.
-    present: False when the text denies it.   side: "left", "right", "one" (of the two, not said which) or "both".
+    present: False when the text denies it.   side: "left", "right", "one" (of the two, unspecified) or "both".
     band: of the intensity that the text claims; None when it claims none.
     """
 
@@ -47,7 +47,7 @@ class _Pair(NamedTuple):
     """What a part does.   before, inside, after: text around and between them that tells side and degree."""
 
     units: tuple[int, ...]
-    told: tuple[_Hit, ...]
+    phrase: tuple[_Hit, ...]
     before: str
     inside: str
     after: str
@@ -56,14 +56,14 @@ class _Pair(NamedTuple):
 @lru_cache(maxsize=64)
 def parse(text: str) -> tuple[Mention, ...]:
     """The action units that a text names, in the order of their phrases."""
-    found: list[Mention] = []
+    mentions: list[Mention] = []
     for sentence in re.finditer(r"[^.;:!?\n]+", _lower(text)):
-        found += _sentence(sentence.group(), sentence.start(), found)
-    return tuple(found)
+        mentions += _sentence(sentence.group(), sentence.start(), mentions)
+    return tuple(mentions)
 
 
 def _lower(text: str) -> str:
-    # Not str.lower: of a few letters it makes two, and phrases would be found beside their place.
+    # Not str.lower: of a few letters it makes two, which would shift the places of phrases.
     return "".join(c.lower() if len(c.lower()) == 1 else c for c in text).replace("\u2019", "'")
 
 
@@ -92,8 +92,8 @@ def _hits(text: str) -> list[_Hit]:
 
 def _sentence(text: str, offset: int, earlier: Sequence[Mention]) -> list[Mention]:
     mentions: list[Mention] = []
-    for pair in sorted(_pairs(text, _hits(text)), key=lambda pair: pair.told[0].start):
-        start, end = pair.told[0].start, pair.told[-1].end
+    for pair in sorted(_pairs(text, _hits(text)), key=lambda pair: pair.phrase[0].start):
+        start, end = pair.phrase[0].start, pair.phrase[-1].end
         if _supposed(text, start):
             continue
         denied = _denied(text, start, end)
@@ -121,7 +121,7 @@ def _without_repetition(mentions: list[Mention]) -> list[Mention]:
         same = next((m for m in kept if _alike(m, mention)), None)
         if same is None:
             kept.append(mention)
-        elif _told(mention) > _told(same):
+        elif _detail(mention) > _detail(same):
             kept[kept.index(same)] = mention
     return kept
 
@@ -131,7 +131,7 @@ def _alike(one: Mention, other: Mention) -> bool:
     return (one.unit, one.present) == (other.unit, other.present) and ("both" in sides or len(sides) == 1)
 
 
-def _told(mention: Mention) -> tuple[bool, bool]:
+def _detail(mention: Mention) -> tuple[bool, bool]:
     return mention.side != "both", mention.band is not None
 
 
@@ -142,7 +142,7 @@ def _pairs(text: str, hits: list[_Hit]) -> Iterator[_Pair]:
         hit._replace(kind="alone", units=(4,)) if hit.name == "frown" and hit not in owners else hit for hit in hits
     ]
     hits = [hit for hit in hits if hit.kind != "action" or hit in owners]
-    done: set[_Hit] = set()  # parts that were told with an action
+    done: set[_Hit] = set()  # parts that have an action
     for i, hit in enumerate(hits):
         before = text[hits[i - 1].end if i else 0 : hit.start]
         after = text[hit.end : hits[i + 1].start if i + 1 < len(hits) else len(text)]
@@ -156,11 +156,11 @@ def _pairs(text: str, hits: list[_Hit]) -> Iterator[_Pair]:
         wide = text[hit.start : hit.end] if hit.name in ("gape", "show") and owner.name != "eye" else ""
         if owner.start > hit.start:
             last = hits[i + 1] is owner
-            told = (hit, owner) if last and owner not in done else (hit,)
+            phrase = (hit, owner) if last and owner not in done else (hit,)
             following = hits.index(owner) + 1
             after = text[owner.end : hits[following].start if following < len(hits) else len(text)]
             inside = text[hit.end : owner.start] if last else ""
-            yield _Pair(units, told, before, f"{wide} {inside}", after if last else "")
+            yield _Pair(units, phrase, before, f"{wide} {inside}", after if last else "")
         else:
             first = owner not in done
             opening = hits.index(owner)
@@ -226,8 +226,8 @@ def _degree(pair: _Pair) -> Band | None:
     inside = list(_DEGREE.finditer(pair.inside))
     before = [m for m in _DEGREE.finditer(pair.before) if _close(pair.before[m.end() :])]
     after = [m for m in _DEGREE.finditer(pair.after) if _close(pair.after[: m.start()])]
-    found = inside[-1:] or before[-1:] or after[:1]
-    return BANDS[lexicon.DEGREES[(found[0].lastindex or 1) - 1].band] if found else None
+    nearest = inside[-1:] or before[-1:] or after[:1]
+    return BANDS[lexicon.DEGREES[(nearest[0].lastindex or 1) - 1].band] if nearest else None
 
 
 def _close(gap: str) -> bool:
@@ -237,18 +237,18 @@ def _close(gap: str) -> bool:
 def _side(pair: _Pair, last: str) -> str:
     before = [m for m in lexicon.SIDES.finditer(pair.before) if _close(pair.before[m.end() :])]
     inside = list(lexicon.SIDES.finditer(pair.inside))
-    told = [m for hit in pair.told for m in lexicon.SIDES.finditer(hit.name)]
+    phrase = [m for hit in pair.phrase for m in lexicon.SIDES.finditer(hit.name)]
     after = [
         m
         for m in lexicon.SIDES.finditer(pair.after)
         if re.fullmatch(r"[\w\s]*\b(?:on|to|at) \w*\s?", pair.after[: m.start()])
     ]
-    found = next(iter(inside[:1] or before[-1:] or told or after[:1]), None)
-    if found is None:
-        return "one" if any("smirk" in hit.name for hit in pair.told) else "both"
-    if found["same"]:
+    nearest = next(iter(inside[:1] or before[-1:] or phrase or after[:1]), None)
+    if nearest is None:
+        return "one" if any("smirk" in hit.name for hit in pair.phrase) else "both"
+    if nearest["same"]:
         return last
-    return found["named"] or "one"
+    return nearest["named"] or "one"
 
 
 def _denied(text: str, start: int, end: int) -> bool:

@@ -97,8 +97,8 @@ def count(rows: Iterator[Record]) -> Record:
         for call in row["calls"]:
             cost.update({"calls": 1, **{key: call[key] or 0 for key in COSTS}})
     totals = {key: sum(counts[key] for counts in per_class.values()) for key in ("faces", "verified", "rejected")}
-    found = totals | {"per_class": per_class, "loops": {str(k): loops[k] for k in sorted(loops)}}
-    return found | ({"cost": {key: round(cost[key], 1) for key in ("calls", *COSTS)}} if cost else {})
+    summary = totals | {"per_class": per_class, "loops": {str(k): loops[k] for k in sorted(loops)}}
+    return summary | ({"cost": {key: round(cost[key], 1) for key in ("calls", *COSTS)}} if cost else {})
 
 
 def _opening(face: Observation, source: str) -> Record:

@@ -23,7 +23,7 @@ from mien.methods.expllm.engine.scoring import probabilities
 VERSION = "2"
 # A description agrees with an expression that it gives this probability, or that is among its first two.
 ENOUGH = 0.25
-# What a degree stands for when a text is read back: the middle of its band; "moderate" where none is told.
+# What a degree stands for when a text is read back: the middle of its band; "moderate" where the text gives none.
 _MIDDLE = [(one.least + least) / 2 for one, least in zip(BANDS, [*(b.least for b in BANDS[1:]), 1.0], strict=True)]
 
 
@@ -69,8 +69,8 @@ class Rules:
             dropped={objection.drop for objection in past if objection.drop},
             promoted={objection.promote for objection in past if objection.promote},
         )
-        told, observations = compose.observe(items, face, name)
-        return f"{observations}\n\n{compose.interpret(told, face, name, hedged=bool(memory))}"
+        named, observations = compose.observe(items, face, name)
+        return f"{observations}\n\n{compose.interpret(named, face, name, hedged=bool(memory))}"
 
     def infer(self, face: Observation, description: str) -> Guess:
         """What the written action units are marks of."""
@@ -97,12 +97,12 @@ class Rules:
 def _reflect(face: Observation, description: str, guess: Guess) -> list[Objection]:
     """Why a description does not read as the label: marks left out, and the strongest of the weak ones against it."""
     prototype = PROTOTYPES[face.label]
-    told = {mention.unit for mention in parse(description) if mention.present}
+    named = {mention.unit for mention in parse(description) if mention.present}
     objections = [Objection(f"it reads as {_label(guess)}, not {face.label.label}")]
     for unit in _marks(prototype):
-        if unit not in told and face.units[unit] >= PRESENT:
+        if unit not in named and face.units[unit] >= PRESENT:
             objections.append(Objection(f"it leaves out {unit.column}, a mark of {face.label.label}", promote=unit))
-    weak = [unit for unit in told if unit in prototype.against and face.units[unit] < BANDS[MODERATE].least]
+    weak = [unit for unit in named if unit in prototype.against and face.units[unit] < BANDS[MODERATE].least]
     if weak:
         worst = max(weak, key=lambda unit: (face.units[unit], -unit))
         objections.append(Objection(f"it tells {worst.column}, which is weak and speaks against it", drop=worst))

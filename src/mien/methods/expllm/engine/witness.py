@@ -37,10 +37,10 @@ class Witness:
         named = {mention.unit for mention in parse(text)}
         sections = (self._rules.observations, self._rules.interpretation, self._rules.conclusion)
         sentences = [match.group().strip() for match in re.finditer(r"[^.]+\.", sections[part])]
-        for said in (*sentences, *(() if text else wording.NOTHING[part : part + 1])):
-            repeated = said in text or not named.isdisjoint(mention.unit for mention in parse(said))
-            if not repeated and not self.wrong(f"{text} {said}".strip(), len(text)):
-                return said
+        for candidate in (*sentences, *(() if text else wording.NOTHING[part : part + 1])):
+            repeated = candidate in text or not named.isdisjoint(mention.unit for mention in parse(candidate))
+            if not repeated and not self.wrong(f"{text} {candidate}".strip(), len(text)):
+                return candidate
         return ""
 
     def ending(self, part: int, text: str) -> str:

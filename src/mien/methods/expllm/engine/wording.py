@@ -177,7 +177,7 @@ MOVEMENTS: dict[tuple[int, ...], Movement] = {
     ),
 }
 
-# By the index of the band in mien.facs.units.BANDS. Of a unit that is inferred from others no degree is told.
+# By the index of the band in mien.facs.units.BANDS. A unit that is inferred from others gets no degree.
 HOW = {
     1: ("barely", "very slightly"),
     2: ("slightly", "a little", "subtly"),
@@ -207,7 +207,7 @@ LOOKS = {
     Expression.CONTEMPT: ("contempt", "a scornful look", "disdain"),
 }
 
-# What several marks make together: the units that must all be named, and what they make; the first that fits is said.
+# What several marks make together: the units that must all be named, and what they make; the first that fits is used.
 PATTERNS: dict[Expression, tuple[tuple[tuple[int, ...], str], ...]] = {
     Expression.NEUTRAL: (),
     Expression.HAPPINESS: (

@@ -99,11 +99,11 @@ def _tower(settings: Settings) -> PreTrainedModel:
         if hasattr(config, "drop_path_rate"):
             config.drop_path_rate = settings.drop_path
         options = {"config": config, "dtype": torch.float32, "output_loading_info": True}
-        tower, found = AutoModel.from_pretrained(named.name, **options, **named.weights)
+        tower, loading = AutoModel.from_pretrained(named.name, **options, **named.weights)
     except (OSError, ValueError, KeyError) as error:
         raise InputError(f"{settings.tower} cannot be opened as a vision tower: {error}") from error
     # What a checkpoint lacks the library makes up, and only warns.
-    if missing := sorted(found["missing_keys"]):
+    if missing := sorted(loading["missing_keys"]):
         raise InputError(f"{settings.tower} lacks weights of its vision tower: {len(missing)}, such as {missing[0]}")
     return tower
 

@@ -37,7 +37,7 @@ class Reasoner:
             turns = (*label_talk(self.label(image)).turns, (asked(AFTERWARDS), ""))
         tokens, _ = encode(Talk(turns), self.joined.tokenizer, self.joined.eyes.patches, 10**6)
         model, tokenizer = self.joined.model, self.joined.tokenizer
-        said = model.generate(
+        generated = model.generate(
             input_ids=torch.tensor([tokens], device=model.device),
             pixel_values=self.joined.eyes(image)[None].to(model.device),
             max_new_tokens=longest,
@@ -45,7 +45,7 @@ class Reasoner:
             eos_token_id=tokenizer.eos_token_id,
             pad_token_id=tokenizer.eos_token_id,
         )
-        return str(tokenizer.decode(said[0], skip_special_tokens=True)).strip()
+        return str(tokenizer.decode(generated[0], skip_special_tokens=True)).strip()
 
     def _logprob(self, image: NDArray[np.uint8], talk: Talk) -> float:
         tokens, answered = encode(talk, self.joined.tokenizer, self.joined.eyes.patches, 10**6)

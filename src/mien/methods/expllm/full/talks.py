@@ -40,12 +40,12 @@ def label_talk(label: Expression) -> Talk:
     return Talk(((asked(LABEL), label.label.capitalize()),))
 
 
-def talks(told: Told, unverified_weight: float) -> tuple[Talk, Talk]:
+def talks(face: Told, unverified_weight: float) -> tuple[Talk, Talk]:
     """The chain of thought of a face: the one that ends in the label, and the one that follows it."""
-    assert told.sections is not None
-    weight = 1.0 if told.verified else unverified_weight
-    label = (asked(LABEL), told.label.label.capitalize())
-    text = told.sections.text
+    assert face.sections is not None
+    weight = 1.0 if face.verified else unverified_weight
+    label = (asked(LABEL), face.label.label.capitalize())
+    text = face.sections.text
     return Talk(((asked(REASON), text),), weight), Talk((label, (asked(AFTERWARDS), text)), weight)
 
 
@@ -64,9 +64,9 @@ def encode(talk: Talk, tokenizer: Any, slots: int, longest: int) -> tuple[list[i
     tokens = [] if tokenizer.bos_token_id is None else [tokenizer.bos_token_id]
     tokens += [*plain(f"{SYSTEM}\nImage: "), *[tokenizer.convert_tokens_to_ids(SLOT)] * slots, *plain("\n")]
     answered = [False] * len(tokens)
-    for number, (given, said) in enumerate(talk.turns):
+    for number, (given, reply) in enumerate(talk.turns):
         asked = plain(f"\n{given}" if number else given)
-        answer = [*plain(said), tokenizer.eos_token_id] if said else []
+        answer = [*plain(reply), tokenizer.eos_token_id] if reply else []
         tokens += [*asked, *answer]
         answered += [False] * len(asked) + [True] * len(answer)
     return tokens[:longest], answered[:longest]
@@ -88,11 +88,11 @@ class Conversations(Dataset[Example]):
     """
 
     def __init__(
-        self, faces: Selection, told: dict[str, Told], joined: Joined, settings: Settings, units: bool = False
+        self, faces: Selection, texts: dict[str, Told], joined: Joined, settings: Settings, units: bool = False
     ) -> None:
         self._faces, self._joined, self._settings, self._units = faces, joined, settings, units
-        self._told = [told.get(sample.source) for sample in faces.samples]
-        written = [i for i, t in enumerate(self._told) if t is not None and t.sections is not None]
+        self._texts = [texts.get(sample.source) for sample in faces.samples]
+        written = [i for i, t in enumerate(self._texts) if t is not None and t.sections is not None]
         if not written:
             raise InputError("the chains of thought speak of none of the faces: they were made of other data")
         share, count = settings.cot_share, len(faces.samples)
@@ -100,7 +100,7 @@ class Conversations(Dataset[Example]):
         some = np.random.default_rng(settings.seed).permutation(count)[:rest].tolist()
         labels = [(i, LABEL) for i in [*range(count)] * often + some]
         chains = [(i, REASON) for i in written] if share else []
-        self._items = [(i, UNITS) for i, t in enumerate(self._told) if t is not None] if units else chains + labels
+        self._items = [(i, UNITS) for i, t in enumerate(self._texts) if t is not None] if units else chains + labels
         self._change = v2.Compose(
             [
                 v2.RandomChoice([v2.ColorJitter(0.25, 0.25, 0.25, 0.1), v2.RandomGrayscale(0.2)]),
@@ -130,15 +130,15 @@ class Conversations(Dataset[Example]):
         return {"tokens": tokens, "answered": answered, "pixels": joined.eyes(changed), "weight": talk.weight}
 
     def _talk(self, index: int, kind: str) -> Talk:
-        told = self._told[index]
+        face = self._texts[index]
         if kind == LABEL:
             # Drawn from the votes, so that on average the target is their distribution.
             drawn = torch.multinomial(torch.from_numpy(self._faces.targets[index]), 1)
             return label_talk(Expression(int(drawn)))
-        assert told is not None
+        assert face is not None
         if kind == UNITS:
-            return Talk(((asked(UNITS), caption(told.units)),))
-        return talks(told, self._settings.unverified_weight)[int(torch.randint(2, ()))]
+            return Talk(((asked(UNITS), caption(face.units)),))
+        return talks(face, self._settings.unverified_weight)[int(torch.randint(2, ()))]
 
 
 def replace_sides(talk: Talk) -> Talk:
@@ -147,7 +147,7 @@ def replace_sides(talk: Talk) -> Talk:
     def swapped(text: str) -> str:
         return re.sub(r"\b(left|right)\b", lambda match: {"left": "right", "right": "left"}[match[1]], text)
 
-    return talk._replace(turns=tuple((given, swapped(said)) for given, said in talk.turns))
+    return talk._replace(turns=tuple((given, swapped(reply)) for given, reply in talk.turns))
 
 
 def collate(items: Sequence[Example], pad: int) -> dict[str, Tensor]:

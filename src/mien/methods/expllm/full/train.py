@@ -67,12 +67,12 @@ def train(
     """
     run = Run(folder)
     run.check(settings, resume=resume)
-    told = read_chains(chains)
+    texts = read_chains(chains)
     faces = select(dataset, "soft-votes").needed("train on")
     joined = join(settings)
     tuned = adapted(joined.model, settings)
-    aligning = Conversations(faces, told, joined, settings, units=True)
-    mixed = Conversations(faces, told, joined, settings)
+    aligning = Conversations(faces, texts, joined, settings, units=True)
+    mixed = Conversations(faces, texts, joined, settings)
     # Now that all is there: settings that cannot be used would otherwise hold the folder against better ones.
     run.keep_settings(settings)
     _stage(tuned, aligning, settings, folder / STAGES[0], settings.align_epochs, settings.align_steps, ("projector",))
@@ -81,7 +81,7 @@ def train(
     curve(folder)
     reasoner = Reasoner(joined._replace(model=tuned.eval()))
     shown = faces if valid is None else select(valid)
-    said = [
+    examples = [
         {
             "face": sample.source,
             "voted": Expression(int(label)).label,
@@ -90,7 +90,7 @@ def train(
         }
         for sample, label in zip(shown.samples[:3], shown.labels[:3], strict=True)
     ]
-    (folder / "examples.json").write_text(json.dumps(said, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    (folder / "examples.json").write_text(json.dumps(examples, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     run.keep_data(dataset)
     return reasoner
 

@@ -61,12 +61,12 @@ def words_of(sections: Sections, label: Expression) -> str:
 
 def caption(units: ActionUnits) -> str:
     """The action units that are there, in FACS order, each with its degree: "slight left lip corner puller"."""
-    said = []
+    phrases = []
     for unit in ActionUnit:
         degree, stronger = band(units[unit]), side(units, unit)
         if degree is not BANDS[0]:
-            said.append(" ".join([degree.word, *([stronger] if stronger != "both" else []), unit.label]))
-    return f"{', '.join(said) or NOTHING}."
+            phrases.append(" ".join([degree.word, *([stronger] if stronger != "both" else []), unit.label]))
+    return f"{', '.join(phrases) or NOTHING}."
 
 
 def caption_words() -> str:
@@ -77,7 +77,7 @@ def caption_words() -> str:
 
 
 def _around(conclusion: str, label: Expression) -> tuple[str, str]:
-    found = re.search(rf"\b{label.label}\b", conclusion, re.IGNORECASE)
-    if found is None:
+    named = re.search(rf"\b{label.label}\b", conclusion, re.IGNORECASE)
+    if named is None:
         raise InputError(f"a conclusion must name its label, {label.label}: {conclusion!r}")
-    return conclusion[: found.start()], conclusion[found.end() :]
+    return conclusion[: named.start()], conclusion[named.end() :]

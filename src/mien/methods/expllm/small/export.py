@@ -78,8 +78,8 @@ def export(folder: Path, output: Path, **options: Unpack[ExportOptions]) -> dict
 
 def _head(run: Run, config: FaceEncoderConfig, output: Path, **options: Unpack[ExportOptions]) -> dict[str, float]:
     trained = run.open(Settings, lambda settings: Watcher(FaceEncoder(config)))
-    found = export_run(trained, output, _Named(trained.network), **options)
-    return {f"{name} of {HEAD}": value for name, value in found.items()}
+    measured = export_run(trained, output, _Named(trained.network), **options)
+    return {f"{name} of {HEAD}": value for name, value in measured.items()}
 
 
 class _Named(nn.Module):

@@ -52,7 +52,7 @@ Floats = NDArray[np.float32]
 class Label(NamedTuple):
     """What a model answers when it is asked for the label alone.
 
-    expression: calibrated probabilities.   free: the word that it would have said unasked; a label's, if all is well.
+    expression: calibrated probabilities.   free: its likeliest word without a constraint; a label, if all is well.
     """
 
     expression: ExpressionScores
@@ -123,8 +123,8 @@ class Explainer(Rebuilt):
             state = labelled.read([*answer, *conversation.question(self._words, conversation.AFTERWARDS)])
         witness = None if seen is None else Witness(replace(seen, shares=label.expression.probabilities, rated=False))
         text = SentenceWriter(self._words, self._calibration, witness, say).write(state, label.expression.top)
-        said, sure, concluded, whole, rejected = text
-        return Written(said, label, sure, concluded, mode, whole, rejected, witness is not None)
+        sections, sure, concluded, whole, rejected = text
+        return Written(sections, label, sure, concluded, mode, whole, rejected, witness is not None)
 
     def _look(self, face: Image) -> State:
         if face.dtype != np.uint8 or face.shape != (self.size, self.size):

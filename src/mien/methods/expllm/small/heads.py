@@ -54,5 +54,5 @@ class Labeller(nn.Module):
 
     def forward(self, faces: Tensor) -> LabelOutput:
         """(B, 1, S, S), normalized -> LabelOutput."""
-        said = self.model(self.prompt.expand(len(faces), -1), faces, logits_to_keep=1).logits[:, -1]  # (B, V)
-        return LabelOutput(said[:, self.first : self.first + len(Expression)])
+        logits = self.model(self.prompt.expand(len(faces), -1), faces, logits_to_keep=1).logits[:, -1]  # (B, V)
+        return LabelOutput(logits[:, self.first : self.first + len(Expression)])

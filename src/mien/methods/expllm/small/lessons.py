@@ -83,13 +83,13 @@ def make(faces: Selection, chains: Path, slots: int, unverified_weight: float = 
     """
     rows = read_chains(chains)
     known = [rows.get(sample.source) for sample in faces.samples]
-    told = [face for face in known if face is not None and face.sections is not None]
-    if not told:
+    with_text = [face for face in known if face is not None and face.sections is not None]
+    if not with_text:
         raise InputError(
             f"{chains} has no text about any of the faces; theirs begin with {faces.samples[0].source!r}, "
             f"its own with {next(iter(rows), 'nothing')!r}: it was made of other data"
         )
-    words = [conversation.words_of(face.sections, face.label) for face in told if face.sections is not None]
+    words = [conversation.words_of(face.sections, face.label) for face in with_text if face.sections is not None]
     tokenizer = Tokenizer.learn([*words, conversation.caption_words(), *QUESTIONS.values()])
     write = _LineWriter(tokenizer, slots)
     chained = [write.chains(face, unverified_weight) for face in known]
@@ -137,14 +137,14 @@ class _LineWriter:
         if face is None or face.sections is None:
             return (_Line(self._start, [], 0, 0.0),) * 2
         weight = 1.0 if face.verified else unverified
-        said, at = conversation.answer(self._tokenizer, face.sections, face.label)
+        answer, at = conversation.answer(self._tokenizer, face.sections, face.label)
         asked = [*self._start, *conversation.question(self._tokenizer, REASON)]
         given = [*self._start, *conversation.given(self._tokenizer, face.label)]
         # Once the label is given, repeating it in the conclusion is no matter of votes.
         first = len(self._start) + len(conversation.question(self._tokenizer, LABEL))
         return (
-            _Line(asked, [*said, self._end], len(asked) + at, weight),
-            _Line(given, [*said, self._end], first, weight, also=(first, first + 1)),
+            _Line(asked, [*answer, self._end], len(asked) + at, weight),
+            _Line(given, [*answer, self._end], first, weight, also=(first, first + 1)),
         )
 
 

@@ -1,4 +1,4 @@
-"""What training the embedded model makes smaller: the errors of the eyes of stage 0, and of what is said after it.
+"""The losses of the embedded model: those of the face encoder in stage 0, and those of the text after it.
 
 Letters: B faces or conversations, T tokens, V words.
 """
@@ -24,10 +24,10 @@ def vision_loss(network: nn.Module, seen: AugmentedBatch, taught: Batch, spread:
 
 
 def unit_loss(answered: Tensor, seen: AugmentedBatch, taught: Batch, spread: Tensor) -> Tensor:
-    """The distance of (B, 24) action units from the teacher's, over faces that it found and that are not blended."""
-    units, found = taught
+    """Return the distance of (B, 24) action units from the teacher's, over detected faces that are not blended."""
+    units, detected = taught
     off = action_units.off(answered, action_units.mirrored(units, augment.flipped(seen.matrix)), spread)  # (B, 24)
-    known = found.float() * (torch.arange(len(found), device=found.device) >= seen.blended)
+    known = detected.float() * (torch.arange(len(detected), device=detected.device) >= seen.blended)
     return (off.mean(dim=1) * known).sum() / known.sum().clamp(min=1)
 
 

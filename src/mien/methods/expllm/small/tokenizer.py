@@ -84,14 +84,14 @@ class Tokenizer:
 
         A word of digits has one digit, so those that follow one another are one number.
         """
-        said = self.tokens[number]
+        token = self.tokens[number]
         if number in self.labels:
-            said = Expression(number - self.labels[0]).label
+            token = Expression(number - self.labels[0]).label
         if before is None:
-            return said.capitalize()
-        if said in _JOINED or (said.isdigit() and self.tokens[before].isdigit()):
-            return said
-        return f" {said.capitalize() if self.tokens[before] == STOP else said}"
+            return token.capitalize()
+        if token in _JOINED or (token.isdigit() and self.tokens[before].isdigit()):
+            return token
+        return f" {token.capitalize() if self.tokens[before] == STOP else token}"
 
     def to_json(self) -> str:
         """The file."""

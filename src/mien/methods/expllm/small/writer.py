@@ -28,7 +28,7 @@ from mien.results.expression import ExpressionScores
 LONGEST = (60, 45, 35)
 # How often a sentence is written anew.
 TRIES = 3
-# So many words in a row are not said twice in a part: that is a loop. Fewer may be: of the engine's own texts 26 % say
+# A part that repeats so many words in a row is in a loop. Fewer may be: of the engine's own texts 26 % say
 # three words twice in a part ("lift of the ..."), 0.2 % say eight.
 _REPEATED = 8
 # Where a phrase is forbidden, a word less likely than this is no way to go on with a sentence; then the word before is
@@ -131,39 +131,41 @@ class SentenceWriter:
 
     def write(self, state: State, label: Expression) -> Text:
         """The three parts; label: what the model answers when asked for it alone."""
-        said = []
+        parts = []
         for part in (OBSERVATIONS, INTERPRETATION):
             self._say(f"{HEADERS[part]}:")
             text, state = self._part(part, state.read([self._words[PARTS[part]]]), self._words[PARTS[part + 1]])
-            said.append(text)
+            parts.append(text)
             self._say("\n\n")
         self._say(f"{HEADERS[CONCLUSION]}:")
         text, scores, named = self._conclusion(state.read([self._words[PARTS[CONCLUSION]]]), label)
-        sections = Sections(said[0], said[1], text)
+        sections = Sections(parts[0], parts[1], text)
         return Text(sections, scores, named, self._whole, tuple(self._rejected))
 
-    def _part(self, part: int, state: State, end: int, text: str = "", said: tuple[int, ...] = ()) -> tuple[str, State]:
+    def _part(
+        self, part: int, state: State, end: int, text: str = "", written: tuple[int, ...] = ()
+    ) -> tuple[str, State]:
         """Sentences up to the token that ends the part; the state is that before this token.
 
-        text, said: what the part has already.
+        text, written: what the part has already.
         """
-        while len(said) < LONGEST[part]:
-            sentence = self._checked(part, state, end, text, said)
+        while len(written) < LONGEST[part]:
+            sentence = self._checked(part, state, end, text, written)
             if sentence is None:
                 break
             self._aloud(sentence.text)
-            text, said, state = _joined(text, sentence.text), (*said, *sentence.tokens), sentence.state
+            text, written, state = _joined(text, sentence.text), (*written, *sentence.tokens), sentence.state
         ending = self._check.ending(part, text) if self._check else ""
         self._aloud(ending)
         return _joined(text, ending), state
 
-    def _checked(self, part: int, state: State, end: int, text: str, said: tuple[int, ...]) -> _Sentence | None:
+    def _checked(self, part: int, state: State, end: int, text: str, written: tuple[int, ...]) -> _Sentence | None:
         """The next sentence that nothing is wrong with; None where the part ends."""
         if self._check is None:
-            return self._sentence(part, state, end, said)
+            return self._sentence(part, state, end, written)
         first, sentence = len(self._rejected), None
         for _ in range(1 + TRIES):
-            sentence = self._sentence(part, state, end, said)
+            sentence = self._sentence(part, state, end, written)
             wrong = () if sentence is None else self._check.wrong(_joined(text, sentence.text), len(text))
             if sentence is None or not wrong:
                 break
@@ -184,19 +186,19 @@ class SentenceWriter:
         tokens = self._words.known(sentence)
         return _Sentence(sentence, tokens, state.read(tokens))
 
-    def _sentence(self, part: int, state: State, end: int, said: tuple[int, ...]) -> _Sentence | None:
+    def _sentence(self, part: int, state: State, end: int, written: tuple[int, ...]) -> _Sentence | None:
         """The next sentence; None where the model ends the part, or nothing likely is left to say."""
         own: list[int] = []
         states = [state]
-        shut: dict[tuple[int, ...], set[int]] = {}  # words that led nowhere, by what was said before them
+        shut: dict[tuple[int, ...], set[int]] = {}  # words that led nowhere, by the words before them
         back = 0
-        while len(said) + len(own) < LONGEST[part] and own[-1:] != [self._stop]:
-            allowed = self._plain & ~self._repeated((*said, *own))
+        while len(written) + len(own) < LONGEST[part] and own[-1:] != [self._stop]:
+            allowed = self._plain & ~self._repeated((*written, *own))
             # A part has a sentence in it, and a sentence a word.
-            allowed[end] = bool(said) and not own
+            allowed[end] = bool(written) and not own
             allowed[self._stop] &= bool(own)
-            opens = part == OBSERVATIONS and not said
-            token = self._next(states[-1], allowed, said[-1:], own, shut.get(tuple(own), set()), opens)
+            opens = part == OBSERVATIONS and not written
+            token = self._next(states[-1], allowed, written[-1:], own, shut.get(tuple(own), set()), opens)
             if token is not None:
                 if token == end:
                     return None
@@ -260,34 +262,34 @@ class SentenceWriter:
 
     def _conclusion(self, state: State, label: Expression) -> tuple[str, ExpressionScores, Expression]:
         """One sentence that ends in a label, and what follows it."""
-        said: list[int] = []
+        written: list[int] = []
         while True:
-            allowed = self._plain & ~self._repeated(said)
+            allowed = self._plain & ~self._repeated(written)
             allowed[self._stop] = False
-            allowed[self._words.labels.start : self._words.labels.stop] = bool(said)
+            allowed[self._words.labels.start : self._words.labels.stop] = bool(written)
             token = int(np.where(allowed, state.logits, -np.inf).argmax())
             if token in self._words.labels:
                 break
-            if len(said) >= LONGEST[CONCLUSION] - 2:
+            if len(written) >= LONGEST[CONCLUSION] - 2:
                 self._whole = False
                 break
-            said, state = [*said, token], state.read([token])
+            written, state = [*written, token], state.read([token])
         scores = self._calibration.scores(state.logits, self._words)
-        sentence, named = self._naming(said, scores.top, label)
+        sentence, named = self._naming(written, scores.top, label)
         self._aloud(sentence)
         if self._check:
             ending = self._check.ending(CONCLUSION, sentence)
             self._aloud(ending)
             return _joined(sentence, ending), scores, named
         tokens = (self._words.labels[named], self._stop)
-        text, _ = self._part(CONCLUSION, state.read(tokens), self._words[EOS], sentence, (*said, *tokens))
+        text, _ = self._part(CONCLUSION, state.read(tokens), self._words[EOS], sentence, (*written, *tokens))
         return text, scores, named
 
-    def _naming(self, said: list[int], named: Expression, label: Expression) -> tuple[str, Expression]:
+    def _naming(self, written: list[int], named: Expression, label: Expression) -> tuple[str, Expression]:
         """The sentence that names a label: one that is not the label answered alone is taken back."""
 
         def naming(expression: Expression) -> str:
-            return self._words.decode([*said, self._words.labels[expression], self._stop])
+            return self._words.decode([*written, self._words.labels[expression], self._stop])
 
         if self._check is None or named is label:
             return naming(named), named
@@ -299,14 +301,14 @@ class SentenceWriter:
         for word in sentence.split():
             self._say(f" {word}")
 
-    def _repeated(self, said: Sequence[int]) -> NDArray[np.bool_]:
-        """The words that would repeat what this part has said before."""
+    def _repeated(self, written: Sequence[int]) -> NDArray[np.bool_]:
+        """Return the words, (V,) bool, that would repeat an earlier passage of this part."""
         banned = np.zeros(len(self._words), bool)
-        last = tuple(said[1 - _REPEATED :])
+        last = tuple(written[1 - _REPEATED :])
         if len(last) == _REPEATED - 1:
-            for i in range(len(said) - len(last)):
-                if tuple(said[i : i + len(last)]) == last:
-                    banned[said[i + len(last)]] = True
+            for i in range(len(written) - len(last)):
+                if tuple(written[i : i + len(last)]) == last:
+                    banned[written[i + len(last)]] = True
         return banned
 
 

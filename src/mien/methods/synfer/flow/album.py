@@ -113,7 +113,7 @@ def _card(lines: Sequence[Mapping[str, Any]], model: Sequence[str]) -> Iterator[
     yield "> None of these people exists. A small network drew them from the conditions below."
     if made_by["init"] == "invert":
         yield "> Each starts from the layout of a photograph and may resemble the person in it."
-    yield from (f"> {said}" for said in model)
+    yield from (f"> {line}" for line in model)
     yield from ("", "| | |", "|---|---|")
     yield f"| faces | {len(lines)}, in `{FACES}/`; a line for each in `{MADE}` |"
     wanted = [e.label for e in Expression] + [None]

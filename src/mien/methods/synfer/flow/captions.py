@@ -110,6 +110,6 @@ def _movement(face: Observation, unit: ActionUnit, rng: np.random.Generator) -> 
     clauses = movement.sided.clauses if movement.sided and where != "both" else movement.clauses
     degrees = (wording.FULL_HOW if movement.full else wording.HOW)[BANDS.index(band(face.units[unit]))]
     how = str(rng.choice(degrees)) if rng.random() < 0.5 else ""
-    found = _CLAUSE.fullmatch(str(rng.choice(clauses)).format(how=how, side=where))
-    assert found, "every clause of the engine has a part and a state"
-    return " ".join(f"{found['part']} {found['does']}".split())
+    clause = _CLAUSE.fullmatch(str(rng.choice(clauses)).format(how=how, side=where))
+    assert clause, "every clause of the engine has a part and a state"
+    return " ".join(f"{clause['part']} {clause['does']}".split())

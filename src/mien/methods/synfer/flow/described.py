@@ -48,8 +48,8 @@ class Described(Sequence[Pair]):
 
 def _described(face: Sample, shares: NDArray[np.float32], labels: PseudoLabels, row: int, seed: int) -> Pair:
     label, units = Expression(int(shares.argmax())), labels.action_units[row].astype(np.float32)
-    said = prompt(label)
+    caption = prompt(label)
     if labels.found[row]:
         observed = Observation(face.source, ActionUnits.of(units), shares, pose=Pose(*map(float, labels.pose[row])))
-        said += f": {captions.short(observed, np.random.default_rng([seed, *face.source.encode()]))}"
-    return Pair(face.image, label, source=face.source, caption=said, action_units=units)
+        caption += f": {captions.short(observed, np.random.default_rng([seed, *face.source.encode()]))}"
+    return Pair(face.image, label, source=face.source, caption=caption, action_units=units)

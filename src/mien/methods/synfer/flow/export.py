@@ -68,10 +68,10 @@ def probes(size: int, words: int, seed: int, count: int = 16) -> list[Tensor]:
     def uniform(*shape: int) -> Tensor:
         return torch.rand(count, *shape, generator=draw)
 
-    told = (torch.arange(count) % 4)[:, None]
-    lengths = torch.randint(0, LONGEST + 1, (count, 1), generator=draw) * (told > 0)
+    kinds = (torch.arange(count) % 4)[:, None]
+    lengths = torch.randint(0, LONGEST + 1, (count, 1), generator=draw) * (kinds > 0)
     numbers = torch.randint(1, words + 1, (count, LONGEST), generator=draw)
-    label = uniform(len(Expression)).softmax(dim=1) * (told > 1)
-    known = (uniform(VECTOR) < told / 3).float()
+    label = uniform(len(Expression)).softmax(dim=1) * (kinds > 1)
+    known = (uniform(VECTOR) < kinds / 3).float()
     x = torch.randn(count, 1, size, size, generator=draw)
     return [x, uniform(), label, numbers * (torch.arange(LONGEST) < lengths), 2 * uniform(VECTOR) - 1, known]

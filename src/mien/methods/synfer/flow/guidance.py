@@ -71,14 +71,14 @@ class Guided:
         """Return the velocity under these conditions, guided in the last steps if any condition applies."""
         chosen = branches(plan)
         steered = plan.text_scale != 0 or plan.unit_scale != 0
-        told, empty = (_tensors(c) for c in (conditions, Conditions.nothing(len(conditions.label))))
+        wanted, empty = (_tensors(c) for c in (conditions, Conditions.nothing(len(conditions.label))))
         read = self._network.read
-        text, there = read(*told[:2])  # (B, 1 + W, D)
+        text, there = read(*wanted[:2])  # (B, 1 + W, D)
         untold = read(*empty[:2])
-        tokens, free = self._network.unit_tokens(*told[2:]), self._network.unit_tokens(*empty[2:])
+        tokens, free = self._network.unit_tokens(*wanted[2:]), self._network.unit_tokens(*empty[2:])
 
         def aim(estimate: Tensor) -> Tensor:
-            return self.loss(estimate, *(told[i] for i in (0, 2, 3)))
+            return self.loss(estimate, *(wanted[i] for i in (0, 2, 3)))
 
         def flow(x: Tensor, t: Tensor, words: Tensor) -> Tensor:
             velocity: Tensor = self._network.flow(x, t, words, there, tokens).velocity

@@ -152,17 +152,17 @@ class ResolutionLevel(nn.Module):
         self.blocks, self.attentions = nn.ModuleList(blocks), nn.ModuleList(attentions)
 
     def forward(
-        self, x: Tensor, time: Tensor, told: tuple[Tensor, Tensor, Tensor], beside: list[Tensor]
+        self, x: Tensor, time: Tensor, condition: tuple[Tensor, Tensor, Tensor], beside: list[Tensor]
     ) -> tuple[list[Tensor], Tensor | None]:
         """Return x after each block, and the maps of the last attention.
 
-        told: inputs of Attention besides x.   beside: joined to the input of each block; empty for none.
+        condition: inputs of Attention besides x.   beside: joined to the input of each block; empty for none.
         """
         steps, maps = [], None
         for i, block in enumerate(self.blocks):
             x = block(torch.cat([x, beside[i]], dim=1) if beside else x, time)
             if self.attentions:
-                x, maps = self.attentions[i](x, *told)
+                x, maps = self.attentions[i](x, *condition)
             steps.append(x)
         return steps, maps
 
@@ -261,24 +261,24 @@ class Generator(nn.Module):
 
     def unit_tokens(self, units: Tensor, known: Tensor) -> Tensor:
         """(B, K) and (B, K) -> (B, K, D)."""
-        told = self.unit_rest.weight[:-1] + units[..., None] * self.unit_move.weight
-        return torch.where(known[..., None] > 0, told, self.unit_rest.weight[-1])
+        tokens = self.unit_rest.weight[:-1] + units[..., None] * self.unit_move.weight
+        return torch.where(known[..., None] > 0, tokens, self.unit_rest.weight[-1])
 
     def flow(self, x: Tensor, t: Tensor, text: Tensor, there: Tensor, units: Tensor) -> FlowOutput:
         """As `forward`, from tokens."""
-        time, told = self.clock(waves(t)), (text, there, units)
+        time, condition = self.clock(waves(t)), (text, there, units)
         x = self.stem(F.pixel_unshuffle(x, SHUFFLE))  # (B, C, S/2, S/2)
         kept: list[Tensor] = []
         for level, shrink in zip(self.down, self.shrink, strict=True):
-            steps, _ = level(x, time, told, [])
+            steps, _ = level(x, time, condition, [])
             kept += steps
             x = shrink(steps[-1])
-        steps, _ = self.middle(x, time, told, [])
+        steps, _ = self.middle(x, time, condition, [])
         x = steps[-1]
         features: list[Tensor] = []
         looks: list[Tensor] = []
         for level, grow in zip(self.up, self.grow, strict=True):
-            steps, maps = level(x, time, told, [kept.pop() for _ in range(self.blocks)])
+            steps, maps = level(x, time, condition, [kept.pop() for _ in range(self.blocks)])
             features.insert(0, _reduced(steps[-1]))
             if maps is not None:
                 looks.insert(0, _reduced(maps))

@@ -56,18 +56,18 @@ def units(texts: Sequence[str]) -> Floats:
     values = np.full(VECTOR, np.nan, np.float32)
     sides: dict[ActionUnit, dict[str, float]] = {}
     for text in texts:
-        found = _GIVEN.fullmatch(text.strip())
-        if found is None or not 0 <= float(found["value"]) <= 1:
+        match = _GIVEN.fullmatch(text.strip())
+        if match is None or not 0 <= float(match["value"]) <= 1:
             raise InputError(f"{text!r} is no action unit with an intensity from 0 to 1, such as 12=0.8 or 14L=0.6")
-        number, value = unit(found["unit"]), float(found["value"])
-        if found["side"]:
-            sides.setdefault(number, {})[found["side"].upper()] = value
+        number, value = unit(match["unit"]), float(match["value"])
+        if match["side"]:
+            sides.setdefault(number, {})[match["side"].upper()] = value
         else:
             values[UNITS.index(number)] = value
     for number, given in sides.items():
         if number not in ASYMMETRIES:
             known = ", ".join(f"AU{int(u)}" for u in ASYMMETRIES)
-            raise InputError(f"the sides of AU{int(number)} are not told apart; those of {known} are")
+            raise InputError(f"the sides of AU{int(number)} cannot be set apart; those of {known} are")
         left, right = given.get("L", 0.0), given.get("R", 0.0)
         values[UNITS.index(number)] = (left + right) / 2
         values[len(UNITS) + ASYMMETRIES.index(number)] = left - right
@@ -124,8 +124,8 @@ class Wish:
     written: str = ""
 
     def __post_init__(self) -> None:
-        told = self.natural or None not in self.expressions
-        if not told and (self.others == "class" or self.written):
+        labelled = self.natural or None not in self.expressions
+        if not labelled and (self.others == "class" or self.written):
             raise InputError("action units of the class, and captions written from them, need an expression")
 
 
@@ -153,10 +153,10 @@ def _request(wish: Wish, about: About, index: int, seed: int) -> Request:
 def _written(request: Request, style: str, rng: np.random.Generator, words: Sequence[str]) -> str:
     """Return a caption in words of the model, about the given conditions only."""
     assert request.expression is not None
-    told = np.nan_to_num(request.units)
+    units = np.nan_to_num(request.units)
     face = Observation(
         str(request.identity),
-        ActionUnits(told[: len(UNITS)], told[len(UNITS) :]),
+        ActionUnits(units[: len(UNITS)], units[len(UNITS) :]),
         np.eye(len(Expression), dtype=np.float32)[request.expression],
         rated=False,
     )

@@ -178,17 +178,17 @@ class Sampler:
     def field(self, conditions: Conditions, plan: Plan) -> Field:
         """Return the velocity under composed guidance; all branches are evaluated in one batch."""
         chosen = branches(plan)
-        told = Conditions.stacked([conditions.only(branch.text, branch.units) for branch in chosen])
+        conditions = Conditions.stacked([conditions.only(branch.text, branch.units) for branch in chosen])
 
         def velocity(x: Floats, t: float) -> Floats:
-            parts = np.split(self.run(("velocity",), np.tile(x, (len(chosen), 1, 1, 1)), t, told)[0], len(chosen))
+            parts = np.split(self.run(("velocity",), np.tile(x, (len(chosen), 1, 1, 1)), t, conditions)[0], len(chosen))
             return weighted(chosen, parts)
 
         return velocity
 
-    def run(self, outputs: Sequence[str], x: Floats, t: float, told: Conditions) -> list[Floats]:
+    def run(self, outputs: Sequence[str], x: Floats, t: float, conditions: Conditions) -> list[Floats]:
         """Outputs by name: "velocity" (N, 1, S, S), "features" (N, F, 6, 6), "maps" (N, M, 6, 6)."""
-        given = {"x": x, "t": np.full(len(x), t, np.float32), **told._asdict()}
+        given = {"x": x, "t": np.full(len(x), t, np.float32), **conditions._asdict()}
         try:
             return list(self._session.run(list(outputs), given))
         except Exception as error:  # ONNX Runtime raises many classes

@@ -39,12 +39,12 @@ class Judges(NamedTuple):
 class JudgedFolder(NamedTuple):
     """The judges' answers about the N faces of a folder.
 
-    said: of the judge of expressions.   units: (N, 24) of the judge of action units.   wanted: (N, 24) requested action
-    units, NaN for none.   guide: (N, 8) probabilities of a guide, if given.
+    judged: by the judge of expressions.   units: (N, 24) of the judge of action units.
+    wanted: (N, 24) requested action units, NaN for none.   guide: (N, 8) probabilities of a guide, if given.
     """
 
     album: Synthetic
-    said: Judged
+    judged: Judged
     units: NDArray[np.float32]
     wanted: NDArray[np.float64]
     guide: NDArray[np.float32] | None
@@ -136,19 +136,19 @@ def measured(seen: JudgedFolder, against: Photographs) -> Result:
     real_distance: that of as many training photographs with the same shares; distance_ratio: of both.   guide_accuracy,
     over_guided: accuracy of the guide itself, and whether it exceeds the judge's by GAP.
     """
-    album, said = seen.album, seen.said
+    album, judged = seen.album, seen.judged
     r = _unit_r(seen, against)
-    distance, real = _distances(said.features, _requested(album), against)
+    distance, real = _distances(judged.features, _requested(album), against)
     row: Result = {
         "n": len(album),
-        "accuracy": measure.agreement(album.labels, said.probabilities),
-        "requested": measure.agreement(_requested(album), said.probabilities),
+        "accuracy": measure.agreement(album.labels, judged.probabilities),
+        "requested": measure.agreement(_requested(album), judged.probabilities),
         "unit_r": None if np.isnan(r) else r,
         "control": measure.control(seen.wanted, seen.units),
         "distance": distance,
         "real_distance": real,
         "distance_ratio": distance / real if distance is not None and real else None,
-        "memorised": measure.memorised(said.features, against.trained_on, against.others),
+        "memorised": measure.memorised(judged.features, against.trained_on, against.others),
     }
     if seen.guide is not None:
         own = measure.agreement(album.labels, seen.guide)
@@ -198,8 +198,9 @@ def _interval(value: float, low: float, high: float) -> Result:
 
 def _accuracy(seen: JudgedFolder, rows: NDArray[np.intp]) -> float:
     labels = np.array([-1 if label is None else label for label in seen.album.labels])[rows]
-    told = labels >= 0
-    return float((seen.said.probabilities[rows].argmax(axis=1) == labels)[told].mean()) if told.any() else float("nan")
+    labelled = labels >= 0
+    right = seen.judged.probabilities[rows].argmax(axis=1) == labels
+    return float(right[labelled].mean()) if labelled.any() else float("nan")
 
 
 def _distances(

@@ -57,13 +57,13 @@ def control(wanted: Floats, measured: Floats, resamples: int = 1000, seed: int =
 
     With a bootstrap interval over faces and the number of faces; null if too few faces request it.
     """
-    found: dict[str, Result] = {}
+    correlations: dict[str, Result] = {}
     for number in CONTROLLED:
         column = [int(unit) for unit in UNITS].index(number)
         w, m = wanted[:, column], measured[:, column]
-        told = ~np.isnan(w)
-        found[f"AU{number:02d}"] = _spearman(w[told], m[told], resamples, seed)
-    return found
+        requested = ~np.isnan(w)
+        correlations[f"AU{number:02d}"] = _spearman(w[requested], m[requested], resamples, seed)
+    return correlations
 
 
 def _spearman(w: Floats, m: Floats, resamples: int, seed: int) -> Result:
@@ -87,8 +87,8 @@ def ranks(values: Floats) -> NDArray[np.float64]:
 
 
 def _pearson(w: Floats, m: Floats) -> float:
-    told = ~np.isnan(w)
-    w, m = w[told].astype(np.float64), m[told].astype(np.float64)
+    requested = ~np.isnan(w)
+    w, m = w[requested].astype(np.float64), m[requested].astype(np.float64)
     if len(w) < 3 or w.std() < 1e-6 or m.std() < 1e-6:
         return float("nan")
     return float(np.mean((w - w.mean()) * (m - m.mean())) / (w.std() * m.std()))

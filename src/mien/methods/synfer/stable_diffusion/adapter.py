@@ -116,8 +116,8 @@ class Adapter(nn.Module):
 
     def forward(self, unet: Any, noisy: Tensor, times: Tensor, words: Tensor, units: Tensor) -> Tensor:
         """Predict (B, 4, h, w) at (B,) times, given (B, W, D) words and (B, K) action units."""
-        said: Tensor = unet(noisy, times, self.context(words, units)).sample
-        return said
+        predicted: Tensor = unet(noisy, times, self.context(words, units)).sample
+        return predicted
 
 
 class Lora(nn.Module):
@@ -135,5 +135,5 @@ class Lora(nn.Module):
 
     def forward(self, unet: Any, noisy: Tensor, times: Tensor, words: Tensor) -> Tensor:
         """Return the U-Net's prediction for (B, 4, h, w) at (B,) times, given (B, W, D) words."""
-        said: Tensor = unet(noisy, times, words).sample
-        return said
+        predicted: Tensor = unet(noisy, times, words).sample
+        return predicted

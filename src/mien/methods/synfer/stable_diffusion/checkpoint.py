@@ -78,8 +78,8 @@ class StableDiffusion:
     def encode(self, pictures: Tensor, *, draw: bool = False) -> Tensor:
         """(B, 3, S, S) uint8 -> (B, 4, h, w), the mean latents or, with `draw`, a sample."""
         scaled = pictures.to(self.device).float() / 127.5 - 1
-        found = self.vae.encode(scaled).latent_dist
-        latents: Tensor = (found.sample() if draw else found.mode()) * self.vae.config.scaling_factor
+        latent = self.vae.encode(scaled).latent_dist
+        latents: Tensor = (latent.sample() if draw else latent.mode()) * self.vae.config.scaling_factor
         return latents
 
     def decode(self, latents: Tensor) -> Tensor:
@@ -98,12 +98,12 @@ class StableDiffusion:
         ends = [*alphas[1:], float(self.scheduler.final_alpha_cumprod)]
         return [DdimStep(*level) for level in zip(times, alphas, ends, strict=True)]
 
-    def parted(self, said: Tensor, noisy: Tensor, alpha: float) -> tuple[Tensor, Tensor]:
+    def parted(self, predicted: Tensor, noisy: Tensor, alpha: float) -> tuple[Tensor, Tensor]:
         """Split a U-Net's prediction about noisy latents into clean latents and noise."""
         clean_part, noise_part = math.sqrt(alpha), math.sqrt(1 - alpha)
         if self.scheduler.config.prediction_type == "epsilon":
-            return (noisy - noise_part * said) / clean_part, said
-        return clean_part * noisy - noise_part * said, clean_part * said + noise_part * noisy
+            return (noisy - noise_part * predicted) / clean_part, predicted
+        return clean_part * noisy - noise_part * predicted, clean_part * predicted + noise_part * noisy
 
     def target(self, clean: Tensor, noise: Tensor, times: Tensor) -> Tensor:
         """Return the U-Net's target for clean latents with noise at (B,) times."""
@@ -142,11 +142,13 @@ def load(
     model = _opened(str(checkpoint), Fabric(devices=1).device if device is None else torch.device(device))
     if lora:
         _fitted(Lora(model.unet, _setting(Path(lora), "rank")), Path(lora))
-    found = _fitted(Adapter(model.unet, _setting(Path(adapter), "tokens")), Path(adapter)) if adapter else None
-    for part in (model.unet, found):
+    adapter_network = (
+        _fitted(Adapter(model.unet, _setting(Path(adapter), "tokens")), Path(adapter)) if adapter else None
+    )
+    for part in (model.unet, adapter_network):
         if part is not None:
             part.to(model.device).requires_grad_(False)
-    return replace(model, adapter=found)
+    return replace(model, adapter=adapter_network)
 
 
 def _opened(checkpoint: str, device: torch.device) -> StableDiffusion:

@@ -94,7 +94,7 @@ class Guides:
 
         labels: (B,) expressions, -100 for none.   units: (B, K), NaN for no request.
         """
-        frames, found = self._frames(pictures)
+        frames, detected = self._frames(pictures)
         gray = luma(pictures)  # (B, 1, S, S)
         faces = normalize(cut(gray, frames, self.size))  # (B, 1, size, size)
         loss = faces.sum(dim=(1, 2, 3)) * 0  # keep a gradient, though 0, without requests
@@ -105,7 +105,7 @@ class Guides:
             read = self.units(faces).action_units.float()
             missed = F.huber_loss(read, torch.where(known, units, read), reduction="none", delta=0.1)
             loss = loss + self.guidance.unit_weight * missed.sum(dim=1) / known.sum(dim=1).clamp(min=1)
-        return loss * found
+        return loss * detected
 
     def _frames(self, pictures: Tensor) -> tuple[list[Floats], Tensor]:
         """Return the frame of each picture's most confident face, or of all of it, and whether a face exists."""
@@ -250,8 +250,8 @@ def _moved_words(model: StableDiffusion, noisy: Tensor, level: DdimStep, asked: 
     """(B, W, D) words of the captions, moved down the guides' loss of the predicted faces."""
 
     def loss(words: Tensor) -> Tensor:
-        said = model.unet(noisy, level.time, _context(model, words, asked.units)).sample.float()
-        return _off(model, asked, guides, model.parted(said, noisy, level.alpha)[0])
+        predicted = model.unet(noisy, level.time, _context(model, words, asked.units)).sample.float()
+        return _off(model, asked, guides, model.parted(predicted, noisy, level.alpha)[0])
 
     return moved_tokens(asked.words, loss, guides.guidance.token_step)
 
@@ -267,9 +267,9 @@ def _composed(
         _context(model, asked.words if branch.text else asked.no_words, asked.units if branch.units else free)
         for branch in chosen
     ]
-    said = model.unet(torch.cat([noisy] * len(chosen)), level.time, torch.cat(contexts)).sample.float()
-    weights = said.new_tensor([branch.weight for branch in chosen])
-    return torch.einsum("n,nbchw->bchw", weights, torch.stack(said.chunk(len(chosen))))
+    predicted = model.unet(torch.cat([noisy] * len(chosen)), level.time, torch.cat(contexts)).sample.float()
+    weights = predicted.new_tensor([branch.weight for branch in chosen])
+    return torch.einsum("n,nbchw->bchw", weights, torch.stack(predicted.chunk(len(chosen))))
 
 
 def _context(model: StableDiffusion, words: Tensor, units: Tensor) -> Tensor:
@@ -308,8 +308,8 @@ def inverted(model: StableDiffusion, pictures: Images, settings: Sampling) -> Te
         context = _context(model, words, words.new_full((len(words), VECTOR), torch.nan))
         latents = model.encode(torch.stack([squared(picture, side) for picture in pictures]))
         for level in reversed(levels):
-            said = model.unet(latents, level.time, context).sample.float()
-            latents = joined(*model.parted(said, latents, level.below), level.alpha)
+            predicted = model.unet(latents, level.time, context).sample.float()
+            latents = joined(*model.parted(predicted, latents, level.below), level.alpha)
     return latents
 
 

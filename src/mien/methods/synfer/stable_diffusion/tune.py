@@ -163,18 +163,18 @@ def shaken(units: Tensor, jitter: float) -> Tensor:
 
 
 def noise_loss(
-    model: StableDiffusion, network: nn.Module, pictures: Tensor, ids: Tensor, precision: str, *told: Tensor
+    model: StableDiffusion, network: nn.Module, pictures: Tensor, ids: Tensor, precision: str, *conditions: Tensor
 ) -> Tensor:
     """Return the mean squared error of the network about the noise in (B, 3, S, S) uint8 pictures at random times.
 
-    network: an Adapter or Lora.   ids: (B, W) of captions.   told: further inputs of the network.
+    network: an Adapter or Lora.   ids: (B, W) of captions.   conditions: further inputs of the network.
     """
     with torch.no_grad(), model.autocast(precision):
         clean, words = model.encode(pictures, draw=True), model.words(ids)
     noise = torch.randn_like(clean)
     times = torch.randint(model.scheduler.config.num_train_timesteps, (len(clean),), device=clean.device)
-    said = network(model.unet, model.scheduler.add_noise(clean, noise, times), times, words, *told)
-    return F.mse_loss(said.float(), model.target(clean, noise, times))
+    predicted = network(model.unet, model.scheduler.add_noise(clean, noise, times), times, words, *conditions)
+    return F.mse_loss(predicted.float(), model.target(clean, noise, times))
 
 
 def squared(image: NDArray[np.uint8], side: int) -> Tensor:
