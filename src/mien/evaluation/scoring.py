@@ -49,69 +49,82 @@ def evaluate(
     """
     if cross_fit and protocol == "multi-target":
         raise InputError("a calibration is fitted on one label a face; cross_fit does not go with multi-target")
-    missed, pictures = [], []
-    reader = None if detect is None else Reader(classify, threads)
-    view = classify.contract.view
-
-    def crop(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        face = surest(detect(image)) if detect is not None else None
-        missed.append(detect is not None and face is None)
-        pictures.append(fingerprint(image))
-        frame = to_crop_frame(face or whole_picture(image)[0])
-        crops = view.crops(image, [frame])
-        # As in the pipeline; a picture that is one face already is scored as it is.
-        landmarks = reader.answers(crops).landmarks if face is not None and reader is not None else None
-        if landmarks is not None and (better := realigned(frame, landmarks[0])) is not None:
-            crops = view.crops(image, [better])
-        return np.asarray(crops[0])
-
+    crop = _Cropper(classify, detect, threads)
     selection = select(dataset, protocol, prepare=crop)
     samples = selection.samples
     if not samples:
         raise InputError(
             f"the protocol {protocol!r} keeps none of the {len(dataset)} samples; dropped: {selection.dropped}"
         )
-    crops = np.stack([sample.image for sample in samples])
-    logits = np.concatenate([classify.logits(crops[i : i + _BATCH]) for i in range(0, len(crops), _BATCH)])
     known = getattr(dataset, "expressions", tuple(Expression))
     masked = [e for e in Expression if e not in known]
-    logits[:, masked] = -np.inf
+    logits = _logits(classify, samples, masked)
     duplicate = np.array([sample.duplicate for sample in samples])
     if duplicate.all():
         raise InputError("every sample kept is marked as a duplicate of another split, so none is left to score")
     clean, probabilities = ~duplicate, softmax(logits)
     labels = credited(selection, probabilities)
-
     dropped = selection.dropped | {"duplicate of another split": int(duplicate.sum())}
     result: Result = {"protocol": selection.protocol, "dropped": dropped}
     result |= scores(labels[clean], probabilities[clean][None], resamples=resamples, seed=seed)
-    count = seen(pictures, classify.contract.meta)
+    count = seen(crop.pictures, classify.contract.meta)
     result |= {"seen_in_calibration": count, "unseen": None if count is None else count == 0}
-    sources = [sample.source for sample, keep in zip(samples, clean, strict=True) if keep]
-    result["answers"] = kept(sources, labels[clean], probabilities[clean].argmax(axis=1))
+    scored = [sample for sample, keep in zip(samples, clean, strict=True) if keep]
+    result["answers"] = kept([sample.source for sample in scored], labels[clean], probabilities[clean].argmax(axis=1))
     result |= {"masked": [e.label for e in masked], "unknown_to_model": _unknown(classify), "seed": seed}
-    groups = np.array([sample.group or "" for sample in samples])[clean]
+    groups = np.array([sample.group or "" for sample in scored])
     if groups.any():
-        result["groups"] = {
-            group: _group(labels[clean][groups == group], probabilities[clean][groups == group], resamples, seed)
-            for group in np.unique(groups[groups != ""]).tolist()
-        }
+        result["groups"] = _groups(groups, labels[clean], probabilities[clean], resamples, seed)
     if detect is not None:
-        result["no_face_found"] = int(np.array(missed)[clean].sum())
+        result["no_face_found"] = int(np.array(crop.missed)[clean].sum())
     if cross_fit:
-        by_votes = classify.contract.meta.get("probabilities") == "vote shares"
-        shares = vote_shares(samples)[clean] if by_votes else None
-        answers = _refitted(classify, logits[clean], labels[clean], shares, cross_fit, seed)
-        fitted = ["temperature"] if by_votes else ["strength", "temperature"]
+        answers, fitted = _refitted(classify, scored, logits[clean], labels[clean], cross_fit, seed)
         result["cross_fit"] = {"splits": cross_fit, "fitted": fitted}
         result["cross_fit"] |= scores(labels[clean], answers, resamples=resamples, seed=seed)
     result["with_duplicates"] = scores(labels, probabilities[None], resamples=resamples, seed=seed)
     return result
 
 
-def _group(labels: NDArray[np.integer], probabilities: Floats, resamples: int, seed: int) -> Result:
-    whole = scores(labels, probabilities[None], resamples=resamples, seed=seed)
-    return {key: whole[key] for key in ("n", "accuracy", "macro_f1", "mean_recall", "ece")}
+def _logits(classify: Classifier, samples: Sequence[Sample], masked: Sequence[Expression]) -> Floats:
+    crops = np.stack([sample.image for sample in samples])
+    logits = np.concatenate([classify.logits(crops[i : i + _BATCH]) for i in range(0, len(crops), _BATCH)])
+    logits[:, masked] = -np.inf
+    return logits
+
+
+class _Cropper:
+    """Crops the face of a picture as the pipeline does, with `detect`; without it the picture is the face.
+
+    missed: for each picture so far, whether no face was detected.   pictures: their fingerprints.
+    """
+
+    def __init__(self, classify: Classifier, detect: Detector | None, threads: int) -> None:
+        self._detect, self._view = detect, classify.contract.view
+        self._reader = None if detect is None else Reader(classify, threads)
+        self.missed: list[bool] = []
+        self.pictures: list[int] = []
+
+    def __call__(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        face = surest(self._detect(image)) if self._detect is not None else None
+        self.missed.append(self._detect is not None and face is None)
+        self.pictures.append(fingerprint(image))
+        frame = to_crop_frame(face or whole_picture(image)[0])
+        crops = self._view.crops(image, [frame])
+        landmarks = self._reader.answers(crops).landmarks if face is not None and self._reader is not None else None
+        if landmarks is not None and (better := realigned(frame, landmarks[0])) is not None:
+            crops = self._view.crops(image, [better])
+        return np.asarray(crops[0])
+
+
+def _groups(
+    groups: NDArray[np.str_], labels: NDArray[np.integer], probabilities: Floats, resamples: int, seed: int
+) -> Result:
+    result: Result = {}
+    for group in np.unique(groups[groups != ""]).tolist():
+        rows = groups == group
+        whole = scores(labels[rows], probabilities[rows][None], resamples=resamples, seed=seed)
+        result[group] = {key: whole[key] for key in ("n", "accuracy", "macro_f1", "mean_recall", "ece")}
+    return result
 
 
 def credited(selection: Selection, probabilities: Floats) -> NDArray[np.int64]:
@@ -211,17 +224,18 @@ def _unknown(classify: Classifier) -> list[str]:
 
 def _refitted(
     classify: Classifier,
+    samples: Sequence[Sample],
     logits: Floats,
     labels: NDArray[np.integer],
-    shares: Floats | None,
     splits: int,
     seed: int,
-) -> Floats:
-    """(splits, N, 8) probabilities, each from a calibration fitted without the image.
+) -> tuple[Floats, list[str]]:
+    """Return (splits, N, 8) probabilities, each from a calibration fitted without the image, and what was fitted.
 
-    shares: (N, 8) votes, for a model whose probabilities were fitted to them; then the temperature alone is refitted.
+    For a model whose probabilities were fitted to vote shares, that is the temperature alone.
     """
     meta = classify.contract.meta
+    shares = vote_shares(samples) if meta.get("probabilities") == "vote shares" else None
     missing = [key for key in ("shift", "strength", "temperature") if key not in meta]
     if missing or (shares is None and "accuracy_cost" not in meta):
         what = (missing or ["accuracy_cost"])[0]
@@ -236,4 +250,4 @@ def _refitted(
             heat = calibration.temperature_of_shares(raw[fit_on] + strength * shift, shares[fit_on])
             fitted = calibration.Calibration(tuple(map(float, shift)), strength, heat)
         answers[i // 2, score_on] = softmax(fitted(raw[score_on]))
-    return answers
+    return answers, ["strength", "temperature"] if shares is None else ["temperature"]

@@ -34,7 +34,7 @@ def make(app: FastAPI, limits: ServerLimits) -> "Server":
     """Return a server of an application of mien.serve.app, made with the same limits."""
     config = uvicorn.Config(
         app,
-        http=_protocol(limits),
+        http=type("Protocol", (_BoundedProtocol,), {"limits": limits}),
         ws=_sockets(limits),
         ws_max_size=limits.live_frame,
         ws_per_message_deflate=False,  # pictures are compressed, and a bomb need not be
@@ -74,70 +74,68 @@ class Server(uvicorn.Server):
         last.start()
 
 
-def _protocol(limits: ServerLimits) -> type[asyncio.Protocol]:
+class _BoundedProtocol(H11Protocol):
     """HTTP/1.1 connections that are cut off when a request's headers, or the taking of an answer, take too long."""
 
-    class BoundedProtocol(H11Protocol):
-        _waiting: asyncio.TimerHandle | None = None
-        _writing: asyncio.TimerHandle | None = None
-        _upgraded = False
+    limits: ServerLimits
+    _waiting: asyncio.TimerHandle | None = None
+    _writing: asyncio.TimerHandle | None = None
+    _upgraded = False
 
-        def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-            super().connection_made(transport)
-            if len(self.connections) > limits.connections:
-                transport.abort()
-            self._watch()
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        if len(self.connections) > self.limits.connections:
+            transport.abort()
+        self._watch()
 
-        def connection_lost(self, exc: Exception | None) -> None:
-            super().connection_lost(exc)
-            for timer in (self._waiting, self._writing):
-                if timer is not None:
-                    timer.cancel()
+    def connection_lost(self, exc: Exception | None) -> None:
+        super().connection_lost(exc)
+        for timer in (self._waiting, self._writing):
+            if timer is not None:
+                timer.cancel()
 
-        def data_received(self, data: bytes) -> None:
-            super().data_received(data)
-            self._watch()
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        self._watch()
 
-        def on_response_complete(self) -> None:
-            super().on_response_complete()
-            self._watch()
+    def on_response_complete(self) -> None:
+        super().on_response_complete()
+        self._watch()
 
-        def handle_websocket_upgrade(self, event: h11.Request) -> None:
-            super().handle_websocket_upgrade(event)
-            self._upgraded = True  # the socket has deadlines of its own
+    def handle_websocket_upgrade(self, event: h11.Request) -> None:
+        super().handle_websocket_upgrade(event)
+        self._upgraded = True  # the socket has deadlines of its own
 
-        def send_400_response(self, msg: str) -> None:
-            """Answer what is no HTTP, with the headers that all answers have."""
-            headers = [(name.encode(), value.encode()) for name, value in HEADERS.items()]
-            headers += [(b"content-type", b"text/plain; charset=utf-8"), (b"connection", b"close")]
-            for event in (
-                h11.Response(status_code=400, headers=headers, reason=b"Bad Request"),
-                h11.Data(data=msg.encode("ascii")),
-                h11.EndOfMessage(),
-            ):
-                self.transport.write(self.conn.send(event) or b"")
-            self.transport.close()
+    def send_400_response(self, msg: str) -> None:
+        """Answer what is no HTTP, with the headers that all answers have."""
+        headers = [(name.encode(), value.encode()) for name, value in HEADERS.items()]
+        headers += [(b"content-type", b"text/plain; charset=utf-8"), (b"connection", b"close")]
+        for event in (
+            h11.Response(status_code=400, headers=headers, reason=b"Bad Request"),
+            h11.Data(data=msg.encode("ascii")),
+            h11.EndOfMessage(),
+        ):
+            self.transport.write(self.conn.send(event) or b"")
+        self.transport.close()
 
-        def _watch(self) -> None:
-            """Set the deadline when no request is being answered, once: more bytes do not move it."""
-            answering = self._upgraded or (self.cycle is not None and not self.cycle.response_complete)
-            if answering and self._waiting is not None:
-                self._waiting.cancel()
-                self._waiting = None
-            elif not answering and self._waiting is None:
-                self._waiting = self.loop.call_later(limits.header_seconds, self.transport.abort)
+    def _watch(self) -> None:
+        """Set the deadline when no request is being answered, once: more bytes do not move it."""
+        answering = self._upgraded or (self.cycle is not None and not self.cycle.response_complete)
+        if answering and self._waiting is not None:
+            self._waiting.cancel()
+            self._waiting = None
+        elif not answering and self._waiting is None:
+            self._waiting = self.loop.call_later(self.limits.header_seconds, self.transport.abort)
 
-        def pause_writing(self) -> None:
-            super().pause_writing()
-            seconds = limits.body_seconds + self.transport.get_write_buffer_size() / limits.body_rate
-            self._writing = self.loop.call_later(seconds, self.transport.abort)
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        seconds = self.limits.body_seconds + self.transport.get_write_buffer_size() / self.limits.body_rate
+        self._writing = self.loop.call_later(seconds, self.transport.abort)
 
-        def resume_writing(self) -> None:
-            super().resume_writing()
-            if self._writing is not None:
-                self._writing.cancel()
-
-    return BoundedProtocol
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        if self._writing is not None:
+            self._writing.cancel()
 
 
 def _sockets(limits: ServerLimits) -> type[asyncio.Protocol]:

@@ -170,13 +170,7 @@ def generate(
     if caption and write_captions:
         raise click.UsageError("--caption is for all faces, --write-captions writes one for each; give one of the two")
     plan = Plan(steps, text_scale, unit_scale, depth)
-    guides = _guides(guide, au_guide)
-    if full_size:
-        artist = artists.full_size(Path(model), explicit(asdict(plan)), seed, guides, guidance, guided_share)
-    elif run is None:
-        artist = artists.embedded(model, plan, seed, jobs)
-    else:
-        artist = artists.guided(run, plan, seed, guides, guidance, guided_share)
+    artist = _artist(model, run, plan, seed, jobs, _guides(guide, au_guide), guidance, guided_share)
     # The full-size model accepts any caption.
     wish = _wish(expressions, units, others, "" if full_size else caption, write_captions)
     swept = [] if sweep is None else list(ActionUnit) if sweep == "all" else list(map(asking.unit, sweep.split(",")))
@@ -188,10 +182,7 @@ def generate(
         chosen = [replace(request, caption=caption) for request in chosen]
     made_by = artist.made_by | {"init": init}
     faces = None if layout is None else _layouts(layout)
-    lines = []
-    for number, request in enumerate(chosen):
-        where = {} if faces is None else {"layout": faces.name(seed, request.identity)}
-        lines.append(album.line(number, request, made_by | where))
+    lines = [album.line(i, request, made_by | _layout(faces, seed, request)) for i, request in enumerate(chosen)]
     started = time.monotonic()
     new = _draw(artist, chosen, lines, faces, seed, output)
     seconds = time.monotonic() - started
@@ -200,6 +191,16 @@ def generate(
     album.card(output, lines, artist.card)
     speed = f", {new / seconds:.1f} a second" if new else ""
     click.echo(f"wrote {output}: {len(lines)} faces{speed}; look at {output / album.SHEET}", err=True)
+
+
+def _artist(
+    model: str, run: Path | None, plan: Plan, seed: int, jobs: int, guides: Guiding, mode: str, share: float
+) -> Artist:
+    if Path(model).is_dir():
+        return artists.full_size(Path(model), explicit(asdict(plan)), seed, guides, mode, share)
+    if run is None:
+        return artists.embedded(model, plan, seed, jobs)
+    return artists.guided(run, plan, seed, guides, mode, share)
 
 
 def _guides(guide: str | None, au_guide: str | None) -> Guiding:
@@ -218,6 +219,10 @@ def _wish(
         shown = tuple(expression(word) for word in expressions.split(","))
     usual = "class" if expressions is not None and not units else "free"
     return asking.Wish(shown, given, expressions == "natural", others or usual, caption, written or "")
+
+
+def _layout(faces: Layouts | None, seed: int, request: asking.Request) -> Entries:
+    return {} if faces is None else {"layout": faces.name(seed, request.identity)}
 
 
 def _layouts(text: str) -> Layouts:

@@ -24,6 +24,8 @@ from mien.evaluation.result import Result
 from mien.methods.registry import need
 from mien.methods.synfer.downstream import PARADIGMS
 
+_FOLDER = click.Path(path_type=Path, file_okay=False)
+
 
 def _command(name: str) -> click.Command:
     if name in _READY:
@@ -56,9 +58,7 @@ def _command(name: str) -> click.Command:
         "--arms", default=",".join(module.ARMS), show_default=True, metavar="ARM,ARM,...", help="Arms to train."
     )
     @click.option("--seeds", type=Numbers(), default="0,1,2", show_default=True, help="Seeds to train each arm with.")
-    @click.option(
-        "-o", "--output", type=click.Path(path_type=Path, file_okay=False), required=True, help="Folder of the runs."
-    )
+    @click.option("-o", "--output", type=_FOLDER, required=True, help="Folder of the runs.")
     def command(
         data: str,
         count: int | None,
@@ -72,22 +72,27 @@ def _command(name: str) -> click.Command:
         **flags: Any,
     ) -> None:
         logging.basicConfig(level=logging.INFO, format="%(message)s")
-        from mien.methods.synfer.downstream.encoder import gather, hashes
+        from mien.methods.synfer.downstream.encoder import gather
         from mien.training.experiment import TABLE
 
         settings = given_settings({"default": base}, preset, flags, base)
         faces = gather(open_data(data), synthetic, open_data(valid), settings.size, count)
         about = {"paradigm": name, "data": data, "count": count, "valid": valid}
-        files = {} if synthetic is None else hashes(synthetic / MADE, synthetic / LABELED)
-        more: dict[str, object] = {}
-        if name == "zero-shot":
-            more = {"labels": None if pseudo_labels is None else read(pseudo_labels), "synthetic": synthetic}
-            files |= {} if pseudo_labels is None else {"pseudo-labels": hashes(pseudo_labels)[pseudo_labels.name]}
-        table = module.run(faces, settings, output, arms.split(","), seeds, about | files, **more)
+        labels = None if pseudo_labels is None else read(pseudo_labels)
+        more = {"labels": labels, "synthetic": synthetic} if name == "zero-shot" else {}
+        given = about | _hashes(synthetic, pseudo_labels)
+        table = module.run(faces, settings, output, arms.split(","), seeds, given, **more)
         result = measured(about | {"synthetic": str(synthetic)} | table)
         publish(result, summary(result), output / TABLE, width=140)
 
     return with_settings({"default": base}, base)(_with_captions(name)(command))
+
+
+def _hashes(synthetic: Path | None, pseudo_labels: Path | None) -> dict[str, str]:
+    from mien.methods.synfer.downstream.encoder import hashes
+
+    files = {} if synthetic is None else hashes(synthetic / MADE, synthetic / LABELED)
+    return files if pseudo_labels is None else files | {"pseudo-labels": hashes(pseudo_labels)[pseudo_labels.name]}
 
 
 def _with_captions(name: str) -> Callable[[click.Command], click.Command]:

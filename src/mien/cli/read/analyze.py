@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 import click
@@ -91,18 +92,15 @@ def analyze(
     after a stop or a kill; `mien merge` makes one file of it.
     """
     folder = any(map(is_folder, outputs))
-    if folder and jobs > 1:
-        raise wrong("reads into files; into a folder say --workers", "--jobs")
-    if not folder and (workers or part_size):
-        raise wrong("is for a folder: -o out/", "--workers" if workers else "--part-size")
+    _refuse(folder, jobs, workers, part_size)
+    options: PipelineOptions = {
+        "model": model, "threads": threads, "threshold": threshold, "max_side": max_side, "rotations": rotations,
+        "assume_crop": assume_crop,
+    }  # fmt: skip
+    if prior is not None:
+        options["prior"] = prior
     pictures = given(inputs, () if folder else outputs, clips=True)
     if folder or has_clips(pictures):
-        options: PipelineOptions = {
-            "model": model, "threads": threads, "threshold": threshold, "max_side": max_side, "rotations": rotations,
-            "assume_crop": assume_crop,
-        }  # fmt: skip
-        if prior is not None:
-            options["prior"] = prior
         reading = ReadingOptions(columns=columns, safe_csv=safe_csv, options=options, **clip.reading)
         if folder:
             good = run_study(pictures, outputs, reading, workers or 1, part_size)
@@ -117,23 +115,23 @@ def analyze(
     except InputError as error:
         raise wrong(str(error), "--columns") from error
     with usage_errors():
-        pipeline = Pipeline(
-            model=model,
-            threshold=threshold,
-            max_side=max_side,
-            rotations=rotations,
-            assume_crop=assume_crop,
-            threads=threads,
-            prior=prior,
-        )
+        pipeline = Pipeline(**options)
     outcomes = read_many(pictures, pipeline, jobs=jobs, images=shows_pictures(outputs))
-
-    def show(gathered: Gathered) -> None:
-        if not to_pipe(outputs):
-            Console(stderr=bool(outputs) and not sys.stdout.isatty()).print(gathered.shown(summary(gathered.outcomes)))
-
+    show = partial(_show, outputs)
     if not gather(outcomes, len(pictures), outputs, "Reading", show, columns=columns, safe_csv=safe_csv).good:
         context.exit(1)
+
+
+def _refuse(folder: bool, jobs: int, workers: int | None, part_size: int | None) -> None:
+    if folder and jobs > 1:
+        raise wrong("reads into files; into a folder say --workers", "--jobs")
+    if not folder and (workers or part_size):
+        raise wrong("is for a folder: -o out/", "--workers" if workers else "--part-size")
+
+
+def _show(outputs: Sequence[Path], gathered: Gathered) -> None:
+    if not to_pipe(outputs):
+        Console(stderr=bool(outputs) and not sys.stdout.isatty()).print(gathered.shown(summary(gathered.outcomes)))
 
 
 def summary(outcomes: Sequence[Outcome]) -> Table:
