@@ -65,6 +65,19 @@ def write_pairs(folder, count=8, **row):
     return Pairs(folder)
 
 
+class Interrupted(Pairs):
+    """Pairs of a folder; reading one raises KeyboardInterrupt once `stop()` is true."""
+
+    def __init__(self, folder, stop):
+        super().__init__(folder)
+        self.stop = stop
+
+    def __getitem__(self, index):
+        if self.stop():
+            raise KeyboardInterrupt
+        return super().__getitem__(index)
+
+
 def random_adapter(model, tokens="units"):
     """A model whose action units say something, though nothing sensible."""
     torch.manual_seed(0)

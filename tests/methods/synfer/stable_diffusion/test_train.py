@@ -12,7 +12,7 @@ from mien.facs.vocabulary import Expression
 from mien.methods.synfer.stable_diffusion import generator as sd
 from mien.methods.synfer.stable_diffusion import train as full
 from tests.methods.synfer import runs
-from tests.methods.synfer.tiny import SIDE, write_checkpoint, write_pairs
+from tests.methods.synfer.tiny import SIDE, Interrupted, write_checkpoint, write_pairs
 
 pytest.importorskip("diffusers")
 pytest.importorskip("peft")
@@ -61,15 +61,11 @@ def test_a_run_can_begin_with_the_first_stage_of_another_or_without_one(run, set
     assert kept[1] == ""
 
 
-def test_a_run_that_was_killed_between_its_stages_goes_on(run, settings, tmp_path, monkeypatch):
-    def dying(*_, **__):
-        raise KeyboardInterrupt
-
+def test_a_run_that_was_killed_between_its_stages_goes_on(run, settings, tmp_path):
     pairs = write_pairs(tmp_path / "faces", 4, expression="happy")
-    with monkeypatch.context() as patch:
-        patch.setattr(full, "train_adapter", dying)
-        with pytest.raises(KeyboardInterrupt):
-            full.train(pairs, settings, tmp_path / "run")
+    first_stage = tmp_path / "run" / "text" / "model.safetensors"
+    with pytest.raises(KeyboardInterrupt):
+        full.train(Interrupted(tmp_path / "faces", first_stage.is_file), settings, tmp_path / "run")
     with pytest.raises(InputError, match="holds a run already"):
         full.train(pairs, settings, tmp_path / "run")
     resumed = full.train(pairs, settings, tmp_path / "run", resume=True)

@@ -1,3 +1,4 @@
+import itertools
 import shutil
 from dataclasses import replace
 from types import SimpleNamespace
@@ -7,7 +8,6 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from mien.datasets.captions import Pairs
 from mien.errors import InputError
 from mien.facs.units import VECTOR
 from mien.facs.vocabulary import ActionUnit
@@ -23,7 +23,7 @@ from mien.methods.synfer.stable_diffusion.tune import (
     train_lora,
     withheld,
 )
-from tests.methods.synfer.tiny import HAPPY, pipeline_of, predicted, write_checkpoint, write_pairs
+from tests.methods.synfer.tiny import HAPPY, Interrupted, pipeline_of, predicted, write_checkpoint, write_pairs
 
 pytest.importorskip("diffusers")
 pytest.importorskip("peft")
@@ -142,21 +142,13 @@ def test_runs_of_both_stages_can_be_moved_together(adapter_run, lora_run, checkp
         shutil.move(tmp_path / "elsewhere", lora_run[1])
 
 
-def test_a_run_that_was_killed_goes_on_and_ends_as_one_that_was_not(checkpoint, pairs, tmp_path, monkeypatch):
+def test_a_run_that_was_killed_goes_on_and_ends_as_one_that_was_not(checkpoint, tmp_path):
+    pairs = write_pairs(tmp_path / "faces")
     settings = AdapterSettings(checkpoint=str(checkpoint), **ONCE | {"epochs": 2})
     whole = train_adapter(pairs, settings, tmp_path / "whole")
-    reads = []
-
-    def dying(self, index, read=Pairs.__getitem__):
-        reads.append(index)
-        if len(reads) > 12:  # in the second epoch of eight pictures
-            raise KeyboardInterrupt
-        return read(self, index)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(Pairs, "__getitem__", dying)
-        with pytest.raises(KeyboardInterrupt):
-            train_adapter(pairs, settings, tmp_path / "killed")
+    reads = itertools.count(1)
+    with pytest.raises(KeyboardInterrupt):  # in the second epoch of eight pictures
+        train_adapter(Interrupted(tmp_path / "faces", lambda: next(reads) > 12), settings, tmp_path / "killed")
     resumed = train_adapter(pairs, settings, tmp_path / "killed", resume=True)
     for key, value in whole.state_dict().items():
         torch.testing.assert_close(resumed.state_dict()[key], value)
