@@ -33,7 +33,7 @@ _LOCK = ".mien-serve.lock"
 _LINE = 1 << 20
 
 
-class Asked(TypedDict):
+class JobOptions(TypedDict):
     """What was asked of a clip: see mien.analyze_video."""
 
     model: str
@@ -54,7 +54,7 @@ class Job:
     name: str
     created: float
     expires: float
-    asked: Asked
+    asked: JobOptions
     status: JobStatus = "uploading"
     error: str | None = None
     read: int = 0
@@ -90,7 +90,7 @@ class Jobs:
         job = self._jobs.get(id)
         return None if job is None or job.status == "uploading" else job
 
-    def new(self, name: str, asked: Asked) -> Job | None:
+    def new(self, name: str, asked: JobOptions) -> Job | None:
         """A job whose clip is still to come; None when there are as many as may be."""
         self._expire()
         waiting = sum(job.status in ("uploading", "waiting") for job in self._jobs.values())
