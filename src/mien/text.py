@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Iterable
-from difflib import get_close_matches
 
 # What could move the cursor, color a terminal, or turn the order of what is read: control characters but tab and line
 # feed, controls of writing direction, and separators of lines.
@@ -32,5 +31,7 @@ def one_line(text: str) -> str:
 
 def did_you_mean(word: str, words: Iterable[str]) -> str:
     """Return '; did you mean "happiness"?' for a word that is close to one of these, else an empty string."""
+    from difflib import get_close_matches  # slow to import, and most words are right
+
     close = get_close_matches(word.lower(), list(map(str, words)), n=1)
     return f"; did you mean {close[0]!r}?" if close else ""

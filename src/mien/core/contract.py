@@ -4,7 +4,6 @@ import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from threading import Timer
 from typing import NamedTuple
 
 import numpy as np
@@ -180,6 +179,8 @@ class Classifier(Rebuilt):
             self._try()
 
     def _try(self) -> None:
+        from threading import Timer
+
         self._options = options = RunOptions()
         timer = Timer(DEADLINE, setattr, (options, "terminate", True))
         timer.start()

@@ -1,12 +1,11 @@
 """A path, bytes, an array or a Pillow image to RGB uint8; only this file knows of EXIF rotation, alpha and 16 bits."""
 
 import io
-import logging
 import struct
 import time
 import warnings
 from collections.abc import Callable, Sequence
-from functools import partial
+from functools import cache, partial
 from os import PathLike
 from typing import TypeAlias
 
@@ -14,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from mien.core import apart, libtiff
+from mien.core import libtiff
 from mien.core.files import read_regular
 from mien.core.limits import Limits, estimated, too_large
 from mien.core.sources import (
@@ -42,8 +41,6 @@ LIMITS = Limits()
 
 # Pillow warns of metadata that it cannot make sense of, on standard error, and goes on; the pixels are what counts.
 warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
-# What it logs goes to whatever handlers the program has, but not to standard error where it has none.
-logging.getLogger("PIL").addHandler(logging.NullHandler())
 
 _ORIENTATION = 0x0112  # the EXIF tag
 _WHITE = "white"
@@ -134,6 +131,8 @@ def begin(data: bytes, name: str, limits: Limits = LIMITS) -> tuple[int, Callabl
         limits.check_scans(data, name) if image.format == "JPEG" else 0,
     )
     limits.check_size(*size, name)
+    from mien.core import apart  # it needs subprocess, which nobody waits for who only imports mien
+
     if not apart.wanted(image, scans):
         return estimated(pixels, image.format, len(data)), partial(_decoded, image, data, name, limits)
     limits.check_memory(*size, name, image.format, len(data), copies=2)
@@ -145,8 +144,17 @@ def decode_here(data: bytes, name: str, limits: Limits) -> NDArray[np.uint8]:
     return _decoded(_identified(data, name, limits), data, name, limits)
 
 
+@cache
+def _quiet_log() -> None:
+    """Let what Pillow logs go to the program's handlers, but not to standard error where it has none."""
+    import logging  # Pillow imports it too, when it opens a file
+
+    logging.getLogger("PIL").addHandler(logging.NullHandler())
+
+
 def _identified(data: bytes, name: str, limits: Limits) -> Image.Image:
     """The picture with its header read."""
+    _quiet_log()
     if not data:
         raise InputError(f"{name}: the file is empty", "unreadable")
     try:

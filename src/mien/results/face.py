@@ -1,7 +1,7 @@
 """What mien answers with: plain, immutable records, from one face to one picture. Pixels are of the upright image."""
 
 from dataclasses import asdict, dataclass
-from typing import Literal, TypeAlias, cast
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -11,11 +11,13 @@ from mien.facs.observation import Hidden, Pose
 from mien.facs.units import ActionUnits
 from mien.facs.vocabulary import ASYMMETRIES, ActionUnit, Expression
 from mien.results import notebook
-from mien.results.explanation import Explanation
 from mien.results.expression import ExpressionScores
 from mien.results.record import Record
-from mien.results.scan import AnswerStatus, Attributes
 from mien.text import readable
+
+if TYPE_CHECKING:  # most faces have neither
+    from mien.results.explanation import Explanation
+    from mien.results.scan import Attributes
 
 # What a crop was aligned on.
 LandmarkSource: TypeAlias = Literal["reader", "detector", "box"]
@@ -120,8 +122,8 @@ class FaceReport:
     pose: Pose | None = None
     attention: NDArray[np.float32] | None = None
     hidden: tuple[Hidden, ...] = ()
-    explanation: Explanation | None = None
-    attributes: Attributes | None = None
+    explanation: "Explanation | None" = None
+    attributes: "Attributes | None" = None
     readability: float | None = None
 
     def __repr__(self) -> str:
@@ -188,7 +190,7 @@ class ImageReport:
     faces: tuple[FaceReport, ...]
     model: str = ""
     target: str | None = None
-    unmatched: tuple[Attributes, ...] = ()
+    unmatched: tuple["Attributes", ...] = ()
     preview: bytes | None = None
     prior: str = ""
 
@@ -214,7 +216,7 @@ class ImageReport:
             return "ok"
         if self.unmatched:
             status = self.unmatched[0].status
-            return "ok" if status is AnswerStatus.REPAIRED else cast(ReportStatus, status.value)
+            return "ok" if status.value == "repaired" else status.value
         return "no_face" if self.target is None else "no_match"
 
     def to_dict(self) -> Record:

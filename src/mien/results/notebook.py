@@ -1,15 +1,13 @@
 """A report where a notebook shows it: the picture with numbered boxes, and a row for each face."""
 
-import base64
 import io
 import sys
 from collections.abc import Iterator, Sequence
-from html import escape
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image
 
 if TYPE_CHECKING:
     from mien.results.face import FaceReport, ImageReport
@@ -34,6 +32,8 @@ def jpeg(image: NDArray[np.uint8]) -> bytes:
 
 def html(report: "ImageReport") -> str:
     """Return a report as HTML below 300 kB, without style sheets and scripts, which notebooks take out."""
+    from html import escape  # here, as below, what a report needs only in a notebook
+
     rows = "\n".join(_row(face, number) for number, face in enumerate(report.faces[:ROWS], start=1))
     left = len(report.faces) - ROWS
     more = f"<p>and {left} more</p>" if left > 0 else ""
@@ -59,17 +59,21 @@ def _row(face: "FaceReport", number: int) -> str:
 
 
 def _picture(report: "ImageReport") -> str:
+    from base64 import b64encode
+
     if report.preview is None:
         return ""
     picture = Image.open(io.BytesIO(report.preview)).convert("RGB")
     scale = np.array([picture.width / report.size[1], picture.height / report.size[0]] * 2)
     _mark(picture, [face.box * scale for face in report.faces])
-    data = base64.b64encode(_encoded(picture)).decode("ascii")
+    data = b64encode(_encoded(picture)).decode("ascii")
     return f'<img src="data:image/jpeg;base64,{data}" alt="the picture with its faces numbered">'
 
 
 def _mark(picture: Image.Image, boxes: Sequence[NDArray[np.floating]]) -> None:
     """Draw boxes, each with its number, a white line within a dark one."""
+    from PIL import ImageDraw, ImageFont
+
     pen, font = ImageDraw.Draw(picture), ImageFont.load_default(14)
     for number, box in enumerate(boxes, start=1):
         x1, y1, x2, y2 = (int(v) for v in np.round(box))
