@@ -4,9 +4,9 @@ import re
 from collections.abc import Iterable
 
 # What could move the cursor, color a terminal, or turn the order of what is read: control characters but tab and line
-# feed, controls of writing direction, and separators of lines.
-_HIDDEN = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
-_BYTE = re.compile("[\udc80-\udcff]")
+# feed, controls of writing direction, and separators of lines. As text: only what is used is compiled.
+_HIDDEN = "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]"
+_BYTE = "[\udc80-\udcff]"
 
 
 def readable(text: str) -> str:
@@ -15,13 +15,13 @@ def readable(text: str) -> str:
     A byte of a file name that is not UTF-8, which Python keeps as such a half, is written as \xff, so that two names
     stay two; others become U+FFFD.
     """
-    spelt = _BYTE.sub(lambda half: f"\\x{ord(half[0]) - 0xDC00:02x}", text)
+    spelt = re.sub(_BYTE, lambda half: f"\\x{ord(half[0]) - 0xDC00:02x}", text)
     return re.sub("[\ud800-\udfff]", "\ufffd", spelt)
 
 
 def printable(text: str) -> str:
     """Return text for terminals and pages, with U+FFFD for all that would not be seen but do something."""
-    return _HIDDEN.sub("\ufffd", readable(text))
+    return re.sub(_HIDDEN, "\ufffd", readable(text))
 
 
 def one_line(text: str) -> str:
