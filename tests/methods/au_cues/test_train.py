@@ -146,7 +146,7 @@ def lesson(samples: list[Sample], labels: PseudoLabels, settings: au_cues.Settin
 def test_maps_lie_over_the_crops_and_a_face_that_the_teacher_missed_has_none():
     samples, labels = taught(4, missed=1)
     lessons = lesson(samples, labels)
-    assert lessons.has_map.tolist() == lessons.found.tolist() == [True, False, True, True]
+    assert lessons.has_map.tolist() == lessons.detected.tolist() == [True, False, True, True]
     assert (lessons.maps.shape, lessons.maps.dtype) == ((4, SIZE, SIZE), torch.uint8)
     assert not lessons.maps[1].any()
     assert all(torch.isfinite(part).all() for part in lessons)
