@@ -6,10 +6,14 @@ import torch
 from safetensors.numpy import save_file
 from torch import nn
 
+from mien.core.contract import Classifier
+from mien.core.zoo import load
 from mien.datasets import Sample
 from mien.errors import InputError
-from mien.methods import au_cues
+from mien.methods import au_cues, vtff
 from mien.methods.au_cues.train import build
+from mien.methods.vtff.train import build as build_vtff
+from mien.training.faces import normalize
 from mien.training.mobilenet import MobileNet
 from mien.training.start import restore_normalization, start_from
 from mien.training.tensorflow_js import mobilenet
@@ -29,7 +33,8 @@ class Network(nn.Module):
 
 
 def faces(count: int = 4, side: int = 16) -> torch.Tensor:
-    return torch.randn(count, 1, side, side, generator=torch.Generator().manual_seed(0))
+    generator = torch.Generator().manual_seed(0)
+    return torch.randint(0, 256, (count, 1, side, side), generator=generator, dtype=torch.uint8)
 
 
 def samples(count: int) -> list[Sample]:
@@ -43,9 +48,10 @@ def test_restoring_normalization_leaves_the_answers_as_they_were(tmp_path):
     network = Network()
     state = {k: torch.from_numpy(v) for k, v in mobilenet(folded()).items()}
     network.backbone.load_state_dict(network.backbone.state_dict() | state)
-    before = network.backbone.eval()(faces(8))
-    restore_normalization(network.backbone, faces(8))
-    for old, new in zip(before, network.backbone.eval()(faces(8)), strict=True):
+    shown = normalize(faces(8))
+    before = network.backbone.eval()(shown)
+    restore_normalization(network.backbone, shown)
+    for old, new in zip(before, network.backbone.eval()(shown), strict=True):
         assert torch.allclose(old, new, atol=1e-3)
     norm = network.backbone.layers[0][1]
     assert not torch.allclose(norm.running_mean, torch.zeros(32))
@@ -68,10 +74,22 @@ def test_fine_tuning_an_exported_model_begins_with_its_answers(tmp_path):
     again = build(dataclasses.replace(TINY, seed=1))
     shown = faces(64, 48)
     start_from(again, str(tmp_path / "own.onnx"), shown)
-    wanted, got = trained.eval()(shown).logits, again.eval()(shown).logits
+    wanted, got = trained.eval()(normalize(shown)).logits, again.eval()(normalize(shown)).logits
     assert torch.allclose(wanted, got, atol=1e-4)
-    again.train()(shown).logits.sum().backward()
+    again.train()(normalize(shown)).logits.sum().backward()
     assert again.backbone.stem[1].weight.grad is not None, "batch normalization is there to learn"
+
+
+def test_fine_tuning_vtff_begins_with_the_answers_of_the_shipped_one():
+    network, shown = build_vtff(vtff.PRESETS["small"]), faces(64, 48)
+    start_from(network, "vtff", shown)
+    classify = Classifier(load("vtff"))
+    meta = classify.contract.meta
+    wanted = classify.logits(shown[:, 0].numpy()) * float(meta["temperature"])
+    with torch.no_grad():
+        got = network.eval()(normalize(shown)).logits.numpy()
+    assert float(meta["strength"]) == 0
+    np.testing.assert_allclose(got, wanted, atol=2e-3)
 
 
 def test_a_head_of_another_size_starts_anew_and_the_rest_is_kept(tmp_path):

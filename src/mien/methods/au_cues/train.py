@@ -31,7 +31,7 @@ from mien.methods.au_cues.model import ReaderNetwork, ReaderOutput
 from mien.methods.au_cues.settings import PRESETS, Settings
 from mien.training import action_units, augment, readability
 from mien.training.backbones import Residual, Timm
-from mien.training.faces import AugmentedBatch, check_gray, faces_of, fit_faces, normalize, tensor
+from mien.training.faces import AugmentedBatch, check_gray, faces_of, fit_faces, tensor
 from mien.training.mobilenet import MobileNet
 from mien.training.run import Run
 from mien.training.start import start_from
@@ -40,8 +40,6 @@ __all__ = ["PRESETS", "Settings", "Taught", "build", "loss", "moved", "moved_pos
 
 # An error of this many degrees in head pose weighs as much as one of a crop's side in landmarks, before the weights.
 _POSE_UNIT = 30.0
-# Faces that restore the batch normalization of starting weights.
-_STATISTICS = 500
 # Pairs are made of faces turned by fewer degrees; a face is at rest where this share of its votes says neutral.
 _AHEAD, _AT_REST = 20.0, 0.8
 
@@ -135,8 +133,7 @@ def train(
         source = pool(dataset, faces, taught, settings)
     network = build(settings)
     if settings.start not in ("", "pretrained"):
-        some = torch.randperm(len(faces.samples), generator=torch.Generator().manual_seed(settings.seed))[:_STATISTICS]
-        start_from(network, settings.start, normalize(tensor(faces)[some]))
+        start_from(network, settings.start, tensor(faces))
     trained: ReaderNetwork = fit_faces(
         network,
         faces,

@@ -12,9 +12,10 @@ from mien.datasets import Sample
 from mien.errors import InputError
 from mien.methods.vtff.model import BRANCHES, Vtff, with_face_weights
 from mien.training.backbones import Residual, Timm
-from mien.training.faces import AugmentedBatch, FaceSettings, check_gray, faces_of, fit_faces
+from mien.training.faces import AugmentedBatch, FaceSettings, check_gray, faces_of, fit_faces, tensor
 from mien.training.loop import Batch
 from mien.training.run import Run
+from mien.training.start import exported, start_from
 
 
 @dataclass(frozen=True)
@@ -23,7 +24,8 @@ class Settings(FaceSettings):
 
     branches: inputs of the network: "image+lbp", "image", "lbp" or, as a control for size, "image+image".
     backbone: network of each branch: "mien" for our residual network or the name of a timm model.
-    start: file with weights of a face-recognition network that the branches start from; "" for random weights.
+    start: file with weights of a face-recognition network that the branches start from; or a model to fine-tune, such
+    as vtff or an ONNX file that mien exported; "" for random weights.
     widths: channels of each stage of the residual network.
     blocks: blocks in each stage of the residual network.
     strides: stride of each stage of the residual network.
@@ -98,7 +100,7 @@ def build(settings: Settings) -> Vtff:
         raise InputError(f"branches is one of {', '.join(BRANCHES)}, not {settings.branches!r}")
     patterns = BRANCHES[settings.branches]
     branches = [_branch(settings) for _ in patterns]
-    if settings.start:
+    if settings.start and not exported(settings.start):
         for branch in branches:
             with_face_weights(branch, Path(settings.start))
     return Vtff(
@@ -140,7 +142,10 @@ def train(
     """
     torch.manual_seed(settings.seed)
     faces = faces_of(dataset, settings.size, channels=settings.channels)
-    trained: Vtff = fit_faces(build(settings), faces, settings, folder, loss=loss, valid=valid, resume=resume)
+    network = build(settings)
+    if exported(settings.start):
+        start_from(network, settings.start, tensor(faces))
+    trained: Vtff = fit_faces(network, faces, settings, folder, loss=loss, valid=valid, resume=resume)
     Run(folder).keep_data(dataset)
     return trained
 
