@@ -333,7 +333,7 @@ def test_the_index_can_be_filtered_by_what_is_in_the_pictures_and_sorted():
     assert options[:5] == [
         ("happiness", "happiness (2)"),
         ("sadness", "sadness (1)"),
-        ("unclear", "divided answers (1)"),
+        ("unclear", "unclear or divided (1)"),
         ("no-face", "no face (1)"),
         ("failed", "failed (1)"),
     ]

@@ -51,8 +51,8 @@ MODELS = {
     ),
     "reader": _own(
         "reader.onnx",
-        "f6cf9ac65f0d0a550d9c3c11be1a481abd00d6e799dd97752d6f2583ae57c8db",
-        "reads the eight expressions, action units, landmarks and head pose",
+        "48a57a1c0e04cc337053f74c4d40a94aa5d7745f933688fd8cec24b4f66b64e0",
+        "reads the eight expressions, action units, landmarks, head pose and whether a face can be read",
     ),
     "vtff": _own(
         "vtff.onnx",

@@ -37,7 +37,7 @@ def card(outcome: Outcome, face: FaceReport, picture: int, number: int) -> str:
         number=number,
         thumbnail=thumbnail(outcome, face),
         expression=first.label,
-        percent=percent(face.expression[first]),
+        heading=heading(face),
         runner_up=_runner_up(face.expression),
         notes="\n".join(f'<p class="note">{note}</p>' for note in _notes(face, width)),
         bars="\n".join(_bars(face.expression)),
@@ -57,6 +57,14 @@ def reading(face: FaceReport) -> str:
     p = face.expression
     following = f"; next {second.label}, {percent(p[second])}" if _listed(p[second]) else ""
     return f"{first.label}, {percent(p[first])}{following}"
+
+
+def heading(face: FaceReport) -> str:
+    """Return what a card is headed with: "fear, <b>61 %</b>", or "unclear" of a face that few people could read."""
+    first = face.expression.top
+    if face.unclear:
+        return f"unclear <small>({first.label} if anything)</small>"
+    return f"{first.label}, <b>{percent(face.expression[first])}</b>"
 
 
 def divided(scores: ExpressionScores) -> bool:
@@ -79,7 +87,10 @@ def _runner_up(scores: ExpressionScores) -> str:
 def _notes(face: FaceReport, width: float) -> Iterable[str]:
     if width < SMALL_FACE:
         yield f"<b>Small face: read with care.</b> It is less than {SMALL_FACE} pixels wide."
-    if divided(face.expression):
+    if face.readability is not None and face.unclear:
+        few = round(10 * face.readability)
+        yield f"<b>Unclear: about {few} of ten people could read this face.</b> What is said of it is a guess."
+    elif divided(face.expression):
         first, second = face.expression.ranked[:2]
         yield (
             f"<b>Divided: {first.label}, {percent(face.expression[first])}, or {second.label}, "

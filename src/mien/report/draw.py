@@ -176,6 +176,8 @@ def _lines(face: FaceReport, number: int, form: str) -> list[Line]:
     color = COLORS[first]
     if form == "number":
         return [Line(str(number), color=color)]
+    if face.unclear:
+        return [Line(str(number), "unclear", color=color)]
     if form == "stacked":
         return [Line(str(number), "", percent(p), p, color), Line(word=first.label)]
     lines = [Line(str(number), first.label, percent(p), p, color)]

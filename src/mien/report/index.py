@@ -11,7 +11,7 @@ from mien.results.outcome import Outcome
 
 # What the index can be filtered by, beside the expressions, in words.
 UNCLEAR, NO_FACE, FAILED = "unclear", "no-face", "failed"
-_WORDS = {UNCLEAR: "divided answers", NO_FACE: "no face", FAILED: "failed"}
+_WORDS = {UNCLEAR: "unclear or divided", NO_FACE: "no face", FAILED: "failed"}
 
 
 def kinds(outcome: Outcome) -> tuple[str, ...]:
@@ -20,7 +20,7 @@ def kinds(outcome: Outcome) -> tuple[str, ...]:
         return (FAILED,)
     faces = outcome.report.faces
     tops = {face.expression.top for face in faces}
-    unclear = any(divided(face.expression) for face in faces)
+    unclear = any(face.unclear or divided(face.expression) for face in faces)
     return (*(e.label for e in Expression if e in tops), *[UNCLEAR] * unclear, *[NO_FACE] * (not faces))
 
 
@@ -41,7 +41,7 @@ def item(outcome: Outcome, number: int) -> str:
 
 
 def summary(outcome: Outcome) -> str:
-    """Return what is in a picture, in words: "3 faces: 2 happiness, 1 fear; divided"."""
+    """Return what is in a picture, in words: "3 faces: 2 happiness, 1 fear; unclear or divided"."""
     if outcome.report is None:
         return "could not be read"
     tops = [face.expression.top for face in outcome.report.faces]
@@ -49,7 +49,7 @@ def summary(outcome: Outcome) -> str:
         words = tops[0].label
     else:
         words = ", ".join(f"{tops.count(e)} {e.label}" for e in Expression if e in tops)
-    unclear = "; divided" if UNCLEAR in kinds(outcome) else ""
+    unclear = f"; {_WORDS[UNCLEAR]}" if UNCLEAR in kinds(outcome) else ""
     return f"{faces_in_words(len(tops))}: {words}{unclear}" if tops else faces_in_words(0)
 
 

@@ -20,6 +20,8 @@ if TYPE_CHECKING:  # most faces have neither
     from mien.results.scan import Attributes
 
 # What a crop was aligned on.
+# A face that a smaller share of people could read is called unclear.
+READABLE = 0.5
 LandmarkSource: TypeAlias = Literal["reader", "detector", "box"]
 # What became of a picture: of one that was read, or of the questions about it.
 ReportStatus: TypeAlias = Literal[
@@ -134,6 +136,11 @@ class FaceReport:
     def box(self) -> NDArray[np.float32]:
         """(4,) float32, x1 y1 x2 y2."""
         return self.face.box
+
+    @property
+    def unclear(self) -> bool:
+        """Whether fewer than half of the people could read the face, by `readability`; False where it is not known."""
+        return self.readability is not None and self.readability < READABLE
 
     @property
     def points(self) -> NDArray[np.float32] | None:

@@ -150,12 +150,13 @@ def summary(outcomes: Sequence[Outcome]) -> Table:
             lines.add_row(name, "-", "no face found")
         for i, face in enumerate(outcome.report.faces if outcome.report else ()):
             first, second, *_ = face.expression.ranked
+            top = ("unclear", "") if face.unclear else (f"[bold]{first.label}[/]", percent(face.expression[first]))
+            following = first if face.unclear else second
             lines.add_row(
                 name,
                 str(i + 1),
-                f"[bold]{first.label}[/]",
-                percent(face.expression[first]),
-                f"{second.label} {percent(face.expression[second])}",
+                *top,
+                f"{following.label} {percent(face.expression[following])}",
                 *([why(face)] if reasons else []),
             )
     return lines

@@ -53,7 +53,9 @@ export function showFace(record) {
     return undefined;
   }
   const [[first, most], [second, less]] = ranked(face);
-  find("camera-top").textContent = `${first} ${percent(most)}`;
+  // As mien.results.face.READABLE has it.
+  const unclear = face.readability !== null && face.readability < 0.5;
+  find("camera-top").textContent = unclear ? `unclear (${first} if anything)` : `${first} ${percent(most)}`;
   find("camera-next").textContent = `then ${second} ${percent(less)}`;
   const strongest = Object.entries(face.action_units || {}).sort((a, b) => b[1] - a[1]).slice(0, SHOWN);
   find("camera-units").replaceChildren(...strongest.map(bar));

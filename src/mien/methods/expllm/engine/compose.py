@@ -18,6 +18,7 @@ from mien.methods.expllm.engine.lexicon import MODERATE
 from mien.methods.expllm.engine.scoring import probabilities
 from mien.methods.expllm.engine.sureness import sureness
 from mien.methods.expllm.engine.wording import MOVEMENTS
+from mien.results.face import READABLE
 
 T = TypeVar("T")
 # How much an action unit's role for the label raises or lowers its place in the text.
@@ -26,8 +27,6 @@ WEIGHTS = {"core": 0.5, "support": 0.25, "other": 0.0, "against": -0.25}
 RIVAL, NEXT = 0.3, 0.15
 # A clearly stronger side comes early in the text. A smile lifts the upper lip by itself, so AU10 comes late.
 _UNEVEN_FIRST, _LIFTED_ANYWAY = 0.3, 0.4
-# A face that fewer people could read is called unclear.
-READABLE = 0.5
 # Words of a text, so that a small model can learn to write it: at the least in all, and at the most by part. A
 # conclusion has at most 25, a long one only where the rest is short.
 LEAST, OBSERVATION_WORDS, INTERPRETATION_WORDS = 45, 40, 30
