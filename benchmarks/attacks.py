@@ -32,7 +32,7 @@ class Case(NamedTuple):
 
     path: str
     body: bytes
-    count: int
+    times: int
     kind: str = "application/octet-stream"
     left: int = 0
     taken: bool = True
@@ -59,8 +59,9 @@ CASES: dict[str, Callable[[], Case]] = {
     "8 pages of a form of 100 pictures": lambda: Case("/v1/report", form([picture(1_280, 1_280)] * 100), 8, FORM),
     "100 reports of many faces that are not taken": lambda: Case("/report", faces(12), 100, taken=False),
 }
-CHAT, FORM = "/v1/chat/completions", f"multipart/form-data; boundary={BOUNDARY}"
-RECORD = b'{"input":"","status":"ok","error":null,"faces":[]}\n'
+CHAT: str = "/v1/chat/completions"
+FORM: str = f"multipart/form-data; boundary={BOUNDARY}"
+RECORD: bytes = b'{"input":"","status":"ok","error":null,"faces":[]}\n'
 
 
 def cost(case: Case, seconds: float = 240.0) -> Cost:
@@ -142,10 +143,10 @@ async def _ask(port: int, case: Case, seconds: float) -> Counter[int]:
             pass
 
     answers: Counter[int] = Counter()
-    _, open = await asyncio.wait([asyncio.create_task(one()) for _ in range(case.count)], timeout=seconds)
+    _, open = await asyncio.wait([asyncio.create_task(one()) for _ in range(case.times)], timeout=seconds)
     for task in open:
         task.cancel()
-    answers[0] += case.count - answers.total()
+    answers[0] += case.times - answers.total()
     return +answers
 
 

@@ -17,6 +17,7 @@ from mien.methods.au_cues.model import ReaderOutput
 from mien.training.faces import (
     MEAN,
     STD,
+    Cropped,
     FaceSettings,
     Teacher,
     augmented,
@@ -196,6 +197,8 @@ def on_disk(monkeypatch, tmp_path):
 
 def test_crops_above_the_limit_are_mapped_from_a_file_that_leaves_nothing_behind(on_disk):
     few, many = faces_of(faces(4), SIZE), faces_of(faces(12), SIZE)
+    assert isinstance(few.samples, Cropped)
+    assert isinstance(many.samples, Cropped)
     assert not isinstance(few.samples.pictures, np.memmap)
     assert isinstance(many.samples.pictures, np.memmap)
     assert not list(on_disk.iterdir())

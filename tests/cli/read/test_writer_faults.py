@@ -14,6 +14,7 @@ from mien.cli.read import clip_files
 from mien.report import annotated, outputs, records
 from mien.report.annotated import AnnotatedClip
 from mien.report.html import PageWriter
+from mien.report.records import CsvFile
 from tests.helpers import noise
 from tests.video.clips import write_clip
 
@@ -139,7 +140,7 @@ def test_a_run_ends_when_none_of_its_files_can_be_written(clip, tmp_path, monkey
         tried.append(records)
         raise FAULTS[0]
 
-    monkeypatch.setattr(clip_files.CsvFile, "append", append)
+    monkeypatch.setattr(CsvFile, "append", append)
     assert analyze(clip, "-o", tmp_path / "bad.csv").exit_code == 1
     assert len(tried) == 1
 
