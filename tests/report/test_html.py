@@ -1,4 +1,5 @@
 import base64
+import dataclasses
 import hashlib
 import io
 import json
@@ -307,6 +308,17 @@ def test_a_picture_without_faces_gets_advice_and_one_with_faces_does_not():
     without, with_face = Page(page([an_outcome()])).text, Page(page([an_outcome(a_face())])).text
     assert all(words in without for words in advice)
     assert not any(words in with_face for words in advice)
+
+
+def test_a_face_that_few_could_read_is_headed_unclear_and_not_by_its_expression():
+    unread = dataclasses.replace(a_face(), readability=0.3)
+    source = page([an_outcome(unread)])
+    heading = re.search(r'<h3 id="p1-f1-title">.*?</h3>', source, re.S)[0]
+    assert "unclear" in heading
+    assert "%" not in heading
+    assert "about 3 of ten people could read this face" in Page(source).text
+    read = page([an_outcome(dataclasses.replace(a_face(), readability=0.5))])
+    assert "unclear" not in re.search(r'<h3 id="p1-f1-title">.*?</h3>', read, re.S)[0]
 
 
 def index_of(source: str) -> list[str]:

@@ -8,7 +8,9 @@ export const UNITS = {
   AU25: "lips part", AU26: "jaw drop", AU28: "lip suck", AU43: "eyes closed",
 };
 export const find = (id) => document.getElementById(id);
-export const percent = (share) => `${Math.round(100 * share)} %`;
+export const percent = (share) => (share > 0 && share < 0.005 ? "<1 %" : `${Math.round(100 * share)} %`);
+// Whether fewer than half of the people could read a face, as mien.results.face.READABLE has it.
+export const isUnclear = (face) => face.readability !== null && face.readability < 0.5;
 export const color = (name) => getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
 export const model = () => find("model").value;
 const wait = (seconds) => new Promise((resolve) => setTimeout(resolve, 1000 * seconds));

@@ -1,5 +1,5 @@
 // What was read of a frame, drawn over the picture, beside it, and over time.
-import { EXPRESSIONS, UNITS, color, element, find, percent, ranked } from "./common.js";
+import { EXPRESSIONS, UNITS, color, element, find, isUnclear, percent, ranked } from "./common.js";
 
 const SHOWN = 6; // action units
 const SPAN = 30000; // milliseconds of the timeline
@@ -24,7 +24,8 @@ export function draw(overlay, record, landmarks) {
     pen.lineWidth = 2;
     pen.strokeStyle = color(first);
     pen.strokeRect(x1, y1, x2 - x1, y2 - y1);
-    plate(pen, [`${first} ${percent(most)}`, `${second} ${percent(less)}`], x1, y1, size, overlay.width);
+    const lines = isUnclear(face) ? ["unclear"] : [`${first} ${percent(most)}`, `${second} ${percent(less)}`];
+    plate(pen, lines, x1, y1, size, overlay.width);
     if (!landmarks || !face.landmarks) continue;
     pen.fillStyle = "#ffffff";
     for (const [x, y] of face.landmarks) pen.fillRect(x - 1, y - 1, 2, 2);
@@ -53,9 +54,7 @@ export function showFace(record) {
     return undefined;
   }
   const [[first, most], [second, less]] = ranked(face);
-  // As mien.results.face.READABLE has it.
-  const unclear = face.readability !== null && face.readability < 0.5;
-  find("camera-top").textContent = unclear ? `unclear (${first} if anything)` : `${first} ${percent(most)}`;
+  find("camera-top").textContent = isUnclear(face) ? `unclear (${first} if anything)` : `${first} ${percent(most)}`;
   find("camera-next").textContent = `then ${second} ${percent(less)}`;
   const strongest = Object.entries(face.action_units || {}).sort((a, b) => b[1] - a[1]).slice(0, SHOWN);
   find("camera-units").replaceChildren(...strongest.map(bar));

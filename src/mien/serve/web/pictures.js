@@ -1,5 +1,5 @@
 // Many pictures at once: a card for each, filled as it is read.
-import { element, explain, find, model, percent, post, ranked, saveTable, takeFiles } from "./common.js";
+import { element, explain, find, isUnclear, model, percent, post, ranked, saveTable, takeFiles } from "./common.js";
 
 const AT_A_TIME = 3;
 const waiting = [];
@@ -76,7 +76,9 @@ function fill(card) {
   record.faces.forEach((face, i) => {
     const [[first, most], [second, less]] = ranked(face);
     card.faces.append(
-      element("li", { class: first }, element("b", {}, `${first} ${percent(most)}`), ` then ${second} ${percent(less)}`),
+      isUnclear(face)
+        ? element("li", {}, element("b", {}, "unclear"), ` ${first} if anything`)
+        : element("li", { class: first }, element("b", {}, `${first} ${percent(most)}`), ` then ${second} ${percent(less)}`),
     );
     card.picture.append(mark(face.box, record, String(i + 1)));
   });
