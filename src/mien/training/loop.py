@@ -131,15 +131,8 @@ def fit(
     precision = schedule.precision
     if precision == "auto":
         precision = _precision_so_far(run) or _fitting_precision(model, loader, loss_of, schedule)
-    fabric = Fabric(
-        devices=schedule.devices,
-        num_nodes=schedule.nodes,
-        strategy=schedule.strategy,
-        precision=precision,  # type: ignore[arg-type]
-    )
-    fabric.launch()
-    first = fabric.is_global_zero
-    if first:
+    fabric = _launched(schedule, precision)
+    if fabric.is_global_zero:
         run.keep_settings(schedule)
     optimizer = _optimizer(parameter_groups(model, schedule, rates or {}), schedule)
     wrapped, optimizer = fabric.setup(model, optimizer)
@@ -149,50 +142,82 @@ def fit(
     averaged = AveragedModel(model, multi_avg_fn=_moving(decay(schedule, steps)), use_buffers=True)
     state: dict[str, Any] = {"model": wrapped, "average": averaged, "optimizer": optimizer, "scheduler": scheduler}
     state |= {"epoch": 0, "step": 0, "loss": 0.0}
-    if resume and run.checkpoint.is_file():
-        fabric.load(run.checkpoint, state, weights_only=True)
-    # A kill between the log and the checkpoint leaves the line of an epoch that is trained again.
-    if first and len(lines := run.log()) > state["epoch"]:
-        run.write_log(lines[: state["epoch"]])
+    _restore(fabric, run, state, resume)
     forward: Any = _compiled(wrapped) if schedule.compile else wrapped
 
-    def backward(group: Sequence[Batch]) -> Tensor:
-        total = torch.zeros((), device=fabric.device)
-        for number, batch in enumerate(group, 1):
-            # Devices exchange gradients with the last batch alone.
-            with fabric.no_backward_sync(wrapped, enabled=number < len(group)):
-                loss = loss_of(forward, batch) / len(group)
-                fabric.backward(loss)
-            total += loss.detach()
-        return total
+    def take(group: Sequence[Batch]) -> None:
+        backward = partial(_backward, fabric, wrapped, lambda batch: loss_of(forward, batch), group)
+        state["loss"] += step(backward, fabric, wrapped, optimizer, schedule.clip).item()
+        scheduler.step()
+        averaged.update_parameters(model)
+        state["step"] += 1
+        if schedule.save_steps and state["step"] % schedule.save_steps == 0 and state["step"] < steps:
+            _save(fabric, run.checkpoint, state)
 
     for epoch in range(state["epoch"], schedule.epochs):
-        # The order of an epoch depends on its number alone, the draws of a step on its number and device: a resumed run
-        # repeats them.
-        torch.manual_seed(schedule.seed * 100_003 + epoch)
         wrapped.train()
         started = time.monotonic()
-        for number, group in enumerate(_grouped(shown(batches, f"epoch {epoch}", len(batches)), schedule.accumulate)):
-            if number < state["step"]:
-                continue
-            torch.manual_seed(((schedule.seed * 100_003 + epoch) * 1_000_003 + number) * 1_009 + fabric.global_rank)
-            state["loss"] += step(partial(backward, group), fabric, wrapped, optimizer, schedule.clip).item()
-            scheduler.step()
-            averaged.update_parameters(model)
-            state["step"] = number + 1
-            if schedule.save_steps and state["step"] % schedule.save_steps == 0 and state["step"] < steps:
-                _save(fabric, run.checkpoint, state)
+        _epoch(fabric, schedule, epoch, batches, state["step"], take)
         mean: Any = fabric.all_reduce(torch.tensor(state["loss"] / steps, device=fabric.device), reduce_op="mean")
         numbers = {"epoch": epoch, "loss": float(mean), "seconds": time.monotonic() - started}
         numbers |= after_epoch(averaged.module.eval())
-        if first:
+        if fabric.is_global_zero:
             _log(run, numbers | {"precision": precision})
         state |= {"epoch": epoch + 1, "step": 0, "loss": 0.0}
         _save(fabric, run.checkpoint, state)
     trained = averaged.module.eval()
-    if first:
+    if fabric.is_global_zero:
         run.save(trained)
     return trained
+
+
+def _launched(schedule: Schedule, precision: str) -> Fabric:
+    fabric = Fabric(
+        devices=schedule.devices,
+        num_nodes=schedule.nodes,
+        strategy=schedule.strategy,
+        precision=precision,  # type: ignore[arg-type]
+    )
+    fabric.launch()
+    return fabric
+
+
+def _restore(fabric: Fabric, run: Run, state: dict[str, Any], resume: bool) -> None:
+    """Fill the state from the last checkpoint, if there is one to resume from."""
+    if resume and run.checkpoint.is_file():
+        fabric.load(run.checkpoint, state, weights_only=True)
+    # A kill between the log and the checkpoint leaves the line of an epoch that is trained again.
+    if fabric.is_global_zero and len(lines := run.log()) > state["epoch"]:
+        run.write_log(lines[: state["epoch"]])
+
+
+def _epoch(
+    fabric: Fabric, schedule: Schedule, epoch: int, batches: Any, done: int, take: Callable[[Sequence[Batch]], None]
+) -> None:
+    """Take a step with each group of batches, but for those that are done.
+
+    The order of an epoch depends on its number alone, the draws of a step on its number and device, so that a resumed
+    run repeats them.
+    """
+    first = schedule.seed * 100_003 + epoch
+    torch.manual_seed(first)
+    shown_batches = shown(batches, f"epoch {epoch}", len(batches))
+    for number, group in enumerate(_grouped(shown_batches, schedule.accumulate)):
+        if number >= done:
+            torch.manual_seed((first * 1_000_003 + number) * 1_009 + fabric.global_rank)
+            take(group)
+
+
+def _backward(fabric: Fabric, wrapped: Any, loss_of: Callable[[Batch], Tensor], group: Sequence[Batch]) -> Tensor:
+    """Add the gradient of the mean loss on a group of batches, and return that loss."""
+    total = torch.zeros((), device=fabric.device)
+    for number, batch in enumerate(group, 1):
+        # Devices exchange gradients with the last batch alone.
+        with fabric.no_backward_sync(wrapped, enabled=number < len(group)):
+            loss = loss_of(batch) / len(group)
+            fabric.backward(loss)
+        total += loss.detach()
+    return total
 
 
 def _optimizer(groups: list[dict[str, Any]], schedule: Schedule) -> torch.optim.Optimizer:
