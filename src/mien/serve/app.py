@@ -69,14 +69,9 @@ def create_app(
     )  # fmt: skip
     _add_pictures(app, Routes(work, limits))
     _add(
-        app,
-        "POST",
-        "/v1/table",
-        Table(work, limits).create,
-        "Answers to a table",
-        described.TABLE,
+        app, "POST", "/v1/table", Table(work, limits).create, "Answers to a table", described.TABLE,
         described.TABLE_BODY,
-    )
+    )  # fmt: skip
     app.add_api_websocket_route("/v1/live", Live(work, pipelines, limits).talk)
     if jobs is not None:
         _add_clips(app, Clips(jobs, pipelines, limits))
