@@ -6,6 +6,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from mien.core.contract import Classifier, softmax
+from mien.training.faces import planes
 
 
 def largest_difference(network: nn.Module, model: bytes, crops: NDArray[np.uint8]) -> float:
@@ -18,8 +19,7 @@ def largest_difference(network: nn.Module, model: bytes, crops: NDArray[np.uint8
     classify = Classifier(model)
     contract = classify.contract
     mean, std = torch.as_tensor(contract.mean), torch.as_tensor(contract.std)
-    planes = torch.from_numpy(crops)[:, None] if crops.ndim == 3 else torch.from_numpy(crops).permute(0, 3, 1, 2)
-    faces = (planes.float() / 255 - mean) / std
+    faces = (planes(crops).float() / 255 - mean) / std
     with torch.no_grad():
         wanted = {name: values.numpy() for name, values in network(faces).items()}
     given = classify.answers(crops)._asdict()

@@ -98,11 +98,9 @@ def calibrated(
         crops = partial(crop, size=size, channels=channels)
         if accuracy_cost is None:
             faces = select(calibrate, "soft-votes", duplicates=False, prepare=crops).needed("calibrate on")
-        else:
-            faces = held_out(calibrate, size, "calibrate on", crops)
-        if accuracy_cost is None:
             calibration = fit_shares(logits(network, faces), faces.targets, shift)
         else:
+            faces = held_out(calibrate, size, "calibrate on", crops)
             calibration = fit(logits(network, faces), faces.labels, shift, accuracy_cost)
         about = {ENTRY: packed(calibrate[i].image for i in range(len(calibrate)))}
     about |= {

@@ -321,7 +321,12 @@ def tensor(faces: Selection) -> Tensor:
     """The crops of all samples as one (N, 1, S, S) or (N, 3, S, S) uint8 tensor; no copy if they are one array."""
     samples = faces.samples
     pictures = samples.pictures if isinstance(samples, Cropped) else np.stack([sample.image for sample in samples])
-    whole = torch.from_numpy(pictures)
+    return planes(pictures)
+
+
+def planes(crops: NDArray[np.uint8]) -> Tensor:
+    """(N, S, S) gray or (N, S, S, 3) RGB crops as (N, 1, S, S) or (N, 3, S, S), without a copy."""
+    whole = torch.from_numpy(crops)
     return whole[:, None] if whole.ndim == 3 else whole.permute(0, 3, 1, 2)
 
 
