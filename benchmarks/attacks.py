@@ -71,7 +71,7 @@ def cost(case: Case, seconds: float = 240.0) -> Cost:
     """
     if case.left or not case.taken:
         seconds = min(seconds, WAITING)
-    with served() as (process, port):
+    with served("--openai") as (process, port):
         with suppress(OSError):
             asyncio.run(_ask(port, Case("/report", EXAMPLE.read_bytes(), 1), 60))
         before = memory(process.pid)
@@ -80,12 +80,13 @@ def cost(case: Case, seconds: float = 240.0) -> Cost:
 
 
 @contextmanager
-def served(*options: str) -> Iterator[tuple[subprocess.Popen[bytes], int]]:
-    """A server with all its routes but those of clips; the process, and its port."""
+def served(*options: str, source: Path | None = None) -> Iterator[tuple[subprocess.Popen[bytes], int]]:
+    """A server; the process, and its port.   source: the `src` of another version."""
+    environment = os.environ if source is None else {**os.environ, "PYTHONPATH": str(source)}
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
-    command = [sys.executable, "-m", "mien", "serve", "--openai", "--port", str(port), *options]
-    process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
+    command = [sys.executable, "-m", "mien", "serve", "--port", str(port), *options]
+    process = subprocess.Popen(command, env=environment, stderr=subprocess.DEVNULL)
     while process.poll() is None:
         with suppress(OSError), socket.create_connection(("127.0.0.1", port)):
             break

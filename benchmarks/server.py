@@ -11,35 +11,15 @@ import json
 import os
 import re
 import signal
-import socket
-import subprocess
-import sys
 import time
-from contextlib import contextmanager, suppress
 from datetime import date
 from pathlib import Path
 from statistics import median
 
+from attacks import served
+
 ROOT = Path(__file__).parents[1]
 PHOTO = (ROOT / "examples" / "astronaut.png").read_bytes()
-
-
-@contextmanager
-def served(source):
-    environment = {**os.environ, "PYTHONPATH": str(source)}
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    command = [sys.executable, "-m", "mien", "serve", "--port", str(port)]
-    process = subprocess.Popen(command, env=environment, stderr=subprocess.DEVNULL)
-    while process.poll() is None:
-        with suppress(OSError), socket.create_connection(("127.0.0.1", port)):
-            break
-        time.sleep(0.1)
-    try:
-        yield process, port
-    finally:
-        process.kill()
-        process.wait()
 
 
 async def asked(port, request):
@@ -177,12 +157,12 @@ def main():
     parser.add_argument("--live", action="store_true")
     given = parser.parse_args()
     result: dict[str, object] = {}
-    with served(given.source) as (process, port):
+    with served(source=given.source) as (process, port):
         result |= asyncio.run(crowd(port))
-    with served(given.source) as (process, port):
+    with served(source=given.source) as (process, port):
         result["stop"] = asyncio.run(stopped(process, port))
     if given.live:
-        with served(given.source) as (process, port):
+        with served(source=given.source) as (process, port):
             result["live"] = [asyncio.run(live(process, port, rate)) for rate in (5, 30)]
             result |= asyncio.run(dripped(port))
     load = os.getloadavg()[0]

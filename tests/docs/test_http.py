@@ -55,7 +55,7 @@ def served_folder(tmp_path_factory):
     write_clip(folder / "interview.avi", [scene([(150 + n, 180, 160)]) for n in range(5)]).rename(
         folder / "interview.mp4"
     )
-    with served("--clips", str(tmp_path_factory.mktemp("clips"))) as (_, port):
+    with served("--openai", "--clips", str(tmp_path_factory.mktemp("clips"))) as (_, port):
         yield folder, f"127.0.0.1:{port}"
 
 
