@@ -1,0 +1,111 @@
+"""Join two model files into one whose word comes from both networks; all its other answers are the first one's.
+
+`python -m mien.export.joined FIRST SECOND -o FILE.onnx` averages their logits: the normalized geometric mean of their
+probabilities (Hinton, 2002, a product of experts). Fit its calibration with `mien.export.recalibrate` afterwards.
+"""
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+import onnx
+from onnx import compose, helper, numpy_helper
+
+from mien.core.contract import NETWORK, Classifier, Contract, network_of
+from mien.core.zoo import load
+from mien.errors import ExportError, InputError
+
+_SECOND = "second/"
+# What both must say alike, for one picture of a face goes into both.
+_ALIKE = ("labels", "size", "channels", "mean", "std", "margin", "resize")
+
+
+def joined(first: bytes, second: bytes, share: float = 0.5) -> onnx.ModelProto:
+    """Return the model of both; it keeps the first one's name, and carries the second one's SHA-256.
+
+    share: weight of the second one's logits, above 0 and below 1.
+    Raise InputError for another share or if the two read faces of different kinds, ExportError if their graphs were
+    made for different operator sets.
+    """
+    if not 0 < share < 1:
+        raise InputError(f"the second network's share must lie between 0 and 1, but got {share:g}")
+    contracts = [Classifier(content).contract for content in (first, second)]
+    _refuse_unlike(*contracts)
+    model, other = (onnx.load_model_from_string(content) for content in (first, second))
+    if _operators(model) != _operators(other):
+        raise ExportError(f"the two graphs use different operators: {_operators(model)} and {_operators(other)}")
+    other = compose.add_prefix(other, _SECOND)
+    old, entry = other.graph.input[0].name, model.graph.input[0].name
+    for node in other.graph.node:
+        node.input[:] = [entry if name == old else name for name in node.input]
+    for node in model.graph.node:
+        node.output[:] = ["first/logits" if name == "logits" else name for name in node.output]
+        node.input[:] = ["first/logits" if name == "logits" else name for name in node.input]
+    needed = _needed(other, _SECOND + "logits")
+    model.graph.node.extend(node for node in other.graph.node if set(node.output) & needed)
+    model.graph.initializer.extend(weight for weight in other.graph.initializer if weight.name in needed)
+    _end(model, share)
+    meta = {entry.key: entry.value for entry in model.metadata_props}
+    meta |= {"strength": "0.0", "temperature": "1.0", NETWORK: network_of(first, contracts[0])}
+    helper.set_model_props(model, meta | {"joined": f"{share:g} {network_of(second, contracts[1])}"})
+    onnx.checker.check_model(model)
+    return model
+
+
+def _refuse_unlike(first: Contract, second: Contract) -> None:
+    for name in _ALIKE:
+        one, two = getattr(first, name), getattr(second, name)
+        if one != two:
+            raise InputError(f"the two models read faces of different {name}: {one} and {two}")
+
+
+def _operators(model: onnx.ModelProto) -> dict[str, int]:
+    return {entry.domain: entry.version for entry in model.opset_import}
+
+
+def _needed(model: onnx.ModelProto, output: str) -> set[str]:
+    """The names of all values that an output is computed from, and its own."""
+    made_by = {name: node for node in model.graph.node for name in node.output}
+    needed: set[str] = set()
+    waiting = [output]
+    while waiting:
+        name = waiting.pop()
+        if name not in needed:
+            needed.add(name)
+            waiting.extend(made_by[name].input if name in made_by else ())
+    return needed
+
+
+def _end(model: onnx.ModelProto, share: float) -> None:
+    """Average the logits; then shift and divide them as `mien.export.to_onnx.Calibrated` does, here by nothing."""
+    values = {
+        "first/share": np.array(1 - share),
+        "second/share": np.array(share),
+        "both/shift": np.zeros(8),
+        "both/temperature": np.array(1.0),
+    }
+    model.graph.initializer.extend(numpy_helper.from_array(v.astype(np.float32), k) for k, v in values.items())
+    model.graph.node.extend(
+        [
+            helper.make_node("Mul", ["first/logits", "first/share"], ["first/part"]),
+            helper.make_node("Mul", ["second/logits", "second/share"], ["second/part"]),
+            helper.make_node("Add", ["first/part", "second/part"], ["both/logits"]),
+            helper.make_node("Add", ["both/logits", "both/shift"], ["both/shifted"]),
+            helper.make_node("Div", ["both/shifted", "both/temperature"], ["logits"]),
+        ]
+    )
+
+
+def main() -> None:
+    """Join two model files that read the same faces, and write them as one."""
+    parser = argparse.ArgumentParser(description=main.__doc__)
+    parser.add_argument("first", help="Name in mien.core.zoo.MODELS or an ONNX file; it answers everything.")
+    parser.add_argument("second", help="The same; it answers the expression too.")
+    parser.add_argument("--share", type=float, default=0.5, help="Weight of the second one's logits.")
+    parser.add_argument("-o", "--output", type=Path, required=True)
+    given = parser.parse_args()
+    given.output.write_bytes(joined(load(given.first), load(given.second), given.share).SerializeToString())
+
+
+if __name__ == "__main__":
+    main()
