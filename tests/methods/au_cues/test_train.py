@@ -204,7 +204,7 @@ def test_heads_learn_what_the_teacher_says(tmp_path):
     smile[::2, 8] = 1  # AU12 of the happy half
     turned = np.stack([np.where(np.arange(16) % 2, 30, 0), np.zeros(16), np.zeros(16)], 1).astype(np.float32)
     labels = dataclasses.replace(labels, action_units=smile, pose=turned)
-    settings = dataclasses.replace(PLAIN, heads=True, epochs=40, learning_rate=1e-2)
+    settings = dataclasses.replace(PLAIN, heads=True, epochs=80, learning_rate=1e-2)
     network = au_cues.train(samples, settings, tmp_path, labels=labels)
     with torch.no_grad():
         answers = network(normalize(tensor(select(samples, "soft-votes", prepare=crop))))
