@@ -50,10 +50,7 @@ def draw(images: Tensor, landmarks: Tensor, matrix: Tensor) -> UnitPairs:
     images: (B, 1, S, S), 0 to 1.   landmarks: (B, 68, 2), shares of the side, of faces that look ahead, more or less.
     """
     shapes, count = load(), len(images)
-    rest = torch.from_numpy(shapes.rest)
-    camera = cameras(rest[:68], landmarks)  # (B, 2, 4)
-    points = rest @ camera[:, :, :3].mT + camera[:, None, :, 3]  # (B, P, 2)
-    points[:, :68] = landmarks
+    points, flat = _placed(landmarks)
     which = torch.randint(len(shapes.units), (count,))
     unit = torch.from_numpy(shapes.units)[which]
     sham = torch.rand(count) < _SHAMS
@@ -63,7 +60,6 @@ def draw(images: Tensor, landmarks: Tensor, matrix: Tensor) -> UnitPairs:
     high = low + torch.empty(count).uniform_(*_MORE) * sign
     move = torch.from_numpy(shapes.moves)[which] * _openness(landmarks, unit)[:, None, None]  # (B, P, 3)
     head = _another_head(torch.from_numpy(shapes.identities), count)  # (B, P, 3)
-    flat = camera[:, :, :3].mT  # (B, 3, 2)
     one = (torch.where(sham, 0.0, low)[:, None, None] * move) @ flat
     other = (torch.where(sham[:, None, None], head, high[:, None, None] * move)) @ flat
     reach = REACH * _between_eyes(landmarks)
@@ -73,6 +69,31 @@ def draw(images: Tensor, landmarks: Tensor, matrix: Tensor) -> UnitPairs:
     second = _furrow(warp(images, matrix, points, other, reach), landmarks, matrix, depth * high.clamp(min=0))
     second = torch.where(sham[:, None, None, None], _disturbed(second), second)
     return UnitPairs(first, second, torch.where(sham, 0, unit), torch.where(sham, 0.0, high - low))
+
+
+def combined(images: Tensor, landmarks: Tensor, matrix: Tensor, doses: Tensor) -> Tensor:
+    """Faces with several units dialled at once, then moved by the matrices of `augment.movement`: (B, 1, S, S).
+
+    images, landmarks: as in `draw`.   doses: (B, U), in the order of the units of mien.facs.head.load().
+    """
+    shapes = load()
+    points, flat = _placed(landmarks)
+    units = torch.from_numpy(shapes.units)
+    travel = torch.stack([_openness(landmarks, unit.expand(len(images))) for unit in units], dim=1)  # (B, U)
+    move = torch.einsum("bu,upk->bpk", doses * travel, torch.from_numpy(shapes.moves))  # (B, P, 3)
+    warped = warp(images, matrix, points, move @ flat, REACH * _between_eyes(landmarks))
+    drawn = torch.rand(len(images)) < _FURROWS
+    depth = torch.rand(len(images)) * 0.4 * drawn * doses[:, units == 4].sum(dim=1).clamp(0, 1)
+    return _furrow(warped, landmarks, matrix, depth)
+
+
+def _placed(landmarks: Tensor) -> tuple[Tensor, Tensor]:
+    """Where the head's points lie in each picture, (B, P, 2), and what takes its movements there, (B, 3, 2)."""
+    rest = torch.from_numpy(load().rest)
+    camera = cameras(rest[:68], landmarks)  # (B, 2, 4)
+    points = rest @ camera[:, :, :3].mT + camera[:, None, :, 3]
+    points[:, :68] = landmarks
+    return points, camera[:, :, :3].mT
 
 
 def cameras(rest: Tensor, landmarks: Tensor) -> Tensor:

@@ -1,10 +1,24 @@
 import torch
 
+from mien.facs.head import load
 from mien.facs.landmarks import mean_face
 from mien.facs.units import VECTOR
 from mien.facs.vocabulary import ActionUnit
-from mien.methods.au_cues.further import REST, SLOPE, Pool, draw, intensity_logits, pair_loss, rest_loss
+from mien.methods.au_cues.further import (
+    COMBINATIONS,
+    REST,
+    SLOPE,
+    Pool,
+    dialled_faces,
+    draw,
+    intensity_logits,
+    loss,
+    pair_loss,
+    rest_loss,
+)
+from mien.methods.au_cues.model import ReaderOutput
 from mien.methods.au_cues.settings import Settings
+from mien.training import augment
 from mien.training.unit_pairs import UnitPairs
 
 UNITS = [int(unit) for unit in ActionUnit]
@@ -54,8 +68,50 @@ def test_a_step_shows_both_views_of_each_pair_and_then_the_worn_faces():
     count, side = 6, 24
     landmarks = torch.from_numpy(mean_face()).float().expand(count, -1, -1)
     faces = torch.randint(0, 256, (count, 1, side, side), dtype=torch.uint8)
-    pool = Pool(faces, torch.ones(count), torch.arange(count), landmarks, faces[:2], torch.tensor([0.2, 0.3]))
-    views = draw(pool, Settings(size=side), pairs=3, worn=4)
-    assert views.images.shape == (2 * 3 + 4, 1, side, side)
+    rows, votes = torch.arange(count), torch.full((count, 8), 1 / 8)
+    unread = (faces[:2], torch.tensor([0.2, 0.3]))
+    pool = Pool(faces, torch.ones(count), rows, rows, votes, landmarks, *unread)
+    views = draw(pool, Settings(size=side), pairs=3, worn=4, combinations=2)
+    assert views.images.shape == (2 * 3 + 4 + 2, 1, side, side)
     assert views.wanted.shape == (4,)
+    assert views.targets.shape == (2, 8)
+    assert torch.allclose(views.targets.sum(dim=1), torch.ones(2))
     assert views.wanted[-1] in (0.2, 0.3)
+
+
+def test_a_combination_has_only_units_that_the_head_has():
+    units = set(load().units.tolist())
+    assert all(set(together) <= units for _, together in COMBINATIONS)
+
+
+def test_a_dialled_face_is_moved_and_called_its_word_by_a_share_of_people_that_grows_with_the_dose():
+    torch.manual_seed(0)
+    count, side = 200, 24
+    landmarks = torch.from_numpy(mean_face()).float().expand(count, -1, -1)
+    face = torch.rand(1, 1, side, side).expand(count, -1, -1, -1)
+    still = augment.movement(count, degrees=0, scale=0, shift=0, device=torch.device("cpu"))
+    still[:, 0, 0] = 1  # not flipped
+    images, targets = dialled_faces(face, landmarks, still)
+    assert images.shape == face.shape
+    assert ((images - face).abs().amax(dim=(1, 2, 3)) > 0.05).all()
+    assert (targets > 0).sum(dim=1).tolist() == [1] * count
+    assert 0.3 * 0.4 <= targets.sum(dim=1).min() < 0.2
+    assert 0.35 < targets.sum(dim=1).max() <= 0.4
+    words = {word for word, _ in COMBINATIONS}
+    assert {int(c) for c in targets.argmax(dim=1)} == words
+
+
+def test_dialled_faces_are_scored_against_their_own_words_and_the_other_views_are_not():
+    torch.manual_seed(0)
+    count, side = 4, 24
+    landmarks = torch.from_numpy(mean_face()).float().expand(count, -1, -1)
+    faces = torch.randint(0, 256, (count, 1, side, side), dtype=torch.uint8)
+    rows, votes = torch.arange(count), torch.eye(8)[:1].expand(count, -1)
+    pool = Pool(faces, torch.ones(count), rows, rows, votes, landmarks, faces[:1], torch.tensor([0.2]))
+    views = draw(pool, Settings(size=side), pairs=1, worn=2, combinations=3)
+    right = torch.cat([torch.zeros(4, 8), views.targets.clamp(min=1e-9).log()])
+    least = -(views.targets * views.targets.clamp(min=1e-9).log()).sum()
+    _, _, words = loss(ReaderOutput(right, []), views)
+    assert torch.isclose(words, least, atol=1e-5)
+    _, _, words = loss(ReaderOutput(torch.zeros(7, 8), []), views)
+    assert words > least + 0.5

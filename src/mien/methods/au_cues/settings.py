@@ -38,6 +38,7 @@ class Settings(FaceSettings):
     worn: hard-to-read versions of faces added to each batch to learn readability from.
     pairs: pairs of faces that differ in one action unit, added to each batch.
     pair_weight: weight of these pairs in the loss.
+    combinations: calm faces of which action units make an expression, added to each batch (see further.COMBINATIONS).
     rest_weight: weight of drawing the action units of faces labelled neutral to one resting level.
     attention_weight: weight of matching the attention to an action-unit map, lambda in the paper; 0 leaves it free.
     attention_stages: stages whose attention is trained, from 1.
@@ -69,6 +70,7 @@ class Settings(FaceSettings):
     worn: int = 8
     pairs: int = 0
     pair_weight: float = 1.0
+    combinations: int = 0
     rest_weight: float = 0.0
     attention_weight: float = 0.0
     attention_stages: tuple[int, ...] = (4,)
@@ -79,7 +81,12 @@ class Settings(FaceSettings):
     @property
     def taught(self) -> bool:
         """Whether a run needs a teacher's labels."""
-        return self.heads or self.attention_weight > 0
+        return self.heads or self.attention_weight > 0 or self.combinations > 0
+
+    @property
+    def further(self) -> bool:
+        """Whether a step shows faces besides its batch."""
+        return self.pairs > 0 or self.combinations > 0 or self.readability_weight > 0
 
 
 # The settings of the paper's network on AffectNet: ResNet-50 with ImageNet weights, 28x28 maps of 224x224 faces. The

@@ -53,9 +53,10 @@ def build(settings: Settings) -> ReaderNetwork:
         )
     if not of_timm:
         check_gray(settings.backbone, settings.channels)
-    if settings.channels != 1 and (settings.pairs or settings.readability_weight > 0):
+    if settings.channels != 1 and settings.further:
         raise InputError(
-            "pairs and worn faces are made of gray faces; set channels to 1, or pairs and readability_weight to 0"
+            "pairs, combinations and worn faces are made of gray faces; set channels to 1, or pairs, combinations and "
+            "readability_weight to 0"
         )
     if settings.backbone == "mien":
         network: nn.Module = Residual(
@@ -124,12 +125,13 @@ def train(
     if settings.taught:
         if labels is None:
             raise InputError(
-                "heads and attention_weight need a teacher's labels; give the file that `mien pseudo-label` wrote"
+                "heads, attention_weight and combinations need a teacher's labels; give the file that "
+                "`mien pseudo-label` wrote"
             )
         taught = teach(faces, shapes, labels, settings)
     spread = torch.ones(1) if taught is None else action_units.spread(taught.action_units, taught.detected)
     source = None
-    if taught is not None and (settings.pairs or settings.readability_weight > 0):
+    if taught is not None and settings.further:
         source = pool(dataset, faces, taught, settings)
     network = build(settings)
     if settings.start not in ("", "pretrained"):
@@ -196,12 +198,19 @@ def pool(dataset: Sequence[Sample], faces: Selection, taught: Taught, settings: 
     side = settings.size
     images = np.stack([crop(s.image, side) for s in unread]) if unread else np.zeros((0, side, side), np.uint8)
     ahead = taught.detected & (taught.pose[:, :2].abs() < _AHEAD).all(dim=1)
+    calm = ahead & torch.from_numpy(faces.targets[:, Expression.NEUTRAL] > 0.5)
     if settings.pairs and not ahead.any():
         raise InputError("no face with landmarks looks ahead, so no pair can be made; set pairs to 0")
+    if settings.combinations and not calm.any():
+        raise InputError(
+            "no face called neutral with landmarks looks ahead, so none can be dialled; set combinations to 0"
+        )
     return further.Pool(
         tensor(faces),
         taught.readable,
         ahead.nonzero().flatten(),
+        calm.nonzero().flatten(),
+        torch.from_numpy(faces.targets),
         taught.landmarks,
         torch.from_numpy(images)[:, None],
         torch.from_numpy(_readable(unread)),
@@ -247,7 +256,17 @@ def loss(
     source: what to draw pairs and worn faces from.
     """
     # Whatever is shown besides goes through the network with the batch, so that one normalization serves both.
-    views = None if source is None else further.draw(source, settings, settings.pairs, settings.worn)
+    views = (
+        None
+        if source is None
+        else further.draw(
+            source,
+            settings,
+            settings.pairs,
+            settings.worn if settings.readability_weight > 0 else 0,
+            settings.combinations,
+        )
+    )
     images = seen.images if views is None else torch.cat([seen.images, views.images])
     count = len(seen.images)
     answers: ReaderOutput = network(images.contiguous(memory_format=torch.channels_last))
@@ -264,8 +283,8 @@ def loss(
             off = readability.loss(unblended.readability, whole.readable).mean()
             total = total + settings.readability_weight * off
     if views is not None:
-        by_pairs, by_worn = further.loss(_rows(answers, slice(count, None)), views)
-        total = total + settings.pair_weight * by_pairs + settings.readability_weight * by_worn
+        by_pairs, by_worn, by_words = further.loss(_rows(answers, slice(count, None)), views)
+        total = total + settings.pair_weight * by_pairs + settings.readability_weight * by_worn + by_words / count
     return total
 
 
