@@ -1,5 +1,9 @@
 import dataclasses
+import os
 import resource
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -238,3 +242,45 @@ def test_a_full_disk_is_a_sentence_that_says_how_much_room_is_needed(on_disk):
             faces_of(faces(12), SIZE)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+SPLIT = """
+import sys
+import numpy as np
+import torch
+from lightning.fabric import Fabric
+from mien.methods.au_cues.model import ReaderOutput
+from mien.training.faces import logits
+from tests.training.test_faces import Sums, crop, faces, select
+
+network, chosen = Sums(), select(faces(9), prepare=crop)
+whole = logits(network, chosen)
+fabric = Fabric(accelerator="cpu", devices=2)
+fabric.launch()
+network.seen = 0
+split = logits(network, chosen)
+assert np.array_equal(split, whole), split - whole
+assert network.seen in (4, 5), network.seen  # of nine faces
+"""
+
+
+class Sums(nn.Module):
+    """Answers that differ with the face, and how many faces were seen."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seen = 0
+
+    def forward(self, faces: torch.Tensor) -> ReaderOutput:
+        self.seen += len(faces)
+        return ReaderOutput(faces.flatten(1)[:, :8] * torch.arange(8), [])
+
+
+def test_devices_each_answer_a_part_of_the_faces_and_all_have_the_same_answers(tmp_path):
+    program = tmp_path / "program.py"
+    program.write_text(SPLIT)
+    root = Path(__file__).parents[2]
+    environment = os.environ | {"CUDA_VISIBLE_DEVICES": "", "OMP_NUM_THREADS": "1"}
+    environment["PYTHONPATH"] = os.pathsep.join([str(root), str(root / "src")])
+    ran = subprocess.run([sys.executable, str(program)], env=environment, capture_output=True, text=True)
+    assert ran.returncode == 0, ran.stderr

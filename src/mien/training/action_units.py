@@ -39,4 +39,4 @@ def off(answered: Tensor, taught: Tensor, spread: Tensor) -> Tensor:
 
     So a rare unit counts like a common one.
     """
-    return F.huber_loss(answered.float(), taught, reduction="none", delta=0.1) / spread
+    return F.huber_loss(answered.float(), taught, reduction="none", delta=0.1) / spread.to(answered.device)

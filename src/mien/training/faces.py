@@ -16,7 +16,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor, distributed, nn
 from torch.utils.data import DataLoader, TensorDataset, WeightedRandomSampler
 
 from mien.core.align import crop
@@ -349,16 +349,25 @@ def normalize(images: Tensor) -> Tensor:
 
 @torch.no_grad()
 def answer(network: nn.Module, images: Tensor) -> Iterator[Any]:
-    """What a network says of (N, C, S, S) uint8 crops, in parts of 256."""
+    """What a network says of (N, C, S, S) uint8 crops, in parts of 256, on the device that it is on."""
     network.eval()
+    device = next((parameter.device for parameter in network.parameters()), images.device)
     parts = torch.split(images, 256)
     for part in shown(parts, "answering faces", len(parts)):
-        yield network(normalize(part))
+        yield network(normalize(part.to(device)))
 
 
 def logits(network: nn.Module, faces: Selection) -> NDArray[np.float32]:
-    """(N, 8) of the crops."""
-    return torch.cat([answers.logits for answers in answer(network, tensor(faces))]).float().numpy()
+    """(N, 8) of the crops. Where several devices train, each answers a part of them and all return the whole."""
+    many = distributed.is_available() and distributed.is_initialized()
+    rank, size = (distributed.get_rank(), distributed.get_world_size()) if many else (0, 1)
+    own = torch.tensor_split(tensor(faces), size)[rank]
+    answered = torch.cat([answers.logits for answers in answer(network, own)]).float().cpu()
+    parts: list[Any] = [answered]
+    if many:
+        parts = [None] * size
+        distributed.all_gather_object(parts, answered)
+    return torch.cat(parts).numpy()
 
 
 def recalls(network: nn.Module, faces: Selection) -> dict[str, float]:

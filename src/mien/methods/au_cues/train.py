@@ -256,17 +256,7 @@ def loss(
     source: what to draw pairs and worn faces from.
     """
     # Whatever is shown besides goes through the network with the batch, so that one normalization serves both.
-    views = (
-        None
-        if source is None
-        else further.draw(
-            source,
-            settings,
-            settings.pairs,
-            settings.worn if settings.readability_weight > 0 else 0,
-            settings.combinations,
-        )
-    )
+    views = None if source is None else _further(source, settings, seen.images.device)
     images = seen.images if views is None else torch.cat([seen.images, views.images])
     count = len(seen.images)
     answers: ReaderOutput = network(images.contiguous(memory_format=torch.channels_last))
@@ -286,6 +276,14 @@ def loss(
         by_pairs, by_worn, by_words = further.loss(_rows(answers, slice(count, None)), views)
         total = total + settings.pair_weight * by_pairs + settings.readability_weight * by_worn + by_words / count
     return total
+
+
+def _further(source: further.Pool, settings: Settings, device: torch.device) -> further.Views:
+    worn = settings.worn if settings.readability_weight > 0 else 0
+    views = further.draw(source, settings, settings.pairs, worn, settings.combinations)
+    return views._replace(
+        images=views.images.to(device), wanted=views.wanted.to(device), targets=views.targets.to(device)
+    )
 
 
 def moved(taught: Taught, matrix: Tensor) -> Taught:
