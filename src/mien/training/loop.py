@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 import torch._inductor.config as inductor
@@ -134,41 +134,107 @@ def fit(
     fabric = _launched(schedule, precision)
     if fabric.is_global_zero:
         run.keep_settings(schedule)
-    optimizer = _optimizer(parameter_groups(model, schedule, rates or {}), schedule)
-    wrapped, optimizer = fabric.setup(model, optimizer)
-    batches: Any = fabric.setup_dataloaders(loader)
-    steps = max(1, len(batches) // schedule.accumulate)  # of an epoch
-    scheduler = _schedule(optimizer, schedule, steps)
-    averaged = AveragedModel(model, multi_avg_fn=_moving(decay(schedule, steps)), use_buffers=True)
-    state: dict[str, Any] = {"model": wrapped, "average": averaged, "optimizer": optimizer, "scheduler": scheduler}
-    state |= {"epoch": 0, "step": 0, "loss": 0.0}
-    _restore(fabric, run, state, resume)
-    forward: Any = _compiled(wrapped) if schedule.compile else wrapped
-
-    def take(group: Sequence[Batch]) -> None:
-        backward = partial(_backward, fabric, wrapped, lambda batch: loss_of(forward, batch), group)
-        state["loss"] += step(backward, fabric, wrapped, optimizer, schedule.clip).item()
-        scheduler.step()
-        averaged.update_parameters(model)
-        state["step"] += 1
-        if schedule.save_steps and state["step"] % schedule.save_steps == 0 and state["step"] < steps:
-            _save(fabric, run.checkpoint, state)
-
-    for epoch in range(state["epoch"], schedule.epochs):
-        wrapped.train()
+    training = _Training(fabric, run, schedule, model, loader, rates or {})
+    training.restore(resume)
+    for epoch in range(training.epochs_done, schedule.epochs):
         started = time.monotonic()
-        _epoch(fabric, schedule, epoch, batches, state["step"], take)
-        mean: Any = fabric.all_reduce(torch.tensor(state["loss"] / steps, device=fabric.device), reduce_op="mean")
-        numbers = {"epoch": epoch, "loss": float(mean), "seconds": time.monotonic() - started}
-        numbers |= after_epoch(averaged.module.eval())
+        loss = training.train_epoch(loss_of, step)
+        numbers = {"epoch": epoch, "loss": loss, "seconds": time.monotonic() - started}
+        numbers |= after_epoch(training.averaged_model())
         if fabric.is_global_zero:
             _log(run, numbers | {"precision": precision})
-        state |= {"epoch": epoch + 1, "step": 0, "loss": 0.0}
-        _save(fabric, run.checkpoint, state)
-    trained = averaged.module.eval()
+        training.finish_epoch()
+    trained = training.averaged_model()
     if fabric.is_global_zero:
         run.save(trained)
     return trained
+
+
+class _Training:
+    """What changes while a network is trained, as a checkpoint holds it, and the steps that change it."""
+
+    def __init__(
+        self,
+        fabric: Fabric,
+        run: Run,
+        schedule: Schedule,
+        model: nn.Module,
+        loader: DataLoader[Batch],
+        rates: Mapping[str, float],
+    ) -> None:
+        self._fabric, self._run, self._schedule, self._model = fabric, run, schedule, model
+        optimizer = _optimizer(parameter_groups(model, schedule, rates), schedule)
+        self._wrapped, self._optimizer = fabric.setup(model, optimizer)
+        self._batches: Any = fabric.setup_dataloaders(loader)
+        self._steps = max(1, len(self._batches) // schedule.accumulate)  # of an epoch
+        self._scheduler = _schedule(self._optimizer, schedule, self._steps)
+        self._average = AveragedModel(model, multi_avg_fn=_moving(decay(schedule, self._steps)), use_buffers=True)
+        self._forward: Any = _compiled(self._wrapped) if schedule.compile else self._wrapped
+        # epoch: how many are done.   step: how many of the next one's steps are done.   loss: the sum of their losses.
+        self._state: dict[str, Any] = {
+            "model": self._wrapped, "average": self._average, "optimizer": self._optimizer,
+            "scheduler": self._scheduler, "epoch": 0, "step": 0, "loss": 0.0,
+        }  # fmt: skip
+
+    @property
+    def epochs_done(self) -> int:
+        return int(self._state["epoch"])
+
+    def averaged_model(self) -> nn.Module:
+        """The moving average of the weights, in evaluation mode."""
+        return self._average.module.eval()
+
+    def restore(self, resume: bool) -> None:
+        """Fill the state from the last checkpoint, if there is one to resume from."""
+        if resume and self._run.checkpoint.is_file():
+            self._fabric.load(self._run.checkpoint, self._state, weights_only=True)
+        # A kill between the log and the checkpoint leaves the line of an epoch that is trained again.
+        if self._fabric.is_global_zero and len(lines := self._run.log()) > self.epochs_done:
+            self._run.write_log(lines[: self.epochs_done])
+
+    def train_epoch(self, loss_of: LossOf, step: Step) -> float:
+        """Take a step with each group of batches, but for those that are done; return the mean loss.
+
+        The order of an epoch depends on its number alone, the draws of a step on its number and device, so that a
+        resumed run repeats them.
+        """
+        epoch, done = self.epochs_done, self._state["step"]
+        first = self._schedule.seed * 100_003 + epoch
+        self._wrapped.train()
+        torch.manual_seed(first)
+        batches = shown(self._batches, f"epoch {epoch}", len(self._batches))
+        for number, group in enumerate(_grouped(batches, self._schedule.accumulate)):
+            if number >= done:
+                torch.manual_seed((first * 1_000_003 + number) * 1_009 + self._fabric.global_rank)
+                self._take(group, loss_of, step)
+        mean = torch.tensor(self._state["loss"] / self._steps, device=self._fabric.device)
+        return float(cast(Tensor, self._fabric.all_reduce(mean, reduce_op="mean")))
+
+    def finish_epoch(self) -> None:
+        """Count the epoch as done, and write a checkpoint."""
+        self._state |= {"epoch": self.epochs_done + 1, "step": 0, "loss": 0.0}
+        _save(self._fabric, self._run.checkpoint, self._state)
+
+    def _take(self, group: Sequence[Batch], loss_of: LossOf, step: Step) -> None:
+        state, save_steps = self._state, self._schedule.save_steps
+        backward = partial(self._backward, group, loss_of)
+        state["loss"] += step(backward, self._fabric, self._wrapped, self._optimizer, self._schedule.clip).item()
+        self._scheduler.step()
+        self._average.update_parameters(self._model)
+        state["step"] += 1
+        if save_steps and state["step"] % save_steps == 0 and state["step"] < self._steps:
+            _save(self._fabric, self._run.checkpoint, state)
+
+    def _backward(self, group: Sequence[Batch], loss_of: LossOf) -> Tensor:
+        """Add the gradient of the mean loss on a group of batches, and return that loss."""
+        total = torch.zeros((), device=self._fabric.device)
+        for number, batch in enumerate(group, 1):
+            # Devices exchange gradients with the last batch alone.
+            with self._fabric.no_backward_sync(self._wrapped, enabled=number < len(group)):
+                loss = loss_of(self._forward, batch) / len(group)
+                self._fabric.backward(loss)
+            total += loss.detach()
+        return total
 
 
 def _launched(schedule: Schedule, precision: str) -> Fabric:
@@ -180,44 +246,6 @@ def _launched(schedule: Schedule, precision: str) -> Fabric:
     )
     fabric.launch()
     return fabric
-
-
-def _restore(fabric: Fabric, run: Run, state: dict[str, Any], resume: bool) -> None:
-    """Fill the state from the last checkpoint, if there is one to resume from."""
-    if resume and run.checkpoint.is_file():
-        fabric.load(run.checkpoint, state, weights_only=True)
-    # A kill between the log and the checkpoint leaves the line of an epoch that is trained again.
-    if fabric.is_global_zero and len(lines := run.log()) > state["epoch"]:
-        run.write_log(lines[: state["epoch"]])
-
-
-def _epoch(
-    fabric: Fabric, schedule: Schedule, epoch: int, batches: Any, done: int, take: Callable[[Sequence[Batch]], None]
-) -> None:
-    """Take a step with each group of batches, but for those that are done.
-
-    The order of an epoch depends on its number alone, the draws of a step on its number and device, so that a resumed
-    run repeats them.
-    """
-    first = schedule.seed * 100_003 + epoch
-    torch.manual_seed(first)
-    shown_batches = shown(batches, f"epoch {epoch}", len(batches))
-    for number, group in enumerate(_grouped(shown_batches, schedule.accumulate)):
-        if number >= done:
-            torch.manual_seed((first * 1_000_003 + number) * 1_009 + fabric.global_rank)
-            take(group)
-
-
-def _backward(fabric: Fabric, wrapped: Any, loss_of: Callable[[Batch], Tensor], group: Sequence[Batch]) -> Tensor:
-    """Add the gradient of the mean loss on a group of batches, and return that loss."""
-    total = torch.zeros((), device=fabric.device)
-    for number, batch in enumerate(group, 1):
-        # Devices exchange gradients with the last batch alone.
-        with fabric.no_backward_sync(wrapped, enabled=number < len(group)):
-            loss = loss_of(batch) / len(group)
-            fabric.backward(loss)
-        total += loss.detach()
-    return total
 
 
 def _optimizer(groups: list[dict[str, Any]], schedule: Schedule) -> torch.optim.Optimizer:
