@@ -157,6 +157,16 @@ def select(
     return Selection(samples, np.array(values, np.float32).reshape(-1, CLASSES), name, dict(sorted(dropped.items())))
 
 
+def readable_faces(
+    dataset: Sequence[Sample], prepare: Callable[[NDArray[np.uint8]], NDArray[np.uint8]]
+) -> Selection:
+    """Return the faces to calibrate vote shares on: led by an expression, and in no other split.
+
+    prepare: see select. Raise InputError if no face is left.
+    """
+    return select(dataset, "soft-votes", duplicates=False, prepare=prepare).needed("calibrate on")
+
+
 def vote_shares(samples: Sequence[Sample]) -> NDArray[np.float32]:
     """(N, 8) shares of the remaining votes, or of the soft or single label; 0 if none is an expression."""
     return soft_votes(np.array([_votes(sample) for sample in samples]).reshape(-1, CLASSES + 2)).values

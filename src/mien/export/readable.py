@@ -7,9 +7,7 @@ face" and from faces made unreadable. Its held-out faces are not used.
 Letters: N faces, C features of a face.
 """
 
-import argparse
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 import onnx
@@ -25,6 +23,7 @@ from mien.core.zoo import load
 from mien.datasets import Sample
 from mien.datasets.hold_out import hold_out
 from mien.errors import ExportError, InputError
+from mien.export.script import arguments
 from mien.progress import shown
 from mien.training.readability import readable_share, worn
 
@@ -128,11 +127,8 @@ def with_head(model: onnx.ModelProto, weights: Floats, bias: float) -> onnx.Mode
 
 def main() -> None:
     """Fit readability to votes and worn faces and write the model with it to another file."""
-    parser = argparse.ArgumentParser(description=main.__doc__)
-    parser.add_argument("model", help="Name in mien.core.zoo.MODELS or an ONNX file.")
-    parser.add_argument("--data", required=True, metavar="KIND:PATH")
-    parser.add_argument("--hold-out", type=float, default=0.1)
-    parser.add_argument("-o", "--output", type=Path, required=True)
+    parser = arguments(main.__doc__)
+    parser.add_argument("--hold-out", type=float, default=0.1, help="Share of the faces that are not used.")
     given = parser.parse_args()
     model = onnx.load_model_from_string(load(given.model))
     part = hold_out(datasets.open(given.data), given.hold_out).train

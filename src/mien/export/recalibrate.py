@@ -4,9 +4,7 @@
 data that the model did not learn from: a probability then estimates the share of people who would choose a word.
 """
 
-import argparse
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 import onnx
@@ -20,8 +18,9 @@ from mien.core.zoo import load
 from mien.datasets import Sample
 from mien.errors import ExportError, InputError
 from mien.evaluation.calibration import Calibration, fit_shares, temperature_of_shares
-from mien.evaluation.protocols import select
+from mien.evaluation.protocols import readable_faces
 from mien.evaluation.seen import ENTRY, packed
+from mien.export.script import arguments
 
 _PART = 64
 
@@ -49,8 +48,7 @@ def fitted(classify: Classifier, dataset: Sequence[Sample], *, shifted: bool = T
     shifted: allow a shift of the prior if it wins on every fold; it may cost recall of rare classes.
     """
     size = classify.contract.size
-    faces = select(dataset, "soft-votes", duplicates=False, prepare=lambda image: crop(image, size))
-    faces = faces.needed("calibrate on")
+    faces = readable_faces(dataset, lambda image: crop(image, size))
     shift = np.array([float(v) for v in classify.contract.meta.get("shift", "").split(",") if v])
     raw = raw_logits(classify, faces.samples)
     if not shifted:
@@ -84,11 +82,8 @@ def recalibrated(model: onnx.ModelProto, calibration: Calibration, about: dict[s
 
 def main() -> None:
     """Fit the calibration of a model file to vote shares and write it to another file."""
-    parser = argparse.ArgumentParser(description=main.__doc__)
-    parser.add_argument("model", help="Name in mien.core.zoo.MODELS or an ONNX file.")
-    parser.add_argument("--data", required=True, metavar="KIND:PATH")
+    parser = arguments(main.__doc__)
     parser.add_argument("--no-shift", action="store_true", help="Keep the learned prior.")
-    parser.add_argument("-o", "--output", type=Path, required=True)
     given = parser.parse_args()
     dataset, content = datasets.open(given.data), load(given.model)
     classify = Classifier(content)

@@ -13,7 +13,7 @@ from mien.core.align import crop
 from mien.core.contract import Contract
 from mien.datasets import Sample
 from mien.evaluation.calibration import Calibration, fit, fit_shares
-from mien.evaluation.protocols import select
+from mien.evaluation.protocols import readable_faces
 from mien.evaluation.seen import ENTRY, packed
 from mien.export.to_onnx import Calibrated, to_onnx
 from mien.facs.vocabulary import Expression
@@ -97,7 +97,7 @@ def calibrated(
     if calibrate is not None:
         crops = partial(crop, size=size, channels=channels)
         if accuracy_cost is None:
-            faces = select(calibrate, "soft-votes", duplicates=False, prepare=crops).needed("calibrate on")
+            faces = readable_faces(calibrate, crops)
             calibration = fit_shares(logits(network, faces), faces.targets, shift)
         else:
             faces = held_out(calibrate, size, "calibrate on", crops)

@@ -12,6 +12,13 @@ from mien.facs.vocabulary import Expression
 # A half of a face, the subject's own.
 Side: TypeAlias = Literal["left", "right"]
 HiddenReason: TypeAlias = Literal["turned away", "outside the picture", "covered or unclear"]
+# A face that a smaller share of people could read is called unclear.
+_READABLE = 0.5
+
+
+def is_unclear(readability: float | None) -> bool:
+    """Return whether fewer than half of the people could read a face; False if that is not known."""
+    return readability is not None and readability < _READABLE
 
 
 @dataclass(frozen=True)
@@ -59,3 +66,8 @@ class Observation:
     def label(self) -> Expression:
         """The expression with the largest share."""
         return Expression(int(np.argmax(self.shares)))
+
+    @property
+    def unclear(self) -> bool:
+        """Whether fewer than half of the people could read the face; False if that is not known."""
+        return is_unclear(self.readability)

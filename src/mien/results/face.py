@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from mien.arrays import fixed, rounded
-from mien.facs.observation import Hidden, Pose
+from mien.facs.observation import Hidden, Pose, is_unclear
 from mien.facs.units import ActionUnits
 from mien.facs.vocabulary import ASYMMETRIES, ActionUnit, Expression
 from mien.results import notebook
@@ -20,8 +20,6 @@ if TYPE_CHECKING:  # most faces have neither
     from mien.results.scan import Attributes
 
 # What a crop was aligned on.
-# A face that a smaller share of people could read is called unclear.
-READABLE = 0.5
 LandmarkSource: TypeAlias = Literal["reader", "detector", "box"]
 # What became of a picture: of one that was read, or of the questions about it.
 ReportStatus: TypeAlias = Literal[
@@ -139,8 +137,8 @@ class FaceReport:
 
     @property
     def unclear(self) -> bool:
-        """Whether fewer than half of the people could read the face, by `readability`; False where it is not known."""
-        return self.readability is not None and self.readability < READABLE
+        """Whether fewer than half of the people could read the face; False if that is not known."""
+        return is_unclear(self.readability)
 
     @property
     def points(self) -> NDArray[np.float32] | None:

@@ -21,6 +21,7 @@ from mien.hub import checkpoint
 from mien.methods.facescan.prompts import PROMPTS, user_text
 from mien.methods.facescan.tasks import Task, labels_of, tasks
 from mien.training.run import Run, Trained
+from mien.training.trainer import trainer_options
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -278,31 +279,18 @@ def _fit(
     folder: Path,
     last: str | None,
 ) -> None:
-    transformers, torch = optional("transformers", "llm"), optional("torch", "llm")
+    transformers = optional("transformers", "llm")
     optional("accelerate", "llm")
-    options = transformers.TrainingArguments(
-        output_dir=str(folder),
-        per_device_train_batch_size=settings.batch_size,
+    options = trainer_options(
+        settings,
+        folder,
+        epochs=settings.epochs,
+        steps=settings.steps,
         per_device_eval_batch_size=settings.batch_size,
-        gradient_accumulation_steps=settings.accumulate,
-        learning_rate=settings.learning_rate,
         lr_scheduler_type="linear",
-        # Below 1 it is a share of the steps.
-        warmup_steps=settings.warmup / settings.epochs,
-        num_train_epochs=settings.epochs,
-        max_steps=settings.steps or -1,
-        bf16=settings.precision == "bf16-mixed",
         eval_strategy="no" if watched is None else "epoch",
         save_strategy="steps" if settings.save_steps else "epoch",
         save_steps=settings.save_steps or 1,
-        save_total_limit=1,
-        logging_steps=5,
-        use_cpu=not torch.cuda.is_available(),
-        seed=settings.seed,
-        report_to="none",
-        disable_tqdm=True,
-        remove_unused_columns=False,
-        dataloader_pin_memory=False,
     )
     dtype = next(p.dtype for p in tuned.parameters() if p.is_floating_point())
     trainer = transformers.Trainer(

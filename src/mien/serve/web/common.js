@@ -9,7 +9,7 @@ export const UNITS = {
 };
 export const find = (id) => document.getElementById(id);
 export const percent = (share) => (share > 0 && share < 0.005 ? "<1 %" : `${Math.round(100 * share)} %`);
-// Whether fewer than half of the people could read a face, as mien.results.face.READABLE has it.
+// Whether fewer than half of the people could read a face, as mien.facs.observation.is_unclear has it.
 export const isUnclear = (face) => face.readability !== null && face.readability < 0.5;
 export const color = (name) => getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
 export const model = () => find("model").value;

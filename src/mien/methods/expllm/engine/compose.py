@@ -18,7 +18,6 @@ from mien.methods.expllm.engine.lexicon import MODERATE
 from mien.methods.expllm.engine.scoring import probabilities
 from mien.methods.expllm.engine.sureness import sureness
 from mien.methods.expllm.engine.wording import MOVEMENTS
-from mien.results.face import READABLE
 
 T = TypeVar("T")
 # How much an action unit's role for the label raises or lowers its place in the text.
@@ -155,7 +154,7 @@ def not_seen(face: Observation, text: str = "") -> str:
     turned = face.pose is not None and abs(face.pose.yaw) >= SIDEWAYS
     if turned and not face.hidden and "the head is turned" not in lower:
         sentences.append(Choice(f"{face.name}/turned")(wording.TURNED))
-    if face.readability is not None and face.readability < READABLE:
+    if face.readability is not None and face.unclear:
         sentences.append(wording.UNCLEAR.format(few=max(1, round(10 * face.readability))))
     return " ".join(sentences)
 

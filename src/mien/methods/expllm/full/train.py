@@ -7,12 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import matplotlib.pyplot as plt
-import torch
 import torch.nn.functional as F
 from peft import LoraConfig, PeftModel, get_peft_model
 from torch import Tensor, nn
 from transformers import Trainer as _Trainer
-from transformers import TrainingArguments
 
 from mien.datasets import Sample
 from mien.errors import InputError
@@ -25,6 +23,7 @@ from mien.methods.expllm.full.talks import Conversations, collate
 from mien.methods.expllm.small.lessons import read_chains
 from mien.methods.expllm.small.model import ExpLlm
 from mien.training.run import Run, Trained
+from mien.training.trainer import trainer_options
 
 __all__ = ["PRESETS", "Settings", "load", "train"]
 # Queries and values under the names of CLIP, SigLIP, Llama, Qwen and relatives, of DINOv2 and ViT, and of mien's tower.
@@ -124,27 +123,14 @@ def _stage(
         parameter.requires_grad_(
             any(part in name for part in trained) and ("lora_" in name or "modules_to_save" in name)
         )
-    options = TrainingArguments(
-        output_dir=str(folder),
-        per_device_train_batch_size=settings.batch_size,
-        gradient_accumulation_steps=settings.accumulate,
-        learning_rate=settings.learning_rate,
+    options = trainer_options(
+        settings,
+        folder,
+        epochs=epochs,
+        steps=steps,
         weight_decay=settings.weight_decay,
-        # Below 1 it is a share of the steps.
-        warmup_steps=settings.warmup / settings.epochs,
         lr_scheduler_type="cosine",
-        num_train_epochs=epochs,
-        max_steps=steps or -1,
-        bf16=settings.precision == "bf16-mixed",
-        use_cpu=not torch.cuda.is_available(),
-        logging_steps=5,
         save_steps=settings.save_steps,
-        save_total_limit=1,
-        seed=settings.seed,
-        report_to="none",
-        disable_tqdm=True,
-        remove_unused_columns=False,
-        dataloader_pin_memory=False,
     )
     pad = talks.pad
     trainer = Trainer(tuned, options, data_collator=lambda items: collate(items, pad), train_dataset=talks)
