@@ -37,6 +37,8 @@ def move(images: Tensor, matrix: Tensor, mode: str = "bilinear") -> Tensor:
 
     mode: "bilinear" for pictures, "nearest" for maps that go with them.
     """
+    if not len(images):
+        return images
     grid = F.affine_grid(matrix, list(images.shape), align_corners=False)  # (B, H, W, 2)
     return F.grid_sample(images, grid, mode=mode, padding_mode="border", align_corners=False)
 

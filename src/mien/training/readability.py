@@ -37,9 +37,9 @@ def worn(images: Tensor) -> tuple[Tensor, Tensor]:
     for image, size in zip(images, sizes, strict=True):
         small = F.interpolate(image[None], (size, size), mode="area")
         views.append(F.interpolate(small, (side, side), mode="bilinear", align_corners=False))
-    factor = ((torch.tensor(sizes) - UNREADABLE) / (READABLE - UNREADABLE)).clamp(0, 1)
+    factor = ((torch.tensor(sizes, dtype=torch.float32) - UNREADABLE) / (READABLE - UNREADABLE)).clamp(0, 1)
     shuffled = torch.rand(count) < _SHUFFLED
-    faces = torch.cat(views)
+    faces = torch.cat(views) if views else images
     return torch.where(shuffled[:, None, None, None], _shuffle(images), faces), torch.where(shuffled, 0.0, factor)
 
 

@@ -54,7 +54,7 @@ def draw(images: Tensor, landmarks: Tensor, matrix: Tensor) -> UnitPairs:
     which = torch.randint(len(shapes.units), (count,))
     unit = torch.from_numpy(shapes.units)[which]
     sham = torch.rand(count) < _SHAMS
-    backwards = torch.tensor([int(u) in _BOTH_WAYS for u in unit]) & (torch.rand(count) < _BACKWARDS)
+    backwards = torch.tensor([int(u) in _BOTH_WAYS for u in unit], dtype=torch.bool) & (torch.rand(count) < _BACKWARDS)
     sign = torch.where(backwards, -0.6, 1.0)
     low = torch.rand(count) * _FIRST * sign
     high = low + torch.empty(count).uniform_(*_MORE) * sign
@@ -110,6 +110,8 @@ def warp(images: Tensor, matrix: Tensor, points: Tensor, shift: Tensor, reach: T
 
     points, shift, reach: shares of the side; reach (B,) is how far a point's movement is felt.
     """
+    if not len(images):
+        return images
     grid = F.affine_grid(matrix, list(images.shape), align_corners=False)  # (B, S, S, 2), -1 to 1
     count, side = len(images), images.shape[-1]
     places = (grid.reshape(count, -1, 2) + 1) / 2  # (B, S S, 2)
@@ -131,7 +133,7 @@ def _openness(landmarks: Tensor, unit: Tensor) -> Tensor:
     """(B,) how far lids travel in a blink or a squint: as far as these eyes are open, 1 for the head's own; else 1."""
     upper, lower = landmarks[:, [37, 38, 43, 44], 1].mean(dim=1), landmarks[:, [41, 40, 47, 46], 1].mean(dim=1)
     opening = ((lower - upper) / _between_eyes(landmarks) / 0.1).clamp(0.5, 1.3)
-    blinks = torch.tensor([int(u) in _BLINK for u in unit])
+    blinks = torch.tensor([int(u) in _BLINK for u in unit], dtype=torch.bool)
     return torch.where(blinks, opening, 1.0)
 
 

@@ -1,3 +1,4 @@
+import pytest
 import torch
 
 from mien.facs.head import load
@@ -115,3 +116,17 @@ def test_dialled_faces_are_scored_against_their_own_words_and_the_other_views_ar
     assert torch.isclose(words, least, atol=1e-5)
     _, _, words = loss(ReaderOutput(torch.zeros(7, 8), []), views)
     assert words > least + 0.5
+
+
+@pytest.mark.parametrize("counts", [(2, 0, 0), (0, 4, 0), (0, 0, 3)])
+def test_a_step_may_show_one_kind_of_view_alone(counts):
+    torch.manual_seed(0)
+    count, side = 6, 24
+    landmarks = torch.from_numpy(mean_face()).float().expand(count, -1, -1)
+    faces = torch.randint(0, 256, (count, 1, side, side), dtype=torch.uint8)
+    rows, votes = torch.arange(count), torch.full((count, 8), 1 / 8)
+    pool = Pool(faces, torch.ones(count), rows, rows, votes, landmarks, faces[:2], torch.tensor([0.2, 0.3]))
+    pairs, worn, combinations = counts
+    views = draw(pool, Settings(size=side), pairs, worn, combinations)
+    assert views.images.shape == (2 * pairs + worn + combinations, 1, side, side)
+    assert [len(views.pairs.unit), len(views.wanted), len(views.targets)] == list(counts)
