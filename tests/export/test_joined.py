@@ -1,6 +1,7 @@
 import numpy as np
 import onnx
 import pytest
+from onnx import TensorProto
 
 from mien.core.contract import Classifier, network_of
 from mien.core.zoo import load
@@ -18,8 +19,11 @@ def crops(count: int = 4) -> np.ndarray:
 def test_the_word_comes_from_both_and_everything_else_from_the_first():
     first, second = Classifier(load("reader")), Classifier(load("vtff"))
     both = Classifier(joined(load("reader"), load("vtff"), 0.25).SerializeToString())
-    one, two, answered = (classify.answers(crops()) for classify in (first, second, both))
-    assert np.allclose(answered.logits, 0.75 * one.logits + 0.25 * two.logits, atol=1e-4)
+    one, answered = first.answers(crops()), both.answers(crops())
+    mirrored = second.logits(np.ascontiguousarray(crops()[:, :, ::-1]))
+    # Eight bits for large kernels move a logit by less than a tenth.
+    assert np.allclose(answered.logits, 0.75 * one.logits + 0.25 * mirrored, atol=0.1)
+    assert not np.allclose(answered.logits, one.logits, atol=0.1)
     for name in ("action_units", "landmarks", "pose", "attention", "readability"):
         assert np.array_equal(getattr(answered, name), getattr(one, name)), name
 
@@ -33,6 +37,18 @@ def test_a_joined_file_says_what_it_was_made_of_and_can_be_calibrated():
     assert network_of(b"", both.contract) == network_of(load("reader"), first)
     before = Classifier(model.SerializeToString())
     assert np.allclose(both.logits(crops()), before.logits(crops()) / 2, atol=1e-5)
+
+
+def test_large_kernels_of_the_second_network_take_a_byte_a_value(monkeypatch):
+    model = joined(load("vtff"), load("reader"))
+    values = sum(np.prod(weight.dims) for weight in model.graph.initializer if weight.data_type == TensorProto.INT8)
+    small = model.SerializeToString()
+    monkeypatch.setattr("mien.export.joined._LARGE", 1 << 40)
+    large = joined(load("vtff"), load("reader")).SerializeToString()
+    assert len(large) - len(small) == pytest.approx(values, rel=0.05)  # two bytes a value before
+    one, two = (Classifier(model).logits(crops()) for model in (small, large))
+    assert np.allclose(one, two, atol=0.1)
+    assert not np.array_equal(one, two)
 
 
 def test_only_what_the_second_network_needs_for_its_word_is_kept():

@@ -157,9 +157,7 @@ def select(
     return Selection(samples, np.array(values, np.float32).reshape(-1, CLASSES), name, dict(sorted(dropped.items())))
 
 
-def readable_faces(
-    dataset: Sequence[Sample], prepare: Callable[[NDArray[np.uint8]], NDArray[np.uint8]]
-) -> Selection:
+def readable_faces(dataset: Sequence[Sample], prepare: Callable[[NDArray[np.uint8]], NDArray[np.uint8]]) -> Selection:
     """Return the faces to calibrate vote shares on: led by an expression, and in no other split.
 
     prepare: see select. Raise InputError if no face is left.

@@ -1,7 +1,8 @@
 """Join two model files into one whose word comes from both networks; all its other answers are the first one's.
 
 `python -m mien.export.joined FIRST SECOND -o FILE.onnx` averages their logits: the normalized geometric mean of their
-probabilities (Hinton, 2002, a product of experts). Fit its calibration with `mien.export.recalibrate` afterwards.
+probabilities (Hinton, 2002, a product of experts). The second network sees the mirror image of each face, so that what
+either makes of a side of the face cancels in part. Fit the calibration with `mien.export.recalibrate` afterwards.
 """
 
 import argparse
@@ -16,12 +17,14 @@ from mien.core.zoo import load
 from mien.errors import ExportError, InputError
 
 _SECOND = "second/"
+# Kernels of the second network with so many values are stored in eight bits, with a scale for each output channel.
+_LARGE = 1 << 16
 # What both must say alike, for one picture of a face goes into both.
 _ALIKE = ("labels", "size", "channels", "mean", "std", "margin", "resize")
 
 
 def joined(first: bytes, second: bytes, share: float = 0.5) -> onnx.ModelProto:
-    """Return the model of both; it keeps the first one's name, and carries the second one's SHA-256.
+    """Return the model of both; it keeps the first one's name, and states share and SHA-256 of the second's file.
 
     share: weight of the second one's logits, above 0 and below 1.
     Raise InputError for another share or if the two read faces of different kinds, ExportError if their graphs were
@@ -37,13 +40,15 @@ def joined(first: bytes, second: bytes, share: float = 0.5) -> onnx.ModelProto:
     other = compose.add_prefix(other, _SECOND)
     old, entry = other.graph.input[0].name, model.graph.input[0].name
     for node in other.graph.node:
-        node.input[:] = [entry if name == old else name for name in node.input]
+        node.input[:] = [_SECOND + "mirrored" if name == old else name for name in node.input]
     for node in model.graph.node:
         node.output[:] = ["first/logits" if name == "logits" else name for name in node.output]
         node.input[:] = ["first/logits" if name == "logits" else name for name in node.input]
+    _mirror(model, entry)
     needed = _needed(other, _SECOND + "logits")
     model.graph.node.extend(node for node in other.graph.node if set(node.output) & needed)
     model.graph.initializer.extend(weight for weight in other.graph.initializer if weight.name in needed)
+    _store_in_eight_bits(model)
     _end(model, share)
     meta = {entry.key: entry.value for entry in model.metadata_props}
     meta |= {"strength": "0.0", "temperature": "1.0", NETWORK: network_of(first, contracts[0])}
@@ -74,6 +79,40 @@ def _needed(model: onnx.ModelProto, output: str) -> set[str]:
             needed.add(name)
             waiting.extend(made_by[name].input if name in made_by else ())
     return needed
+
+
+def _mirror(model: onnx.ModelProto, entry: str) -> None:
+    values = {"starts": -1, "ends": np.iinfo(np.int64).min, "axes": 3, "steps": -1}
+    names = [f"{_SECOND}mirrored.{name}" for name in values]
+    arrays = zip(values.values(), names, strict=True)
+    model.graph.initializer.extend(numpy_helper.from_array(np.array([value], np.int64), name) for value, name in arrays)
+    model.graph.node.append(helper.make_node("Slice", [entry, *names], [_SECOND + "mirrored"]))
+
+
+def _store_in_eight_bits(model: onnx.ModelProto) -> None:
+    """Store the second network's large kernels as whole numbers; the runtime folds what restores them on loading."""
+    made_by = {output: node for node in model.graph.node for output in node.output}
+    weights = {weight.name: weight for weight in model.graph.initializer}
+    kernels = {node.input[1] for node in model.graph.node if node.op_type == "Conv" and node.name.startswith(_SECOND)}
+    restoring = []
+    for name in sorted(kernels):
+        cast = made_by.get(name)  # of half precision
+        stored = weights.get(name if cast is None else cast.input[0])
+        if stored is None or np.prod(stored.dims) < _LARGE:
+            continue
+        values = numpy_helper.to_array(stored).astype(np.float32)
+        scale = np.abs(values).reshape(len(values), -1).max(axis=1).reshape(-1, 1, 1, 1) / 127 + 1e-12
+        whole, factor, levels = (f"{name}.{part}" for part in ("eight_bits", "scale", "levels"))
+        model.graph.initializer.remove(stored)
+        if cast is not None:
+            model.graph.node.remove(cast)
+        model.graph.initializer.append(numpy_helper.from_array(np.round(values / scale).astype(np.int8), whole))
+        model.graph.initializer.append(numpy_helper.from_array(scale.astype(np.float32), factor))
+        restoring.append(helper.make_node("Cast", [whole], [levels], to=onnx.TensorProto.FLOAT))
+        restoring.append(helper.make_node("Mul", [levels, factor], [name]))
+    nodes = [*restoring, *model.graph.node]
+    del model.graph.node[:]
+    model.graph.node.extend(nodes)
 
 
 def _end(model: onnx.ModelProto, share: float) -> None:
