@@ -41,7 +41,7 @@ def put_in_place(part: Path, file: Path) -> Path:
 
 
 def resolved(file: Path) -> Path:
-    """Where a file really lies, if it is a symbolic link; otherwise the same path."""
+    """Return the target of a symbolic link; any other path unchanged."""
     return Path(os.path.realpath(file)) if file.is_symlink() else file
 
 

@@ -612,7 +612,7 @@ def test_what_is_not_visible_is_said_with_what_follows_from_it():
     (card,) = cards(page([a_photo(full_report(hidden=(left, right)))]))
     assert "the subject’s left half (turned away) and the subject’s right half (covered or unclear)" in card
     (card,) = cards(page([a_photo(full_report(hidden=(left,), action_units=None))]))
-    assert "What is said of it is a guess." in card
+    assert "Its values are guesses." in card
 
 
 def explanation_of(source: str) -> str:

@@ -1,4 +1,4 @@
-"""What a run that was stopped has written: inputs that are finished, and how far it came with the last."""
+"""Read what a stopped run has written: finished inputs, and the position in the last one."""
 
 from collections.abc import Callable, Iterable, Iterator
 from itertools import takewhile

@@ -38,7 +38,7 @@ class PartFile(ParquetFile):
                 yield from json.loads(line)
 
     def count(self) -> int:
-        """How many pictures or frames are in the part so far."""
+        """Number of pictures or frames in the part so far."""
         with self.part.open("rb") as file:
             return sum(1 for _ in file)
 

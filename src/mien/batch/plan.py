@@ -66,7 +66,7 @@ class Input(NamedTuple):
 
     @property
     def picture(self) -> Picture:
-        """What to read."""
+        """The picture to read, or why it cannot be read."""
         return Outcome(self.name, error=InputError(self.error, self.status)) if self.status else self.name
 
 
@@ -185,7 +185,7 @@ class StudyPlan:
 
 
 def read_manifest(folder: Path) -> Record:
-    """The manifest of a study; InputError for a folder without one."""
+    """Return the manifest of a study; raise InputError for a folder without one."""
     try:
         manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
         if not isinstance(manifest, dict):
@@ -211,7 +211,7 @@ def part_files(folder: Path) -> list[Path]:
 
 
 def part_count(folder: Path) -> int:
-    """How many parts a study has when it is finished."""
+    """Return the number of parts of a finished study."""
     last = -1
     with (folder / INPUTS).open(newline="", encoding="utf-8") as file:
         for row in csv.DictReader(file):
@@ -220,7 +220,7 @@ def part_count(folder: Path) -> int:
 
 
 def part_size(pictures: int, workers: int) -> int:
-    """How many pictures to put into a part."""
+    """Return the number of pictures per part."""
     return max(1, min(PICTURES, -(-pictures // (PARTS_A_WORKER * workers))))
 
 

@@ -41,7 +41,7 @@ class ReadingOptions:
 
     @property
     def about(self) -> dict[str, str]:
-        """What a table's metadata says of how it came about."""
+        """The table's metadata: settings and model."""
         span = {name: value for name, value in self.span.items() if value is not None}
         settings = span | self.options | {"detect_every": self.detect_every}
         return {

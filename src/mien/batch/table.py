@@ -20,11 +20,11 @@ _ROWS = 4096
 
 
 def read_table(path: str | os.PathLike[str]) -> Any:
-    """A table that mien wrote, as a pyarrow.Table in the order of the inputs; `.to_pandas()` makes a data frame of it.
+    """Return a table that mien wrote as a pyarrow.Table, in the order of the inputs; `.to_pandas()` converts it.
 
-    path: a folder of `mien analyze -o FOLDER`, or a .parquet or .csv file. Needs the extra `parquet`.
-    An unfinished folder gives the parts that are finished, with an InputWarning that says how many there are.
-    Raise InputError for anything else.
+    path: a folder of `mien analyze -o FOLDER`, or a .parquet or .csv file. Of an unfinished folder the finished parts
+    are read, with an InputWarning that states their number.
+    Needs the extra `parquet`. Raise InputError for any other file.
     """
     place = Path(path)
     parquet = optional("pyarrow.parquet", "parquet")

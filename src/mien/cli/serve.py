@@ -52,10 +52,10 @@ def serve(
     max_side: int,
     threads: int,
 ) -> None:
-    """Read pictures over HTTP: POST /v1/analyze gives JSON, /v1/report a page, /v1/explain words; / is a page to use.
+    """Read pictures over HTTP. / is a web page; POST /v1/analyze returns JSON, /v1/report a page, /v1/explain a text.
 
-    Pictures and frames of a camera are not stored and go nowhere else. Without --token anybody who reaches the server
-    may ask: keep it on this machine, or behind a server that encrypts.
+    Pictures and camera frames are neither stored nor sent on. Without --token, anyone who can reach the server can use
+    it: keep it on this machine, or put a server with encryption and a password in front of it.
     """
     for module in ("fastapi", "multipart", "uvicorn", "websockets"):
         optional(module, "serve")

@@ -36,14 +36,17 @@ def analyze_many(
     images: bool = False,
     **options: Unpack[PipelineOptions],
 ) -> Iterator[Outcome]:
-    """Read the faces in many pictures: one outcome each, in the order of the inputs, as soon as it is there.
+    """Read the faces in many pictures; yield one outcome per input, in order, as soon as it is ready.
 
-    inputs: files, folders (with all below them), patterns such as "study/*.jpg", and whatever else mien.analyze takes;
-    one of them, or any iterable. A picture without a file's name is named by its place among all: "input 0".
-    pipeline: made beforehand; left out, one with these options, which are those of Pipeline.
-    jobs: pictures read at a time.   images: keep each picture in its outcome, as drawings and pages need it.
+    inputs: files, folders (searched recursively), patterns such as "study/*.jpg", and whatever else mien.analyze
+    accepts, alone or in an iterable. They are drawn lazily, at most two per job ahead of the outcomes. A picture
+    without a file name is named by its position: "input 0".
+    pipeline: an existing pipeline, instead of one with `options`.
+    jobs: pictures read in parallel.
+    images: keep each picture in its outcome, as drawings and pages need it.
+    options: see Pipeline.
     A picture that cannot be read is an outcome with an error. Raise InputError for wrong options, before anything is
-    read. Inputs are drawn as they are needed, at most two for each job ahead of the outcomes.
+    read.
     """
     if pipeline is not None and options:
         raise InputError(f"a pipeline is made already: give it or its options, not both ({', '.join(options)})")

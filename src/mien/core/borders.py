@@ -1,4 +1,4 @@
-"""Where the picture is in a picture: without the even borders of scans, letterboxed films and screenshots."""
+"""Detect uniform borders, as of scans, letterboxed films and screenshots."""
 
 from typing import NamedTuple
 
@@ -38,7 +38,7 @@ class Area(NamedTuple):
         return self.bottom - self.top, self.right - self.left
 
     def of(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """That part of an image, without a copy."""
+        """Return this part of an image, without a copy."""
         return image[self.top : self.bottom, self.left : self.right]
 
 

@@ -50,7 +50,7 @@ class Contract:
 
     @staticmethod
     def read(session: InferenceSession) -> "Contract":
-        """The contract in a session's metadata; ModelError says which entry is missing or unusable."""
+        """Read the contract in a session's metadata; raise ModelError for an entry that is missing or unusable."""
         meta: dict[str, str] = dict(session.get_modelmeta().custom_metadata_map)
         missing = [key for key in ("labels", "size", "mean", "std") if key not in meta]
         if missing:
@@ -269,7 +269,7 @@ def _short(text: object) -> str:
 
 
 def _input(session: InferenceSession, contract: Contract) -> tuple[str, bool]:
-    """The name of the one input, and whether it takes a single face at a time; ModelError when it is no such face."""
+    """Return the input's name and whether it takes one face at a time; raise ModelError if it takes no face."""
     inputs = session.get_inputs()
     shape = inputs[0].shape if len(inputs) == 1 else []
     wanted = (1, contract.channels, contract.size, contract.size)

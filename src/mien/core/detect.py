@@ -98,7 +98,7 @@ class YuNet(Rebuilt):
         return without_overlaps(join([detections, again]))
 
     def _scales(self, height: int, width: int) -> list[float]:
-        """How much a picture is enlarged or reduced to be looked at."""
+        """Factor by which the picture is resized before detection."""
         short, long = min(height, width), max(height, width)
         if short >= self.enlarged[0]:
             return [min(1.0, self.max_side / long)]
@@ -128,7 +128,7 @@ class YuNet(Rebuilt):
         return self._detect(image, _FAINT)
 
     def _detect(self, image: NDArray[np.uint8], threshold: float) -> Detections:
-        """What scores above the threshold, overlapping ones included."""
+        """Return the detections above the threshold, including overlapping ones."""
         height, width = image.shape[:2]
         # As it lies in memory when the network reads it, or ONNX Runtime copies it once more.
         padded = np.zeros((1, 3, _up(height), _up(width)), np.float32)

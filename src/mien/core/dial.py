@@ -33,11 +33,12 @@ _MARGIN, _STEPS = 3.0, 4
 
 
 def dial(source: ImageSource, face: FaceReport, doses: Mapping[int, float]) -> Image:
-    """The (H, W, 3) RGB picture with this face's action units changed by some doses, as in `{12: -0.8}`.
+    """Return the (H, W, 3) RGB picture with this face's action units changed, as in `{12: -0.8}`.
 
-    source: the picture that the face was read in.   doses: by FACS number; 1 is about the strongest a person makes, and
-    below 0 the unit is taken away, on both sides alike.
-    Raises InputError where the picture would not be trusted: see `refusal`.
+    source: the picture that the face was read in.
+    doses: change by FACS number, equal on both sides; 1 is about the strongest movement that a person makes, below 0
+    the unit is weakened.
+    Raise InputError for what a warp cannot show: see `refusal`.
     """
     why = refusal(face, doses)
     if why:
@@ -192,6 +193,6 @@ def _between_eyes(landmarks: NDArray[np.floating]) -> float:
 
 
 def _aperture(landmarks: NDArray[np.floating]) -> float:
-    """How far the lids are apart, on average."""
+    """Return the mean distance between the lids."""
     upper, lower = landmarks[[37, 38, 43, 44]], landmarks[[41, 40, 47, 46]]
     return float(np.linalg.norm(upper - lower, axis=1).mean())

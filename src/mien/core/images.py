@@ -64,10 +64,11 @@ def read_image(source: ImageSource, limits: Limits = LIMITS) -> NDArray[np.uint8
 
     source: a file's path, a file's bytes, an open binary file, a Pillow image, or a uint8 array: RGB (H, W, 3), with
     alpha (H, W, 4), or gray (H, W) or (H, W, 1).
-    limits: what the picture may cost; checked before the memory is taken.
-    EXIF rotation is applied, transparency becomes white, 16-bit gray becomes 8-bit; of several pictures in a file the
-    first is read, with an InputWarning. HEIC needs the extra `heif`.
-    Raises InputError for anything else: a missing, unreadable, truncated, empty or too large file, one that is no
+    limits: what the picture may cost; checked before memory is allocated.
+
+    EXIF rotation is applied, transparency becomes white, 16-bit gray becomes 8-bit. If a file holds several pictures,
+    the first is read, with an InputWarning. HEIC needs the extra `heif`.
+    Raise InputError for anything else: a missing, unreadable, truncated, empty or too large file, one that is not a
     regular file, or an array of another type or shape.
     """
     if isinstance(source, np.ndarray):

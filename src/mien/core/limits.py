@@ -1,4 +1,4 @@
-"""What one picture may cost; checked before the memory is taken."""
+"""Limits of what one picture may cost, checked before memory is allocated."""
 
 import re
 from dataclasses import dataclass
@@ -17,13 +17,13 @@ _SCAN, _END = 0xDA, 0xD9
 
 @dataclass(frozen=True)
 class Limits:
-    """What one picture may cost, as `mien.read_image(photo, limits=Limits(pixels=24_000_000))`.
+    """Limits of what one picture may cost: `mien.read_image(photo, limits=Limits(pixels=24_000_000))`.
 
-    file_bytes: of the file.   pixels: width times height.   side: the longer one, in pixels.
-    ratio: of the longer side to the shorter.
-    memory: of the file, the decoder and the result together, in bytes, estimated from the format and the size.
-    scans: of a JPEG; one that is sharpened step by step has about ten.
-    seconds: of the processor, for decoding.
+    file_bytes: size of the file.   pixels: width times height.   side: longer side in pixels.
+    ratio: longer side to shorter side.
+    memory: bytes of file, decoder and result together, estimated from format and size.
+    scans: scans of a JPEG; progressive ones have about ten.
+    seconds: processor time for decoding.
     """
 
     file_bytes: int = 400_000_000
@@ -35,7 +35,7 @@ class Limits:
     seconds: float = 6.0
 
     def check_size(self, width: int, height: int, name: str) -> None:
-        """Raise InputError when a picture of this size is empty or too large."""
+        """Raise InputError if a picture of this size is empty or too large."""
         if 0 in (width, height):
             raise InputError(f"{name}: {width} x {height} pixels; a picture has at least one", "unreadable")
         long, short, pixels = max(width, height), min(width, height), width * height
@@ -50,7 +50,7 @@ class Limits:
     def check_memory(
         self, width: int, height: int, name: str, format: str | None, file_bytes: int, copies: int = 1
     ) -> None:
-        """Raise InputError when decoding a picture of this size, in this format of Pillow, takes too much memory.
+        """Raise InputError if decoding a picture of this size, in this format of Pillow, takes too much memory.
 
         format: None for one that is decoded already.   copies: of the file and the result.
         """
@@ -65,7 +65,7 @@ class Limits:
             )
 
     def check_scans(self, jpeg: bytes, name: str) -> int:
-        """Return how many scans a JPEG has at most; raise InputError when they are too many."""
+        """Return the number of scans of a JPEG, at most; raise InputError if there are too many."""
         scans = jpeg.count(b"\xff\xda")
         if scans > self.scans and (scans := _scans(jpeg)) > self.scans:
             raise too_large(name, f"a JPEG of {scans} scans; at most {self.scans} are read")

@@ -48,16 +48,20 @@ class PipelineOptions(TypedDict, total=False):
 
 
 class Pipeline(Rebuilt):
-    """Reads faces in pictures; make one and call it for every picture, from any number of threads.
+    """Read the faces in pictures. Any number of threads may call one pipeline.
 
-    detect: any function from an RGB image to faces; left out, YuNet with threshold, max_side and rotations (see there).
-    read: any function from (N, S, S) uint8 gray crops to readings, with the crop's side S as its attribute `size`; left
-    out, the model named, or an ONNX file with a contract.
-    assume_crop: every picture is one face already, as in FER2013; nothing is detected.
-    threads: of each ONNX session; 1 is fastest for models this small.
-    prior: how frequent each expression is in the pictures: "ferplus", what the reader learned from and the default,
-    "uniform", or eight shares in Expression order. For the model, not for a `read` of your own.
-    Raise InputError for an option that another one makes meaningless.
+    detect: function from an RGB image to faces; by default YuNet with `threshold`, `max_side` and `rotations`.
+    read: function from (N, S, S) uint8 gray crops to readings, with the side S as its attribute `size`; by default
+    `model`.
+    model: name of a model that mien ships, an ONNX file, or a checkpoint.
+    threshold: lowest detector score that counts as a face.
+    max_side: reduce longer pictures to this side before detection.
+    rotations: also search the picture rotated: "auto" if no upright face is detected, "always", or "never".
+    assume_crop: each picture is one face already, as in FER2013; nothing is detected.
+    threads: threads of each ONNX session; 1 is fastest for models this small.
+    prior: frequency of each expression in the pictures: "ferplus" (default), as in the training faces, "uniform", or
+    eight shares in Expression order. Not with a `read` of your own.
+    Raise InputError for options that exclude each other.
     """
 
     def __init__(
@@ -94,13 +98,13 @@ class Pipeline(Rebuilt):
 
     @property
     def options(self) -> PipelineOptions:
-        """What it was made with; Pipeline(**pipeline.options) makes another like it."""
+        """The arguments of this pipeline; Pipeline(**pipeline.options) is an equal one."""
         args, options = self._made_with
         given: PipelineOptions = {**dict(zip(("detect", "read"), args, strict=False)), **options}  # type: ignore[typeddict-item]
         return given
 
     def __call__(self, source: ImageSource) -> ImageReport:
-        """A path, bytes, array or Pillow image (see mien.read_image) to a report; InputError when it is not usable."""
+        """Read a path, bytes, array or Pillow image (see mien.read_image); raise InputError if it is not usable."""
         image = read_image(source)
         faces = in_reading_order(self.detect(image))
         reports = tuple(self.read_faces(image, faces))
@@ -113,7 +117,7 @@ class Pipeline(Rebuilt):
         starts: Sequence[Floats | None] = (),
         hidden: Sequence[tuple[Hidden, ...] | None] = (),
     ) -> Iterator[FaceReport]:
-        """Reports of faces in an (H, W, 3) RGB image.
+        """Yield the reports of faces in an (H, W, 3) RGB image.
 
         starts: the frame in which each face is read first, where that is better known than by the detector's points.
         hidden: the halves of each face that cannot be seen, where they are known; else they are looked for.
@@ -189,9 +193,10 @@ def in_image(pose: Pose, frame: Floats) -> Pose:
 def analyze(source: ImageSource, **options: Unpack[PipelineOptions]) -> ImageReport:
     """Read the faces in one picture.
 
-    source: a path, a file's bytes, a uint8 RGB array or a Pillow image.   options: those of Pipeline.
-    The models of mien are loaded once for each set of options, but anew beside a detect or read of your own; a file of
-    your own is opened anew, for it may change. Raises InputError when the picture is not usable.
+    source: a path, a file's bytes, a uint8 RGB array or a Pillow image.
+    options: see Pipeline. mien's own models are cached for each set of options, but not with a `detect` or `read` of
+    your own; a model file of your own is reopened on each call, because it may have changed.
+    Raise InputError if the picture is not usable.
     """
     own = options.get("detect") is not None or options.get("read") is not None
     if own or str(options.get("model", DEFAULT)) not in MODELS:

@@ -1,4 +1,4 @@
-"""What opens models can be pickled: it is rebuilt from what it was made with, and fork takes it along too."""
+"""Pickling of objects that open models: they are rebuilt from their arguments, also after a fork."""
 
 from collections.abc import Callable
 from typing import Any

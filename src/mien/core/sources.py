@@ -83,7 +83,7 @@ def is_heif(data: bytes) -> bool:
 
 
 def allow_heif() -> None:
-    """Teach Pillow HEIC and HEIF; MissingExtra without the extra `heif`."""
+    """Register HEIC and HEIF with Pillow; raise MissingExtra without the extra `heif`."""
     optional("pillow_heif", "heif").register_heif_opener()
 
 

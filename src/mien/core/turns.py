@@ -28,7 +28,7 @@ class Detections:
         return len(self.scores)
 
     def of(self, index: NDArray[np.bool_] | Sequence[int]) -> "Detections":
-        """Those of them."""
+        """Return the chosen detections, by indices or a mask."""
         chosen = np.asarray(index) if len(index) else np.zeros(0, np.intp)
         return Detections(self.boxes[chosen], self.points[chosen], self.scores[chosen])
 
@@ -41,7 +41,7 @@ class Detections:
         return Detections(self.boxes + np.tile(by, 2), self.points + by, self.scores)
 
     def turned_back(self, turn: int, shape: tuple[int, ...]) -> "Detections":
-        """Those in np.rot90(image, turn), in the image of this shape."""
+        """Map detections in np.rot90(image, turn) to the image of this shape."""
         corners = _turned_back(self.boxes.reshape(-1, 2, 2), turn, shape)
         boxes = np.concatenate([corners.min(axis=1), corners.max(axis=1)], axis=1)
         return Detections(boxes, _turned_back(self.points, turn, shape), self.scores)

@@ -49,7 +49,7 @@ class View:
         return align(image, around, self.side, area, color=self.channels == 3, cubic=self.resize == "cubic")
 
     def own(self, crops: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """What the network takes of crops: (N, size, size) or (N, size, size, 3)."""
+        """Cut crops to the network's input: (N, size, size) or (N, size, size, 3)."""
         return _middle(crops, self.size)
 
     def plain(self, crops: NDArray[np.uint8]) -> NDArray[np.uint8]:

@@ -30,7 +30,7 @@ class Entry:
 
     @property
     def distribution(self) -> str:
-        """What to reinstall when the file is damaged."""
+        """Package to reinstall if the file is damaged."""
         return self.package.split(".")[0]
 
 
@@ -101,7 +101,7 @@ LARGEST = 2_000_000_000
 
 
 def load(model: str | Path, *, reads: bool = False) -> bytes:
-    """The bytes of a model, by its name in MODELS or by path; ModelError when missing or not what was shipped.
+    """Return the bytes of a model by name or path; raise ModelError if it is missing or differs from what was shipped.
 
     A file that mien did not ship is tried in a process of its own first; see mien.core.trial.
     reads: ModelError also for one that mien ships for something else than to read expressions.

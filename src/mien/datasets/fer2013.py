@@ -68,7 +68,7 @@ class Fer2013(Sequence[Sample]):
 
 
 def read_rows(path: Path) -> list[tuple[int, str, str]]:
-    """Label, pixel text and usage of each row of fer2013.csv; InputError where a row is not of that form."""
+    """Yield label, pixel text and usage of each row of fer2013.csv; raise InputError for a row of another form."""
     rows = []
     with open_csv(path, ("emotion", "pixels", "Usage")) as lines:
         for i, line in enumerate(lines):
@@ -86,7 +86,7 @@ def read_rows(path: Path) -> list[tuple[int, str, str]]:
 
 
 def keeps(split: str | None, usage: str) -> bool:
-    """Whether a row of this usage belongs to the split; InputError for a split that FER2013 does not have."""
+    """Return whether a row of this usage is in the split; raise InputError for a split that FER2013 lacks."""
     if split is not None and split not in USAGE:
         raise InputError(f"there is no split {split!r}; FER2013 has {', '.join(USAGE)}")
     return split is None or usage == USAGE[split]

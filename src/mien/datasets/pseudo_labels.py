@@ -136,7 +136,7 @@ class PseudoLabels:
     about: Record
 
     def rows(self, samples: Sequence[Sample]) -> NDArray[np.int64]:
-        """(N,) where each sample is among them; InputError for one that is not."""
+        """Return the (N,) row of each sample; raise InputError for a sample without one."""
         place = {source: i for i, source in enumerate(self.source)}
         missing = next((sample.source for sample in samples if sample.source not in place), None)
         if missing is not None:
@@ -223,7 +223,7 @@ def write(labels: PseudoLabels, path: Path, model: Path | None = None) -> None:
 
 
 def read(path: Path) -> PseudoLabels:
-    """The labels that `write` wrote; InputError when the file is none of them."""
+    """Read the labels that `write` wrote; raise InputError for another file."""
     parquet = optional("pyarrow.parquet", "parquet")
     if not path.is_file():
         raise InputError(f"{path}: there is no such file", "missing")

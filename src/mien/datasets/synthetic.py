@@ -49,7 +49,7 @@ class Synthetic(Sequence[Sample]):
 
 
 def read_lines(path: Path) -> list[Record]:
-    """The lines of a file of JSON lines that name a file each; InputError when it is none."""
+    """Return the lines of a file of JSON lines that each name a file; raise InputError for another file."""
     try:
         rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
         if not all(isinstance(row["file"], str) for row in rows):

@@ -38,7 +38,7 @@ Floats = NDArray[np.float64]
 
 
 def features_name(model: onnx.ModelProto) -> str:
-    """The name of the (N, C) features that the last layer turns into logits; ExportError if there are none such."""
+    """Return the name of the (N, C) features that the last layer reads; raise ExportError if there is no such layer."""
     made_by = {output: node for node in model.graph.node for output in node.output}
     name = "logits"
     while (node := made_by.get(name)) is not None and node.op_type in ("Div", "Add"):
@@ -99,7 +99,7 @@ def lessons(dataset: Sequence[Sample], size: int, seed: int = 0) -> tuple[NDArra
 
 
 def with_head(model: onnx.ModelProto, weights: Floats, bias: float) -> onnx.ModelProto:
-    """The model with one more output, readability (N,); ExportError if it has one."""
+    """Return the model with a further output, readability (N,); raise ExportError if it has one."""
     if any(output.name == _OUTPUT for output in model.graph.output):
         raise ExportError("the model answers readability already")
     result = onnx.ModelProto()

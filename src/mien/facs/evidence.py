@@ -33,7 +33,7 @@ class Cue:
 
 @dataclass(frozen=True)
 class Evidence:
-    """What speaks for an expression, what against, strongest first, and which of its marks are absent."""
+    """Action units for and against an expression, strongest first, and its missing marks."""
 
     supporting: tuple[Cue, ...]
     against: tuple[Cue, ...]
@@ -41,7 +41,7 @@ class Evidence:
 
 
 def evidence(units: ActionUnits, expression: Expression) -> Evidence:
-    """How the action units of a face bear on an expression."""
+    """Sort the action units of a face into evidence for and against an expression."""
     prototype = PROTOTYPES[expression]
     cues = _cues(units, prototype)
     strongest = sorted(cues, key=lambda cue: -abs(cue.weight))
@@ -54,7 +54,7 @@ def evidence(units: ActionUnits, expression: Expression) -> Evidence:
 
 
 def side(units: ActionUnits, unit: int) -> str:
-    """Which side of the face shows more of an action unit, the subject's "left" or "right", or "both"."""
+    """Return the side with more of an action unit: the subject's "left" or "right", or "both"."""
     difference = units.asymmetry(unit) or 0.0
     if abs(difference) < ONE_SIDED:
         return "both"

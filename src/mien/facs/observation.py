@@ -1,4 +1,4 @@
-"""What is observed of one face: how the head is turned, what cannot be seen, its action units and its label."""
+"""Observations of one face: head pose, hidden halves, action units and label."""
 
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
@@ -23,7 +23,7 @@ def is_unclear(readability: float | None) -> bool:
 
 @dataclass(frozen=True)
 class Pose:
-    """How a head is turned in the image, in degrees; 0 is straight into the camera, upright.
+    """Head pose in the image, in degrees; 0 is upright and facing the camera.
 
     yaw: to the image's right.   pitch: up.   roll: clockwise in the image.
     """
@@ -46,12 +46,12 @@ class Hidden:
 
 @dataclass(frozen=True, eq=False)
 class Observation:
-    """What is known of one face.
+    """Observations of one face, to write about.
 
-    name: of the face; with the seed it decides the wording.   shares: (8,), sums to 1, in Expression order: of the
-    votes, or a reader's probabilities; the largest is the label.   rated: whether people gave them, and not a reader.
-    pose: how the head is turned.   hidden: halves that cannot be seen.   readability: the share of people who could
-    read the face, 0 to 1; None where the reader does not say.
+    name: name of the face; with the seed it decides the wording.
+    shares: (8,), sums to 1, in Expression order: shares of votes, or a reader's probabilities.
+    rated: whether the shares are votes of people.   pose: head pose.   hidden: halves that cannot be seen.
+    readability: estimated share of people who could read the face, 0 to 1; None if the reader does not estimate it.
     """
 
     name: str

@@ -1,4 +1,4 @@
-"""How frequent each expression is expected to be, and what probabilities become when another frequency is expected.
+"""Priors: the expected frequency of each expression, and probabilities under another prior.
 
 A reader's probabilities are those of faces like the ones it learned from, of which a third is neutral. Whoever knows
 what his own pictures hold can say so: by Bayes' rule each probability is multiplied by the ratio of the wanted and the

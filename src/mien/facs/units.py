@@ -18,7 +18,7 @@ PROXIES = (ActionUnit.CHEEK_RAISER, ActionUnit.NOSE_WRINKLER)
 
 @dataclass(frozen=True, eq=False, init=False)
 class ActionUnits(Mapping[int, float]):
-    """Intensities of the 21 action units by FACS number: action_units[12] is that of AU12.
+    """Intensities of the 21 action units by FACS number: action_units[12] is the intensity of AU12.
 
     intensities: (21,) float32, 0 to 1, in ActionUnit order, both sides together.
     differences: (3,) float32, -1 to 1, the subject's left minus right side, of ASYMMETRIES.
@@ -29,12 +29,12 @@ class ActionUnits(Mapping[int, float]):
 
     @staticmethod
     def of(vector: NDArray[np.float32]) -> "ActionUnits":
-        """From a vector of VECTOR values, (24,): intensities, then differences."""
+        """Return the action units of a (24,) vector: intensities, then differences."""
         return ActionUnits(vector[: len(ActionUnit)], vector[len(ActionUnit) :])
 
     @property
     def vector(self) -> NDArray[np.float32]:
-        """The vector that `of` reads."""
+        """(24,): intensities, then differences."""
         return np.concatenate([self.intensities, self.differences])
 
     def __init__(self, intensities: ArrayLike, differences: ArrayLike) -> None:

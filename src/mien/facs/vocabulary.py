@@ -87,7 +87,7 @@ ASYMMETRIES = (ActionUnit.LIP_CORNER_PULLER, ActionUnit.DIMPLER, ActionUnit.UPPE
 
 
 class Attribute(StrEnum):
-    """What can be asked about a face. All but its expression is asked only by a call that names it."""
+    """Attributes that a scan can ask about; by default only the expression."""
 
     EXPRESSION = "expression"
     AGE = "age"

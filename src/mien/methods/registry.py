@@ -127,7 +127,7 @@ _METHODS = (
     ),
     Method(
         "expllm-full",
-        "Any vision tower and language model of the hub, joined and tuned to write them.",
+        "A vision tower and a language model from the hub, joined and fine-tuned to write chains of thought.",
         training="mien.methods.expllm.full.train",
         loading="mien.methods.expllm.full.train",
         extras=("train", "llm"),
@@ -137,7 +137,7 @@ _METHODS = (
     ),
     Method(
         "facescan",
-        "PaliGemma, tuned to answer questions about a face: all weights, LoRA or QLoRA.",
+        "PaliGemma, fine-tuned to answer questions about a face: all weights, LoRA or QLoRA.",
         training="mien.methods.facescan.train",
         loading="mien.methods.facescan.train",
         extras=("train", "llm"),
@@ -145,7 +145,7 @@ _METHODS = (
     ),
     Method(
         "feranno",
-        "The labeler of faces that reads what a trained generator sees in them.",
+        "A labeler of faces that reads the features of a trained generator.",
         training="mien.methods.feranno.train",
         loading="mien.methods.feranno.export",
         shipped="feranno",
@@ -162,7 +162,7 @@ _METHODS = (
     ),
     Method(
         "synfer",
-        "The generator of faces from expressions, words and action units.",
+        "The generator of faces from expressions, captions and action units.",
         training="mien.methods.synfer.flow.train",
         loading="mien.methods.synfer.flow.export",
         lessons=("pseudo_labels",),
@@ -170,7 +170,7 @@ _METHODS = (
     ),
     Method(
         "synfer-full",
-        "Stable Diffusion, tuned on faces with captions and action units.",
+        "Stable Diffusion, fine-tuned on faces with captions and action units.",
         training="mien.methods.synfer.stable_diffusion.train",
         loading="mien.methods.synfer.stable_diffusion.train",
         extras=("train", "generate"),
@@ -179,7 +179,7 @@ _METHODS = (
     ),
     Method(
         "vtff",
-        "A face and its local binary patterns, fused by attention, and a transformer.",
+        "A face and its local binary patterns, fused by attention, then a transformer.",
         training="mien.methods.vtff.train",
         loading="mien.methods.vtff.export",
         answers=("expressions",),

@@ -89,7 +89,7 @@ def _notes(face: FaceReport, width: float) -> Iterable[str]:
         yield f"<b>Small face: read with care.</b> It is less than {SMALL_FACE} pixels wide."
     if face.readability is not None and face.unclear:
         few = round(10 * face.readability)
-        yield f"<b>Unclear: about {few} of ten people could read this face.</b> What is said of it is a guess."
+        yield f"<b>Unclear: about {few} of ten people could read this face.</b> Its values are guesses."
     elif divided(face.expression):
         first, second = face.expression.ranked[:2]
         yield (
@@ -98,7 +98,7 @@ def _notes(face: FaceReport, width: float) -> Iterable[str]:
         )
     if face.hidden:
         halves = " and ".join(f"the subject’s {half.side} half ({text(half.reason)})" for half in face.hidden)
-        guesses = "What is said of it is a guess" if face.action_units is None else "Action units there are guesses"
+        guesses = "Its values are guesses" if face.action_units is None else "Action units there are guesses"
         yield f"<b>Not visible: {halves}.</b> {guesses}."
 
 

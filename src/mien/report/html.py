@@ -222,7 +222,7 @@ def _nobody(target: str) -> str:
 
 
 def _models(names: Iterable[str]) -> str:
-    """What is known of the models that read the faces; nothing where none did."""
+    """Describe the models that read the faces; "" if there were none."""
     lines = [
         f"<p><b>{text(file_name(name))}</b></p>" + "".join(f"<p>{text(line)}</p>" for line in zoo.card(name))
         for name in names

@@ -307,7 +307,7 @@ def _part_places(path: Path) -> Iterator[Path]:
 
 
 def _checked(records: Iterable[Record], columns: Columns) -> Iterator[Record]:
-    """The records; InputError for one with a column that is not among these."""
+    """Yield the records; raise InputError for one with another column."""
     for record in records:
         other = [name for name in record if name not in columns]
         if other:

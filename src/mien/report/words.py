@@ -1,4 +1,4 @@
-"""What models wrote and answered about a face, on its card."""
+"""Texts and answers of models on the card of a face."""
 
 from collections.abc import Iterator, Sequence
 

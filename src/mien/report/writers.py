@@ -61,12 +61,12 @@ def open_writer(
     asked: Collection[Attribute] = (),
     safe_csv: bool = False,
 ) -> Writer:
-    """Open a file for outcomes; its ending decides: .csv, .parquet (extra `parquet`), .json or .jsonl.
+    """Open a file for outcomes; its ending decides the format: .csv, .parquet (extra `parquet`), .json or .jsonl.
 
-    columns: of a table, mien's own (py-feat's names where it has them) or OpenFace's; JSON holds whole reports.
-    asked: what a scan asks about, which adds columns for the answers.
-    safe_csv: put an apostrophe before text in .csv that begins with = + - @, which a spreadsheet would run.
-    Raise InputError for another ending, or for columns that JSON has not.
+    columns: columns of a table: mien's own, named as in py-feat, or OpenFace's. JSON holds whole reports.
+    asked: attributes that a scan asks about; they add columns for the answers.
+    safe_csv: in .csv, put an apostrophe before text that begins with = + - @: spreadsheets run it as a formula.
+    Raise InputError for another ending, or for OpenFace's columns in JSON.
     """
     ending = Path(path).suffix.lower()
     if ending not in ENDINGS:
@@ -88,7 +88,7 @@ def write_table(
     *,
     asked: Collection[Attribute] | None = None,
 ) -> Path:
-    """Write outcomes to one file, each as it comes, and return its path; see open_writer.
+    """Write outcomes to one file, as they come, and return its path; see open_writer.
 
     asked: left out, what the outcomes were asked if they are a list, else nothing.
     """

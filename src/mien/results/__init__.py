@@ -1,1 +1,1 @@
-"""What comes out of mien: frozen records."""
+"""Results of mien: frozen records."""

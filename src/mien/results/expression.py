@@ -19,9 +19,9 @@ _BY_LABEL = {expression.label: expression for expression in Expression}
 
 @dataclass(frozen=True, eq=False, init=False)
 class ExpressionScores:
-    """probabilities: (8,) float32 in Expression order, sums to 1; calibrated on the data that the model's card names.
+    """Probabilities of the eight expressions, calibrated on the data that the model's card names.
 
-    A class that the model does not know has probability 0.
+    probabilities: (8,) float32 in Expression order, sums to 1; 0 for a class that the model does not know.
     """
 
     probabilities: NDArray[np.float32]

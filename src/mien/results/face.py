@@ -1,4 +1,4 @@
-"""What mien answers with: plain, immutable records, from one face to one picture. Pixels are of the upright image."""
+"""Results, as immutable records, from one face to one picture. Pixels are those of the upright image."""
 
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Literal, TypeAlias
@@ -33,8 +33,8 @@ class Face:
     """One face as detected, in pixels of the original image (x right, y down).
 
     box: (4,) float32, x1 y1 x2 y2; may reach past the border.
-    points: (5, 2) float32, eyes, nose tip, mouth corners, each pair with the one first that is image-left when the face
-    is upright; None when nothing located them.
+    points: (5, 2) float32, eyes, nose tip, mouth corners; of each pair first the one that is image-left in an upright
+    face. None if nothing located them.
     score: the detector's confidence, 0 to 1.
     """
 
@@ -50,24 +50,24 @@ class Face:
 
     @property
     def center(self) -> tuple[float, float]:
-        """x and y of the middle of the box."""
+        """x and y of the center of the box."""
         x1, y1, x2, y2 = map(float, self.box)
         return (x1 + x2) / 2, (y1 + y2) / 2
 
     @property
     def area(self) -> float:
-        """Of the box, in pixels."""
+        """Area of the box in pixels."""
         x1, y1, x2, y2 = map(float, self.box)
         return (x2 - x1) * (y2 - y1)
 
 
 @dataclass(frozen=True, eq=False, init=False)
 class Reading:
-    """What a reader says of one crop; what it does not give is None.
+    """A reader's answers about one crop; None for what it does not answer.
 
-    landmarks: (68, 2) float32, iBUG order, shares of the crop's side from its upper left corner.
-    pose: in the crop.   attention: (h, w) float32, 0 or more: how much each part of the crop counted.
-    readability: the share of people who could read the face, 0 to 1.
+    landmarks: (68, 2) float32, iBUG order, in shares of the crop's side from its upper left corner.
+    pose: head pose in the crop.   attention: (h, w) float32, 0 or more: weight of each part of the crop.
+    readability: estimated share of people who could read the face, 0 to 1.
     """
 
     expression: ExpressionScores
@@ -101,16 +101,17 @@ class Reading:
 
 @dataclass(frozen=True, eq=False)
 class FaceReport:
-    """All that is known of one face. What the model that read it does not give is None.
+    """Everything that was measured on one face; None for what the model does not measure.
 
-    crop: (2, 3) float64, takes pixels of the image to the crop that was read, whose sides are 1 long.
+    crop: (2, 3) float64, maps pixels of the image to the crop, whose sides have length 1.
     landmark_source: what the crop was aligned on: "reader" (its own 68 landmarks), "detector" (five points) or "box"
-    (the box, not turned).
-    landmarks: (68, 2) float32, iBUG order, pixels of the image.   pose: in the image.
-    attention: (h, w) float32, 0 or more: how much each part of the crop counted.
-    readability: the share of people who could read the face, 0 to 1.
-    hidden: halves of the face that cannot be seen; their measures are guesses.   explanation: why, in words.
-    attributes: what a model answered about the face; None when none was asked.
+    (not rotated).
+    landmarks: (68, 2) float32, iBUG order, pixels of the image.   pose: head pose in the image.
+    attention: (h, w) float32, 0 or more: weight of each part of the crop.
+    readability: estimated share of people who could read the face, 0 to 1.
+    hidden: halves of the face that cannot be seen; their values are guesses.
+    explanation: text that explains the expression.
+    attributes: answers of a scan; None without a scan.
     """
 
     face: Face
@@ -146,7 +147,7 @@ class FaceReport:
         return self.face.points
 
     def to_dict(self) -> Record:
-        """The JSON form; numbers are rounded to what is meaningful, missing values are None."""
+        """Return the JSON form, with rounded numbers and None for missing values."""
         return {
             "box": rounded(self.box, 2),
             "score": round(self.face.score, 4),
@@ -180,14 +181,14 @@ class FaceReport:
 
 @dataclass(frozen=True, eq=False)
 class ImageReport:
-    """All faces of one picture, in reading order: from left to right, those in one column from the top.
+    """All faces of one picture in reading order: from left to right, within a column from the top.
 
     size: (height, width) of the upright picture in pixels.
-    model: the name of the model that read the faces.
-    target: whom alone a scan was asked about, in words; None for everybody.
-    unmatched: what a scan answered about people whose face was not found; or about nobody, when it failed altogether.
-    preview: the picture as a small JPEG, kept where a notebook runs, which shows a report with it; else None.
-    prior: the assumed frequencies of expressions, as mien.facs.prior.named_prior writes them; "" for those the model
+    model: name of the model that read the faces.
+    target: description of the only person that a scan asked about; None for everybody.
+    unmatched: answers of a scan about people whose face was not detected, or its failure.
+    preview: the picture as a small JPEG, which a notebook shows; None elsewhere.
+    prior: assumed frequencies of expressions, in the form of mien.facs.prior.named_prior; "" for those that the model
     learned.
     """
 
@@ -211,12 +212,12 @@ class ImageReport:
 
     @property
     def largest(self) -> FaceReport | None:
-        """The face with the largest box, as for a portrait with people behind; None when there is no face."""
+        """The face with the largest box, as in a portrait with people behind; None if there is no face."""
         return max(self.faces, key=lambda face: face.face.area, default=None)
 
     @property
     def status(self) -> ReportStatus:
-        """ "ok", "no_face" when no face was found, "no_match" when nobody is the target, or how a scan failed."""
+        """ "ok"; "no_face"; "no_match" if nobody is the target; or how a scan failed."""
         if self.faces:
             return "ok"
         if self.unmatched:
@@ -225,7 +226,7 @@ class ImageReport:
         return "no_face" if self.target is None else "no_match"
 
     def to_dict(self) -> Record:
-        """The JSON form; target and unmatched only of a scan that has one of them."""
+        """Return the JSON form; target and unmatched only if a scan has one of them."""
         scan = {"target": self.target, "unmatched": [each.to_dict() for each in self.unmatched]}
         return {
             "status": self.status,

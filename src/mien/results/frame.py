@@ -1,4 +1,4 @@
-"""What mien answers of a clip: a report of each frame, and who is who from frame to frame."""
+"""The result for one frame of a clip: its report, and which face is which from frame to frame."""
 
 from dataclasses import dataclass
 
@@ -10,10 +10,10 @@ from mien.results.record import Record
 class FrameReport:
     """All faces of one frame of a clip.
 
-    number: of the frame in the file, from 0, also when frames are left out.
+    number: number of the frame in the file, from 0, also if frames are skipped.
     time: seconds from the first frame of the file.
-    tracks: the track of each face of the report, in its order, which is that of the tracks. One face keeps one track as
-    long as it is in sight; a track's number counts from 0 and is never given twice.
+    tracks: track of each face of the report. A face keeps its track while it is in sight; numbers count from 0 and are
+    never reused.
     """
 
     number: int
@@ -22,7 +22,7 @@ class FrameReport:
     tracks: tuple[int, ...]
 
     def to_dict(self) -> Record:
-        """The JSON form: that of the report, with frame, timestamp and the track of each face."""
+        """Return the JSON form of the report, with frame, timestamp and the track of each face."""
         whole = self.report.to_dict()
         faces = [{"track": track} | face for track, face in zip(self.tracks, whole["faces"], strict=True)]
         return {"frame": self.number, "timestamp": round(self.time, 4)} | whole | {"faces": faces}

@@ -1,4 +1,4 @@
-"""What became of one input of a batch."""
+"""The result for one input of a batch."""
 
 from dataclasses import dataclass
 
@@ -13,10 +13,10 @@ from mien.text import readable
 
 @dataclass(frozen=True, eq=False)
 class Outcome:
-    r"""What became of one input of a batch: a report, or the error that says why there is none.
+    r"""The result for one input of a batch: a report, or the error that says why there is none.
 
-    name: the input as it was given; bytes of a file name that are not UTF-8 are written as \xff.
-    image: (h, w, 3) uint8 RGB, upright, for showing; it may be smaller than report.size. None: not kept.
+    name: the input as given; bytes of a file name that are not UTF-8 are written as \xff.
+    image: (h, w, 3) uint8 RGB, upright, for display; it may be smaller than report.size. None if not kept.
     """
 
     name: str
@@ -29,17 +29,17 @@ class Outcome:
 
     @property
     def reason(self) -> str | None:
-        """Why there is no report, in words; None when there is one."""
+        """The reason why there is no report; None if there is one."""
         return None if self.error is None else readable(str(self.error))
 
     @property
     def status(self) -> str:
-        """ "ok", "no_face", or the named cause of the failure: "unreadable", "missing", "too_large"."""
+        """ "ok", "no_face", or the cause of the failure: "unreadable", "missing", "too_large", ..."""
         if self.report is not None:
             return self.report.status
         return self.error.status if self.error is not None else "failed"
 
     def to_dict(self) -> Record:
-        """The JSON form: the input, then its report; a failed one has an error and no faces."""
+        """Return the JSON form: the input and its report; if it failed, an error and no faces."""
         start = {"input": self.name, "status": self.status, "error": self.reason}
         return start | ({"faces": []} if self.report is None else self.report.to_dict())

@@ -1,4 +1,4 @@
-"""What a model answered when asked about a face."""
+"""Answers of a model about a face."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from mien.text import readable
 
 
 class AnswerStatus(StrEnum):
-    """What became of a question; from the best to the worst.
+    """The status of an answer, from best to worst.
 
     ok: answered in the form asked for.   repaired: in another form that leaves no doubt.   cannot_tell: answered that
     it cannot be seen.   out_of_vocabulary: no label can be read from the answer, or two.   refused: declined.

@@ -63,7 +63,7 @@ def read(folder: Path, asked: Record) -> Record:
 
 
 def _total(clip: Path, asked: Record) -> int:
-    """How many frames the clip has, as it says; InputError for one that is too long or too large."""
+    """Return the number of frames that the clip states; raise InputError if it is too long or too large."""
     count, seconds = length(clip)
     if (size := pixels(clip)) > asked["most_pixels"]:
         raise InputError(f"{clip}: its frames have {size} pixels; up to {asked['most_pixels']} are read", "too_large")

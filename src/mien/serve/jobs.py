@@ -34,7 +34,7 @@ _LINE = 1 << 20
 
 
 class JobOptions(TypedDict):
-    """What was asked of a clip: see mien.analyze_video."""
+    """Options for reading a clip: see mien.analyze_video."""
 
     model: str
     smooth: float
@@ -104,20 +104,20 @@ class Jobs:
         return job
 
     def folder(self, job: Job) -> Path:
-        """Where a job lies."""
+        """Return the folder of a job."""
         return self._folder / job.id
 
     def clip(self, job: Job) -> Path:
-        """Where its clip lies until it is read."""
+        """Return the path of its clip, which exists until it is read."""
         ending = Path(job.name).suffix.lower()
         return self.folder(job) / f"clip{ending if re.fullmatch(r'[.][a-z0-9]{1,5}', ending) else ''}"
 
     def result(self, job: Job, name: str) -> Path:
-        """Where a result of a job that is done lies."""
+        """Return the path of a result of a finished job."""
         return self.folder(job) / "results" / name
 
     def ahead(self, job: Job) -> int:
-        """How many jobs are read before this one."""
+        """Return the number of jobs before this one."""
         before = (j for j in self._jobs.values() if j.created < job.created and j.status in ("waiting", "running"))
         return sum(1 for _ in before) if job.status == "waiting" else 0
 

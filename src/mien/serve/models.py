@@ -166,7 +166,7 @@ class PictureAnswer(_Exact):
 
 
 class PicturesAnswer(_Exact):
-    """What became of the files of a form, in their order."""
+    """The results for the files of a form, in their order."""
 
     results: list[PictureAnswer]
 
@@ -241,7 +241,7 @@ class ModelAnswer(_Exact):
 
 
 class ClipLimitsAnswer(_Exact):
-    """What clips may be."""
+    """Limits for clips."""
 
     bytes: int
     seconds: float
@@ -249,7 +249,7 @@ class ClipLimitsAnswer(_Exact):
 
 
 class AboutAnswer(_Exact):
-    """What the server can do."""
+    """Models, formats and limits of the server."""
 
     model_config = ConfigDict(extra="forbid", json_schema_extra={"example": ABOUT})
 

@@ -100,7 +100,7 @@ class Chat:
             return self._embedded.complete((), [Picture(pixels)], wanted).text
 
     def _of_each(self, urls: list[str], wanted: Mapping[str, Any] | None) -> str:
-        """The answer to every picture of a message, or why it has none; InputError when none has."""
+        """Answer each picture of a message, or state why not; raise InputError if no picture has an answer."""
         texts: list[tuple[int, str]] = []
         refused: dict[int, str] = {}
         for number, url in enumerate(urls, start=1):

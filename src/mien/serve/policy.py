@@ -1,4 +1,4 @@
-"""What pages may do, as their Content-Security-Policy says."""
+"""Content-Security-Policy of the pages."""
 
 # The page of the server asks nobody but this server for anything, and stands in nobody's frame. Its pictures are those
 # that its user gave it.

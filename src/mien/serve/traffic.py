@@ -1,4 +1,4 @@
-"""What is in flight, and what was answered: the numbers that /metrics shows."""
+"""Requests in flight and answers so far, as /metrics reports them."""
 
 from collections import Counter
 from typing import Any
@@ -20,7 +20,7 @@ class Traffic:
         self.reading_seconds = 0.0
 
     def exposition(self) -> tuple[str, bytes]:
-        """Media type and text of the numbers, for Prometheus; MissingExtra without its library."""
+        """Return media type and text of the metrics for Prometheus; raise MissingExtra without its library."""
         library = optional("prometheus_client", "serve")
         registry = library.CollectorRegistry()
         registry.register(_Collected(self._families(optional("prometheus_client.core", "serve"))))

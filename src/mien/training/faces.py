@@ -209,7 +209,7 @@ def fit_faces(
 
     draws: see `balanced`.   rates: see `fit`.
     lessons: more to learn of each face, (N, ...) tensors whose rows the loss is given.
-    valid: faces for the accuracy in the log (strict majority, without duplicates); nothing is chosen by it.
+    valid: faces for the accuracy in the log (strict majority, without duplicates); logged only.
     """
     checks = None if valid is None else held_out(valid, settings.size, channels=settings.channels)
     teachers = [Teacher(model, settings.size) for model in settings.teachers]

@@ -325,7 +325,7 @@ def parameter_groups(model: nn.Module, schedule: Schedule, rates: Mapping[str, f
 
 
 def decay(schedule: Schedule, per_epoch: int) -> float:
-    """That of the moving average."""
+    """Return the decay of the moving average."""
     return min(schedule.average, 1 - 1 / max(1.0, _HORIZON * schedule.epochs * per_epoch))
 
 

@@ -152,7 +152,7 @@ class Follower:
 
 @lru_cache(maxsize=4)
 def _searchers(threshold: float, max_side: int, rotations: Rotations, threads: int) -> tuple[YuNet, Windows]:
-    """What looks for faces; open once, however many cameras are read: each would take 15 MB."""
+    """Return the detector; all cameras share one, because each takes 15 MB."""
     return YuNet(threshold, max_side, rotations, threads), Windows(threshold, rotations, threads)
 
 
@@ -174,12 +174,14 @@ def analyze_video(
     """Read the faces in a clip, frame by frame; memory does not grow with its length.
 
     source: a file's path, or the number of a camera.
-    fps, every, start, end: which frames: at most so many a second, each such frame, from and to so many seconds.
-    smooth: seconds; 0 gives what was read. A clip's probabilities, action units and pose are then averaged over time by
-    a Gaussian that reaches so far to both sides, a camera's by a One-Euro filter, which does not wait.
-    detect_every: how many frames go by between two searches of the whole frame for faces; 1 searches each.
-    options: those of Pipeline.
-    Raises InputError at once when there is no clip, and after the last frame when the clip is broken off.
+    fps: read at most this many frames per second.
+    every: read every Nth frame.
+    start, end: seconds from the first frame; the end is excluded.
+    smooth: smooth probabilities, action units and pose over this many seconds; 0 for none. A clip is smoothed by a
+    Gaussian that reaches this far to both sides, a camera by a One-Euro filter, which adds no delay.
+    detect_every: search every Nth frame for faces, and follow them in between; 1 searches each frame.
+    options: see Pipeline.
+    Raise InputError at once if there is no clip, and after the last frame if the clip breaks off.
     """
     follow = _follower(smooth, detect_every, options)
     chosen = frames(source, fps=fps, every=every, start=start, end=end)

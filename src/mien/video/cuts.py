@@ -22,5 +22,5 @@ def colors(image: NDArray[np.uint8]) -> NDArray[np.float32]:
 
 
 def distance(before: NDArray[np.float32], after: NDArray[np.float32]) -> float:
-    """How different two frames' colours are, 0 to 1."""
+    """Return the difference between the colours of two frames, 0 to 1."""
     return float(np.abs(before - after).sum(axis=1).mean() / 2)

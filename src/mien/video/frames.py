@@ -102,12 +102,14 @@ def frames(
     start: float | None = None,
     end: float | None = None,
 ) -> Iterator[Frame]:
-    """The frames of a clip or camera, in order.
+    """Yield the frames of a clip or camera, in order.
 
-    source: a file's path, or the number of a camera, from 0.   fps, every, start, end: see Span.
-    A camera's times are those at which its frames came; its frames end when it gives no more.
-    Raises InputError at once when there is nothing to read, and after the last frame, with status "broken", when the
-    clip ends long before its header says.
+    source: a file's path, or the number of a camera, from 0. The times of a camera's frames are those of their arrival.
+    fps: read at most this many frames per second.
+    every: read every Nth frame.
+    start, end: seconds from the first frame; the end is excluded.
+    Raise InputError at once if there is nothing to read, and after the last frame, with status "broken", if the clip
+    ends long before its header states.
     """
     span = Span(fps, every, start, end)
     capture = _open(source)
@@ -115,7 +117,7 @@ def frames(
 
 
 def length(source: Clip) -> tuple[int, float]:
-    """How many frames and seconds a clip has, as its header says: an estimate, 0 where it is silent."""
+    """Return the frames and seconds that a clip's header states; 0 if it states none."""
     capture = _open(source)
     try:
         return _header(capture)
@@ -124,7 +126,7 @@ def length(source: Clip) -> tuple[int, float]:
 
 
 def pixels(source: Clip) -> int:
-    """How many pixels a frame of a clip has, as its header says; 0 where it is silent."""
+    """Return the pixels of a frame that a clip's header states; 0 if it states none."""
     capture = _open(source)
     try:
         return int(capture.get(cv2.CAP_PROP_FRAME_WIDTH) * capture.get(cv2.CAP_PROP_FRAME_HEIGHT))

@@ -83,7 +83,7 @@ class Recording:
 
     @property
     def seconds(self) -> float:
-        """How long it lasts, the last frame included."""
+        """Length in seconds, including the last frame."""
         return float(self.times[-1] - self.times[0]) + self.interval if len(self.times) else 0.0
 
 

@@ -28,7 +28,7 @@ def _command(name: str) -> click.Command:
         type=click.Path(path_type=Path, exists=True, file_okay=False),
         help="Folder of generated faces to train on too, written by mien generate, best labelled by mien annotate.",
     )
-    @click.option("--valid", metavar="KIND:PATH", help="Faces to log the accuracy on; nothing is chosen by it.")
+    @click.option("--valid", metavar="KIND:PATH", help="Faces to measure accuracy on after each epoch; logged only.")
     @click.option(
         "--hold-out",
         type=float,

@@ -105,9 +105,9 @@ def _with_captions(name: str) -> Callable[[click.Command], click.Command]:
     )
 
 
-@click.command("few-shot", help="Sort photographs by one or five examples of each of five expressions.")
+@click.command("few-shot", help="Classify photographs by one or five examples of each of five expressions.")
 @click.argument("runs", nargs=-1, required=True, type=click.Path(path_type=Path, exists=True, file_okay=False))
-@click.option("--valid", required=True, metavar="KIND:PATH", help=f"Photographs to sort. {DATA_HELP}")
+@click.option("--valid", required=True, metavar="KIND:PATH", help=f"Photographs to classify. {DATA_HELP}")
 @click.option("--shots", type=Numbers(), default="1,5", show_default=True, help="Examples of each expression.")
 @click.option("--episodes", type=click.IntRange(min=2), default=600, show_default=True, help="Draws of examples.")
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Seed of the draws.")
@@ -115,7 +115,7 @@ def _with_captions(name: str) -> Callable[[click.Command], click.Command]:
 def few_shot(
     runs: tuple[Path, ...], valid: str, shots: tuple[int, ...], episodes: int, seed: int, output: Path | None
 ) -> None:
-    """Sort photographs by the encoders of other paradigms' runs."""
+    """Classify photographs by the encoders of other paradigms' runs."""
     check(output, False)
     need("train", "llm")
     from mien.methods.synfer.downstream import few_shot as module
@@ -146,8 +146,8 @@ def few_shot(
     publish(measured({"valid": valid, "seed": seed, "episodes": episodes, "rows": rows}), table, output, width=80)
 
 
-@click.command(help="Sort photographs by FERAnno alone, without training.")
-@click.option("--valid", required=True, metavar="KIND:PATH", help=f"Photographs to sort. {DATA_HELP}")
+@click.command(help="Classify photographs by FERAnno alone, without training.")
+@click.option("--valid", required=True, metavar="KIND:PATH", help=f"Photographs to classify. {DATA_HELP}")
 @labeler
 @click.option("--threads", type=click.IntRange(min=1), default=1, show_default=True, help="Threads of each model.")
 @to_file

@@ -53,7 +53,7 @@ NAME, NAME_BESIDE_WHY = 30, 22
 @click.option(
     "--workers", type=click.IntRange(min=1), help="For a folder: processes that read in parallel.  [default: 1]"
 )
-@click.option("--part-size", type=click.IntRange(min=1), help="For a folder: pictures a part; 500 in a large study.")
+@click.option("--part-size", type=click.IntRange(min=1), help="For a folder: pictures per part; 500 in a large study.")
 @clip_options
 @click.option(
     "--prior",

@@ -39,24 +39,24 @@ WIDTH = 80
     type=click.Choice(MODES),
     default=MODES[0],
     show_default=True,
-    help="Whether the text explains the label that the model answers alone, or the label comes of the text.",
+    help="Answer the label first and then explain it, or write the text first and conclude the label.",
 )
 @click.option(
     "--unverified",
     is_flag=True,
-    help="Let every sentence stand as the model writes it, and mark what the measured action units do not bear out.",
+    help="Keep every sentence as the model writes it; mark claims that the measured action units contradict.",
 )
 @click.option(
     "--effects/--no-effects",
     default=True,
     show_default=True,
-    help="Take each movement that the text names away in the picture, and say what is read then.",
+    help="Remove each movement that the text names from the picture, and read the face again.",
 )
 @click.option(
     "--model",
     "folder",
     type=click.Path(path_type=Path, exists=True, file_okay=False),
-    help="Folder that mien export expllm wrote; left out, the model that mien ships.",
+    help="Folder written by mien export expllm. Default: the model that comes with mien.",
 )
 @finding
 @click.option("--threads", default=2, show_default=True, help="Threads for the model that writes.")
@@ -76,13 +76,13 @@ def explain(
     assume_crop: bool,
     threads: int,
 ) -> None:
-    """Write why each face in a picture shows its expression: key observations, overall interpretation, conclusion.
+    """Explain in words why each face shows its expression: key observations, overall interpretation, conclusion.
 
-    Faces are found and read as by mien analyze; a small language model that sees the same face writes the text. Every
-    sentence is held against the measured action units when it ends; one that is not true is taken back and written
-    anew, and JSON keeps what was taken back and why. Then the movements that the text names are taken away in the
-    picture, one by one: what is read then tests the model, not the person. Of a clip, it is written at the apex of each
-    expression, not at every frame. Without -o: the text, as it is written, on a terminal, JSON lines into a pipe.
+    Faces are read as by mien analyze. A small language model that sees the same face writes the text. Each sentence is
+    checked against the measured action units and rewritten if it contradicts them; JSON lists the removed sentences and
+    the reasons. Then each movement that the text names is removed from the picture and the face read again: this tests
+    the model, not the person. In a clip, faces are explained at the apex of each expression. Without -o: the text on a
+    terminal, as it is written, JSON lines in a pipe.
     """
     pictures = given(inputs, outputs, clips=True)
     clips = has_clips(pictures)
@@ -101,7 +101,7 @@ def explain(
 
 
 def _read(picture: Picture, pipeline: Pipeline, options: PipelineOptions) -> Iterator[Outcome]:
-    """The outcome of a picture, or those at the apexes of a clip."""
+    """Yield the outcome of a picture, or those at the apexes of a clip."""
     if not has_clips([picture]):
         yield read_outcome(picture, pipeline)
         return
@@ -112,7 +112,7 @@ def _read(picture: Picture, pipeline: Pipeline, options: PipelineOptions) -> Ite
 
 
 class ToDo(NamedTuple):
-    """What is to be done with each face.   tests: reads it again without each movement; None where nothing does."""
+    """How to explain each face.   tests: pipeline that reads it again without each movement; None for no such test."""
 
     explainer: Explainer
     mode: Mode

@@ -90,7 +90,7 @@ def timeline(
     expression_thresholds: tuple[float, float],
     unit_thresholds: tuple[float, float],
 ) -> None:
-    """Derive baselines, events and a summary from tables that mien analyze wrote of clips.
+    """Derive baselines, events and a summary from tables of clips, written by mien analyze.
 
     TABLE is .csv, .parquet, .jsonl or .json, also of earlier versions. Without options: the summary on a terminal, JSON
     lines in a pipe. With --person, photographs count too: each person is compared with their own baseline.

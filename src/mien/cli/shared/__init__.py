@@ -1,1 +1,1 @@
-"""What several commands share."""
+"""Shared parts of the commands."""

@@ -63,9 +63,8 @@ def finding(command: Command) -> Command:
         type=click.Choice(get_args(Rotations)),
         default="auto",
         show_default=True,
-        help="Also try the picture rotated: if no upright face is found (auto), always "
-        "(finds lying faces beside upright "
-        "ones), or never.",
+        help="Also search the picture rotated: if no upright face is detected (auto), always (detects faces lying next "
+        "to upright ones), or never.",
     )
     crop = click.option("--assume-crop", is_flag=True, help="Treat each picture as one face: do not detect.")
     return detecting(rotations(crop(command)))

@@ -212,7 +212,7 @@ def cosines(look: Tensor, maps: Tensor) -> Tensor:
 
 
 def agreement(cosines: Floats, labels: NDArray[np.integer], resamples: int = 2000, seed: int = 0) -> Result:
-    """How like a look is to the map of the face's own label: mean cosine over the faces of a class, then over classes.
+    """Similarity of a look to the map of the face's label: mean cosine over the faces of a class, then over classes.
 
     discriminativeness: how often that map is the most similar of the six, over faces; macro: the mean over classes.
     cosines: (N, 6) with the maps of SIX.   labels: (N,) in Expression order.

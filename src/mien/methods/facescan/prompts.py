@@ -79,7 +79,7 @@ PROMPTS = {
 
 
 def prompt(name: str, about: Sequence[str]) -> Prompt:
-    """The prompt of that id; InputError when there is none, or it asks about others than those."""
+    """Return the prompt with this id; raise InputError if there is none, or if it asks about other attributes."""
     fitting = [p.id for p in PROMPTS.values() if p.about in about]
     if name not in fitting:
         raise InputError(f"there is no prompt {name!r} for this; there are {', '.join(fitting)}")

@@ -118,7 +118,7 @@ def build(
 
 
 def load(folder: Path) -> FerRows:
-    """A benchmark that `build` wrote; InputError where there is none."""
+    """Read a benchmark that `build` wrote; raise InputError if there is none."""
     try:
         about = json.loads((folder / ABOUT).read_text(encoding="utf-8"))
         lines = [json.loads(line) for line in (folder / ROWS).read_text(encoding="utf-8").splitlines()]

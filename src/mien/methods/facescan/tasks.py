@@ -49,7 +49,7 @@ TASKS = {
 
 
 def tasks(names: str) -> tuple[Task, ...]:
-    """The tasks named, by comma; InputError for an unknown one, one named twice, or two about the same attribute."""
+    """Parse tasks separated by commas; raise InputError for an unknown or repeated one, or two about one attribute."""
     chosen = [name.strip() for name in names.split(",")]
     unknown = [name for name in chosen if name not in TASKS]
     if unknown:

@@ -100,7 +100,7 @@ class TuningItem(NamedTuple):
 
 
 class TunedExample(TypedDict):
-    """What a batch is made of."""
+    """One example of a batch."""
 
     image: Image.Image
     question: str
@@ -126,12 +126,12 @@ class Questions:
 
 
 def question(task: Task) -> str:
-    """What is asked, word for word."""
+    """Return the prompt, word for word."""
     return user_text(PROMPT, {task.attribute: task.labels})
 
 
 def questions(dataset: Sequence[Sample], asked: Sequence[Task], per_class: int = 0, seed: int = 0) -> Questions:
-    """The questions about a data set; InputError for a task that it has no labels for.
+    """Return the questions about a data set; raise InputError for a task without labels in it.
 
     per_class: at most so many of each answer, drawn without replacement; 0 for all.
     """

@@ -68,7 +68,7 @@ class Objection:
 
 @dataclass(frozen=True)
 class Call:
-    """What one question cost.
+    """The cost of one question.
 
     node: which node asked.   tokens: of the question and of the answer, None where the server does not count them.
     """

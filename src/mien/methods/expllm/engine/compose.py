@@ -144,7 +144,7 @@ def runner_up(face: Observation, text: str = "") -> str:
 
 
 def not_seen(face: Observation, text: str = "") -> str:
-    """What cannot be seen of a face, where the text does not say so already."""
+    """Return sentences on hidden parts of a face that the text does not mention yet."""
     lower = text.lower()
     sentences = [
         f"The {half.side} half of the face is {half.reason}, {wording.GUESS}."
@@ -160,7 +160,7 @@ def not_seen(face: Observation, text: str = "") -> str:
 
 
 def words(*texts: str) -> int:
-    """How many words some texts have."""
+    """Return the number of words in the texts."""
     return sum(len(text.split()) for text in texts)
 
 
@@ -279,7 +279,7 @@ def _moving(face: Observation, named: Sequence[Finding]) -> set[int]:
 
 
 def _quiet(items: Sequence[Finding], face: Observation, choose: Choice) -> str:
-    """Which parts of the face do not move, where any does."""
+    """Return the parts of the face that do not move, if others do."""
     moving = _moving(face, ()) | {unit for item in items for unit in item.units}
     regions = [region for region, units in wording.REGIONS.items() if moving.isdisjoint(units)]
     return choose(wording.QUIET).format(regions=" and ".join(regions)) if items and regions else ""

@@ -70,7 +70,7 @@ class Joined(NamedTuple):
 
 
 def join(settings: Settings) -> Joined:
-    """The two checkpoints, joined by an untrained projector; InputError when one of them cannot be opened."""
+    """Join the two checkpoints by an untrained projector; raise InputError if one of them cannot be opened."""
     for what in ("tower", "language"):
         if not getattr(settings, what):
             raise InputError(f"name a {what}: --{what} HUB-ID or FOLDER")

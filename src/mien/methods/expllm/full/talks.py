@@ -110,7 +110,7 @@ class Conversations(Dataset[Example]):
 
     @property
     def pad(self) -> int:
-        """What batches are filled up with; attention leaves it out."""
+        """Padding token; attention ignores it."""
         return int(self._joined.tokenizer.eos_token_id)
 
     def __len__(self) -> int:

@@ -232,7 +232,7 @@ def _check_words(language: InferenceSession, words: bytes) -> None:
 
 
 def _cache_shape(language: InferenceSession) -> tuple[int, ...]:
-    """Of the keys and values of no token yet."""
+    """Shape of the empty key-value cache."""
     shapes = {given.name: given.shape for given in language.get_inputs()}
     if set(shapes) != {"tokens", "patches", "past"}:
         raise ModelError(f"the language model takes {', '.join(shapes)} instead of tokens, patches and past")

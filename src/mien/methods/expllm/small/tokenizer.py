@@ -59,7 +59,7 @@ class Tokenizer:
         return Tokenizer((*SPECIAL, *sorted({word for text in texts for word in split(text)})))
 
     def encode(self, text: str) -> list[int]:
-        """The numbers of a text's words; InputError for a word that is not in the vocabulary."""
+        """Return the ids of a text's words; raise InputError for a word outside the vocabulary."""
         words = split(text)
         unknown = [word for word in words if word not in self._number]
         if unknown:
@@ -108,7 +108,7 @@ class Tokenizer:
 
     @staticmethod
     def read(text: str | bytes) -> "Tokenizer":
-        """The tokenizer of a file's contents; ModelError when they are none that `to_json` made."""
+        """Return the tokenizer in a file's contents; raise ModelError unless `to_json` wrote them."""
         try:
             vocabulary: dict[str, int] = json.loads(text)["model"]["vocab"]
             numbers = sorted(vocabulary.values())

@@ -89,7 +89,7 @@ class LabelCalibration:
 
     @staticmethod
     def read(session: InferenceSession) -> "LabelCalibration":
-        """That of a language model's file."""
+        """Read the calibration of a language model's file."""
         meta: Mapping[str, str] = session.get_modelmeta().custom_metadata_map
         try:
             shift = np.array([float(v) for v in meta["shift"].split(",")]) * float(meta["strength"])

@@ -26,7 +26,7 @@ PARADIGMS = {
         "Settings",
     ),
     "zero-shot": Paradigm(
-        "Learn from captions, then sort photographs by captions of the expressions.",
+        "Learn from captions, then classify photographs by captions of the expressions.",
         "mien.methods.synfer.downstream.zero_shot",
         "PairSettings",
     ),

@@ -193,7 +193,7 @@ def run(
     labels: PseudoLabels | None = None,
     synthetic: Path | None = None,
 ) -> Result:
-    """Train on the pairs of each arm with each seed, and sort photographs by captions.
+    """Train on the pairs of each arm with each seed, and classify photographs by captions.
 
     given: further conditions of the runs, such as the names of the data. labels: a teacher's labels of the photographs,
     for the arm "real".   synthetic: the folder, for "synthetic".
