@@ -1,9 +1,8 @@
 """`mien weights`: list the installed models and verify them."""
 
 import click
-from rich.console import Console
 
-from mien.cli.shared.terminal import new_table
+from mien.cli.shared.terminal import new_table, show
 from mien.core.zoo import MODELS, load
 from mien.errors import ModelError
 
@@ -12,9 +11,7 @@ from mien.errors import ModelError
 @click.pass_context
 def weights(context: click.Context) -> None:
     """List the installed models and verify each SHA-256. The exit code is 1 if one differs."""
-    lines = new_table()
-    for name in ("model", "purpose", "size", "licence", "check"):
-        lines.add_column(name, justify="right" if name == "size" else "left")
+    lines = new_table("model", "purpose", "size", "licence", "check", right=("size",))
     damaged = False
     for name, entry in MODELS.items():
         try:
@@ -22,6 +19,6 @@ def weights(context: click.Context) -> None:
         except (ModelError, OSError) as error:
             size, check, damaged = "-", f"[red]{error}[/]", True
         lines.add_row(name, entry.purpose, size, entry.licence, check)
-    Console().print(lines)
+    show(lines)
     if damaged:
         context.exit(1)

@@ -50,7 +50,7 @@ def test_generated_faces_are_labelled_against_what_was_asked_for(models, tmp_pat
     assert json.loads(result.stdout)["all"] == {
         name: sum(row["decision"] == name for row in said) for name in ("keep", "relabel", "label", "drop")
     }
-    assert "asked for" in result.stderr
+    assert "requested" in result.stderr
 
 
 def test_threads_change_no_label(models, tmp_path):

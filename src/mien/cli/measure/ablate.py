@@ -7,7 +7,6 @@ from typing import Any
 
 import click
 from rich.console import Group
-from rich.table import Table
 
 from mien.cli.shared.data import DATA_HELP, open_data
 from mien.cli.shared.groups import SectionCommand
@@ -69,25 +68,18 @@ def ablate() -> None:
 
 def summary(report: Result) -> Group:
     """Return arms, questions and claims for the terminal, in percent and points."""
-    arms = _table("arm", "seeds", "accuracy %", "macro F1 %", "")
+    arms = new_table("arm", "seeds", "accuracy %", "macro F1 %", "")
     arms.title = (
         f"{report['method']} on {report['valid']}, {report['protocol']}, n = {report['n']}, {report['epochs']} epochs"
     )
     for row in report["arms"]:
         seeds = ",".join(map(str, row["seeds"]))
         arms.add_row(row["arm"], seeds, interval(row["accuracy"]), interval(row["macro_f1"]), row["purpose"])
-    questions = _table("question", "points", "answer")
+    questions = new_table("question", "points", "answer")
     for entry in report["questions"]:
         questions.add_row(entry["question"], interval(entry, signed=True), entry["answer"])
-    claims = _table("claim", "answer")
+    claims = new_table("claim", "answer")
     for sentence, answer in report["sentences"].items():
         claims.add_row(sentence, answer)
     claims.caption = "intervals: 95 %, bootstrap over faces within each class of the mean over seeds"
     return Group(arms, "", questions, "", claims)
-
-
-def _table(*headings: str) -> Table:
-    table = new_table()
-    for heading in headings:
-        table.add_column(heading)
-    return table

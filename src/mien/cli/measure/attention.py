@@ -139,11 +139,7 @@ def summary(result: Result) -> Group:
 
 
 def _table(title: str, *columns: str) -> Table:
-    table = new_table(title=title)
-    table.add_column("")
-    for column in columns:
-        table.add_column(column, justify="right", no_wrap=True)
-    return table
+    return new_table("", *columns, right=columns, no_wrap=True, title=title)
 
 
 def _top(removal: Result, control: str, what: str) -> str:

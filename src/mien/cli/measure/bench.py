@@ -1,14 +1,11 @@
 """`mien bench`: build the benchmark of several people in a picture, ask a provider, and compare providers."""
 
 import json
-import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 import click
-from rich.console import Console
-from rich.progress import track
 from rich.table import Table
 
 from mien.cli.shared.data import DATA_HELP, data_name, open_data
@@ -23,6 +20,7 @@ from mien.methods.facescan import benchmark, rows
 from mien.methods.facescan import faces as single
 from mien.methods.facescan.published import EXPRESSION, NOTE
 from mien.methods.facescan.tasks import TASKS
+from mien.progress import shown
 from mien.providers.base import Provider
 
 
@@ -176,13 +174,11 @@ def _opened(asked: Asked, threshold: float = 0.7) -> tuple[Pipeline, Provider]:
 
 
 def _watch_faces(indices: Sequence[int]) -> Iterable[int]:
-    quiet = not sys.stderr.isatty()
-    return track(indices, "Asking", console=Console(stderr=True), disable=quiet, transient=True)
+    return shown(indices, "Asking", len(indices))
 
 
 def _watch(made: Sequence[rows.Row], what: str) -> Iterable[rows.Row]:
-    quiet = not sys.stderr.isatty()
-    return track(made, f"Asking, {what}", console=Console(stderr=True), disable=quiet, transient=True)
+    return shown(made, f"Asking, {what}", len(made))
 
 
 def summary(result: Result) -> Table:
@@ -253,11 +249,8 @@ def side_by_side(result: Result) -> Table:
 
 
 def _table(*columns: str) -> Table:
-    table = new_table()
-    for name in columns:
-        left = name in ("", "provider", "faces by")
-        table.add_column(name, justify="left" if left else "right", no_wrap=True)
-    return table
+    numbers = [name for name in columns if name not in ("", "provider", "faces by")]
+    return new_table(*columns, right=numbers, no_wrap=True)
 
 
 def _lines(path: Path) -> list[Result]:

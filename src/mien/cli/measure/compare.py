@@ -40,11 +40,12 @@ def _model(text: str) -> tuple[str, list[Result]]:
 
 def summary(comparison: Result) -> Table:
     """Return one row per model: metrics in percent, differences from the first in points."""
-    table = new_table()
     about = f"{comparison['data']}, {comparison['protocol']}, n = {comparison['n']}"
-    table.title = f"{about}; differences from {comparison['reference']}"
-    for heading in ("model", "runs", "accuracy %", "difference", "", "macro F1 %", "difference", ""):
-        table.add_column(heading, justify="left" if heading in ("model", "") else "right")
+    table = new_table(
+        *("model", "runs", "accuracy %", "difference", "", "macro F1 %", "difference", ""),
+        right=("runs", "accuracy %", "macro F1 %", "difference"),
+        title=f"{about}; differences from {comparison['reference']}",
+    )
     for row in comparison["models"]:
         cells = [row["model"], str(row["runs"])]
         for metric in ("accuracy", "macro_f1"):

@@ -133,9 +133,7 @@ def few_shot(
             rows.append({"run": str(run), "shots": count, "accuracy": module.mean(right)})
             if first.setdefault(count, right) is not right:
                 rows[-1]["difference"] = module.mean(right - first[count])
-    table = new_table()
-    for heading in ("run", "shots", "accuracy %", "difference"):
-        table.add_column(heading)
+    table = new_table("run", "shots", "accuracy %", "difference")
     for row in rows:
         ahead = interval(row["difference"], signed=True) if "difference" in row else ""
         table.add_row(row["run"], str(row["shots"]), interval(row["accuracy"]), ahead)
@@ -162,9 +160,7 @@ def feranno(valid: str, head: str, generator: str, units: str, threads: int, out
     alone = FerAnno(Seer(generator, units, threads), head, threads)
     faces = held_out(open_data(valid), alone.size, "measure on")
     metrics = evaluated(faces, np.log(alone(np.stack([sample.image for sample in faces.samples]))))
-    table = new_table(title=f"{head} on {valid}")
-    for heading in ("accuracy %", "macro F1 %", "mean recall %"):
-        table.add_column(heading)
+    table = new_table("accuracy %", "macro F1 %", "mean recall %", title=f"{head} on {valid}")
     table.add_row(*(interval(metrics[metric]) for metric in ("accuracy", "macro_f1", "mean_recall")))
     publish(measured({"model": head, "data": valid} | metrics), table, output, width=80)
 
@@ -189,19 +185,17 @@ def downstream() -> None:
 
 def summary(result: Result) -> Group:
     """Return the arms for the terminal, their differences from the first, and further comparisons."""
-    table = new_table()
-    table.title = f"{result['paradigm']} on {result['valid']}, n = {result['n']}"
-    for heading in ("arm", "photographs", "generated", "seeds", "accuracy %", "macro F1 %", "difference", ""):
-        table.add_column(heading)
+    table = new_table(
+        *("arm", "photographs", "generated", "seeds", "accuracy %", "macro F1 %", "difference", ""),
+        title=f"{result['paradigm']} on {result['valid']}, n = {result['n']}",
+    )
     for row in result["arms"]:
         difference = interval(row["difference"], signed=True) if "difference" in row else ""
         seeds = ",".join(map(str, row["seeds"]))
         cells = (interval(row["accuracy"]), interval(row["macro_f1"]), difference, row["purpose"])
         table.add_row(row["arm"], str(row["photographs"]), str(row["generated"]), seeds, *cells)
     table.caption = "difference: of accuracy to the first arm, in points; intervals: 95 %, bootstrap over faces"
-    pairs = new_table()
-    for heading in ("difference", "accuracy", "", "macro F1", ""):
-        pairs.add_column(heading)
+    pairs = new_table("difference", "accuracy", "", "macro F1", "")
     for row in result["contrasts"]:
         texts = [text for m in ("accuracy", "macro_f1") for text in (interval(row[m], signed=True), row[m]["answer"])]
         pairs.add_row(f"{row['arm']} less {row['against']}", *texts)

@@ -146,10 +146,8 @@ def summary(result: Result) -> Table:
     columns = {"no duplicates": result, "with duplicates": result["with_duplicates"]}
     if "cross_fit" in result:
         columns["refitted"] = result["cross_fit"]
-    table = new_table(title=f"{result['model']} on {result['data']}, {result['protocol']}")
-    table.add_column("")
-    for name in columns:
-        table.add_column(name, justify="right")
+    title = f"{result['model']} on {result['data']}, {result['protocol']}"
+    table = new_table("", *columns, right=columns, title=title)
 
     def row(name: str, cell: Any) -> None:
         table.add_row(name, *(cell(values) for values in columns.values()))

@@ -96,11 +96,9 @@ def judge(
 
 def summary(result: Result) -> Group:
     """Return one row per folder for the terminal, and its gain over the one before."""
-    table = new_table()
-    table.add_column("folder", overflow="fold")
     controlled = list(result["rows"][0]["control"])
-    for column in ("n", "judge %", "AU r", *controlled, "distance", "copied %"):
-        table.add_column(column, justify="right")
+    numbers = ("n", "judge %", "AU r", *controlled, "distance", "copied %")
+    table = new_table("folder", *numbers, right=numbers)
     for row in result["rows"]:
         ranks = [_number(row["control"][name]["value"]) for name in controlled]
         ratio = "" if row["distance_ratio"] is None else f" ({row['distance_ratio']:.1f}x)"
@@ -114,13 +112,11 @@ def summary(result: Result) -> Group:
             interval(row["memorised"]),
         )
     over = [row["folder"] for row in result["rows"] if row.get("over_guided")]
-    table.caption = "columns of action units: Spearman's rank correlation of asked for and judged; distance: of the "
+    table.caption = "columns of action units: Spearman's rank correlation of requested and judged; distance: of the "
     table.caption += "judge's features to photographs, and times that of as many training photographs"
     if over:
         table.caption += f"; followed the guide too far: {', '.join(over)}"
-    gains = new_table()
-    for column in ("gain", "judge, points", "", "AU r"):
-        gains.add_column(column, overflow="fold")
+    gains = new_table("gain", "judge, points", "", "AU r")
     for step in result["steps"]:
         r = step["unit_r"]
         moved = "-" if r["value"] is None else f"{r['value']:+.3f} [{r['low']:+.3f}, {r['high']:+.3f}]"

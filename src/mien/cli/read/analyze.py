@@ -6,7 +6,6 @@ from functools import partial
 from pathlib import Path
 
 import click
-from rich.console import Console
 from rich.table import Table
 
 from mien.batch.reading import ReadingOptions
@@ -15,7 +14,7 @@ from mien.cli.read.study import is_folder, run_study
 from mien.cli.shared.clip_options import ClipOptions, clip_options
 from mien.cli.shared.options import finding, safe, to_files, with_model
 from mien.cli.shared.outcomes import Gathered, gather, given, has_clips, to_pipe, wrong
-from mien.cli.shared.terminal import cell, new_table, shortened, usage_errors
+from mien.cli.shared.terminal import cell, new_table, shortened, show, usage_errors
 from mien.core.batch import read_many
 from mien.core.detect import Rotations
 from mien.core.pipeline import Pipeline, PipelineOptions
@@ -131,7 +130,8 @@ def _refuse(folder: bool, jobs: int, workers: int | None, part_size: int | None)
 
 def _show(outputs: Sequence[Path], gathered: Gathered) -> None:
     if not to_pipe(outputs):
-        Console(stderr=bool(outputs) and not sys.stdout.isatty()).print(gathered.shown(summary(gathered.outcomes)))
+        answers = gathered.shown(summary(gathered.outcomes))
+        show(answers, to_stderr=bool(outputs) and not sys.stdout.isatty())
 
 
 def summary(outcomes: Sequence[Outcome]) -> Table:
@@ -139,9 +139,7 @@ def summary(outcomes: Sequence[Outcome]) -> Table:
     faces = [face for outcome in outcomes if outcome.report for face in outcome.report.faces]
     reasons = any(face.action_units is not None for face in faces)
     longest = NAME_BESIDE_WHY if reasons else NAME
-    lines = new_table()
-    for name in ("picture", "face", "expression", "", "next", *(["why"] if reasons else [])):
-        lines.add_column(name, justify="right" if name in ("face", "") else "left", overflow="fold")
+    lines = new_table("picture", "face", "expression", "", "next", *(["why"] if reasons else []), right=("face", ""))
     for outcome in outcomes:
         name = shortened(outcome.name, longest)
         if outcome.report is None:

@@ -9,10 +9,9 @@ from typing import NamedTuple
 import click
 import numpy as np
 from numpy.typing import NDArray
-from rich.console import Console
 from rich.table import Table
 
-from mien.cli.shared.terminal import new_table, say
+from mien.cli.shared.terminal import new_table, say, show
 from mien.cli.shared.threads import in_threads, jobs_option
 from mien.core.align import align, to_crop_frame
 from mien.core.detect import Detector, YuNet, surest, whole_picture
@@ -104,7 +103,7 @@ def annotate(
                     rows.append(row)
     if not sys.stdout.isatty():
         click.echo(json.dumps(feranno.counts(rows)))
-    Console(stderr=not sys.stdout.isatty()).print(summary(rows))
+    show(summary(rows), to_stderr=not sys.stdout.isatty())
     say(f"wrote {place}: {len(rows)} labels" + (f", {failed} pictures without" if failed else ""))
     if failed:
         context.exit(1)
@@ -145,10 +144,9 @@ def labelled(
 
 
 def summary(rows: Sequence[dict[str, object]]) -> Table:
-    """Return what became of the labels, one row per requested label, and how far the voters agreed."""
-    lines = new_table()
-    for column in ("asked for", "faces", "keep %", "relabel %", "label %", "drop %"):
-        lines.add_column(column, justify="left" if column == "asked for" else "right")
+    """Return the verdicts, one row per requested label, and how far the voters agreed."""
+    numbers = ("faces", "keep %", "relabel %", "label %", "drop %")
+    lines = new_table("requested", *numbers, right=numbers)
     for name, count in feranno.counts(rows).items():
         total = sum(count.values())
         if name == "all":

@@ -126,9 +126,8 @@ def cot(
 
 def summary(result: Record) -> Table:
     """Return the result for the terminal, one row per expression."""
-    lines = new_table(title=f"{result['engine']} engine, seed {result['seed']}")
-    for column in ("", "faces", "verified", "%", "rejected"):
-        lines.add_column(column, justify="right" if column else "left")
+    numbers = ("faces", "verified", "%", "rejected")
+    lines = new_table("", *numbers, right=numbers, title=f"{result['engine']} engine, seed {result['seed']}")
     for name, counts in [*result["per_class"].items(), ("all", result)]:
         if name == "all":
             lines.add_section()

@@ -1,17 +1,15 @@
 """`mien pseudo-label`: a teacher's landmarks, action units and head pose for each face of a data set."""
 
 import json
-import sys
 from pathlib import Path
 
 import click
-from rich.console import Console
-from rich.progress import track
 
 from mien.cli.shared.data import DATA_HELP, open_data
 from mien.cli.shared.terminal import say
 from mien.datasets import pseudo_labels
 from mien.extras import optional
+from mien.progress import shown
 
 
 @click.command()
@@ -41,13 +39,12 @@ def pseudo_label(
     optional("pyarrow", "parquet")  # report a missing library before labelling
     constants = None if calibration is None else pseudo_labels.read(calibration).calibration
     dataset = open_data(data, split)
-    quiet = not sys.stderr.isatty()
     with {"mediapipe": pseudo_labels.mediapipe_mesh}[teacher](model) as mesh:
         labels = pseudo_labels.label(
             dataset,
             pseudo_labels.MeshTeacher(mesh),
             constants,
-            lambda rows: track(list(rows), "Labelling", console=Console(stderr=True), disable=quiet, transient=True),
+            lambda rows: shown(list(rows), "Labelling"),
         )
     pseudo_labels.write(labels, output, model)
     click.echo(json.dumps(labels.about))

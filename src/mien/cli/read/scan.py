@@ -5,14 +5,13 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import click
-from rich.console import Console
 from rich.table import Table
 
 from mien.cli.read.analyze import NAME
 from mien.cli.shared.options import detecting, safe, to_files
 from mien.cli.shared.outcomes import Gathered, gather, given, to_pipe
 from mien.cli.shared.provider import Asked, provided
-from mien.cli.shared.terminal import cell, new_table, say, shortened, usage_errors
+from mien.cli.shared.terminal import cell, new_table, say, shortened, show, usage_errors
 from mien.core.batch import read_many
 from mien.core.pipeline import Pipeline
 from mien.facs.vocabulary import CAVEAT, Attribute, attribute
@@ -87,14 +86,15 @@ def scan(
                 unanswered |= _failed(answer)
             yield outcome
 
-    def show(gathered: Gathered) -> None:
+    def print_answers(gathered: Gathered) -> None:
         if not to_pipe(outputs):
             answers = _summary(gathered.outcomes, attributes, asked.provider != "embedded")
-            Console(stderr=bool(outputs) and not sys.stdout.isatty()).print(gathered.shown(answers))
+            to_stderr = bool(outputs) and not sys.stdout.isatty()
+            show(gathered.shown(answers), to_stderr=to_stderr)
         for problem in problems:
             say(f"mien: {problem}")
 
-    gathered = gather(noted(), len(pictures), outputs, "Asking", show, asked=attributes, safe_csv=safe_csv)
+    gathered = gather(noted(), len(pictures), outputs, "Asking", print_answers, asked=attributes, safe_csv=safe_csv)
     if not gathered.good or unanswered:
         context.exit(1)
 
@@ -113,13 +113,11 @@ def _failed(answered: Attributes) -> bool:
 
 def _summary(outcomes: Sequence[Outcome], asked: Sequence[Attribute], beside: bool) -> Table:
     """Return the answers for the terminal, one line per face.   beside: add the answers of mien's reader."""
-    lines = new_table()
     # More than three answers per face fit 80 columns only without percentages.
     bare = len(asked) + beside > 3
     longest = 13 if bare else NAME
-    names = ("picture", "face", *asked, *(["reader"] if beside else []))
-    for name in names:
-        lines.add_column(str(name), justify="right" if name == "face" else "left", overflow="fold")
+    names = ("picture", "face", *map(str, asked), *(["reader"] if beside else []))
+    lines = new_table(*names, right=("face",))
     for outcome in outcomes:
         name = shortened(outcome.name, longest)
         if outcome.report is None:

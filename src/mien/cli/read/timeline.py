@@ -8,10 +8,9 @@ from pathlib import Path
 
 import click
 import numpy as np
-from rich.console import Console
 
 from mien.cli.shared.outcomes import wrong
-from mien.cli.shared.terminal import new_table, say
+from mien.cli.shared.terminal import new_table, say, show
 from mien.errors import InputError
 from mien.files import replacing
 from mien.report.clips import CLIP_COLUMNS
@@ -205,15 +204,14 @@ def _show(clips: Sequence[Recording], summaries: Sequence[Record], events_of: di
             click.echo(json.dumps(row))
         return
 
-    table = new_table()
-    for name in ("clip", "track", "seconds", "shows", "events", "blinks/min"):
-        table.add_column(name, justify="left" if name in ("clip", "shows") else "right", overflow="fold")
+    names = ("clip", "track", "seconds", "shows", "events", "blinks/min")
+    table = new_table(*names, right=("track", "seconds", "events", "blinks/min"))
     for row in summaries:
         shows = leading(np.array([row[f"{e}_share"] or 0 for e in EXPRESSIONS]))
         count = sum(event.track == row["track"] for event in events_of[row["input"]])
         cells = (Path(row["input"]).name[-26:], row["track"], f"{row['seconds']:.1f}", shows, count)
         table.add_row(*map(str, cells), f"{row['AU45_per_minute'] or 0:.1f}")
-    Console().print(table)
+    show(table)
     empty = [clip.input for clip in clips if not clip.tracks]
     for name in empty:
         click.echo(f"{one_line(name)}: no face found")

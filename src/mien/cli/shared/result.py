@@ -7,9 +7,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import click
-from rich.console import Console, RenderableType
+from rich.console import RenderableType
 
-from mien.cli.shared.terminal import say
+from mien.cli.shared.terminal import say, show
 from mien.evaluation.machine import conditions
 from mien.evaluation.result import Result
 from mien.files import replacing
@@ -56,11 +56,11 @@ def publish(result: Result, summary: RenderableType, output: Path | None, width:
     output: write the whole result to this file, and nothing to a pipe.   width: columns of the summary in a pipe.
     """
     if sys.stdout.isatty():
-        Console().print(summary)
+        show(summary)
     else:
         if output is None:
             click.echo(json.dumps(result, allow_nan=False))
-        Console(stderr=True, width=width).print(summary)
+        show(summary, to_stderr=True, width=width)
     if output is not None:
         with replacing(output) as beside:
             beside.write_text(json.dumps(result, indent=1, allow_nan=False) + "\n", encoding="utf-8")

@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
-from mien.cli.shared.terminal import new_table
+from mien.cli.shared.terminal import new_table, show
 from mien.results.outcome import Outcome
 from mien.video.frames import Frame, SpanOptions, length
 from mien.video.series import EXPRESSIONS, Recording, leading, time_shares
@@ -53,9 +53,7 @@ class Tally:
 
     def show(self, to_stderr: bool) -> None:
         """Print the table and the reasons of failed inputs."""
-        table = new_table()
-        for column in ("input", "face", "frames", "shows"):
-            table.add_column(column, justify="right" if column in ("face", "frames") else "left", overflow="fold")
+        table = new_table("input", "face", "frames", "shows", right=("face", "frames"))
         for name, times in self._times.items():
             short = escape(name if len(name) <= 30 else "…" + name[-29:])
             clip = Recording(name, np.arange(len(times)), np.array(times), ())
@@ -68,7 +66,7 @@ class Tally:
                 table.add_row(short, "-", "", f"[red]{escape(self._reasons[name])}[/]")
             elif not tracks:
                 table.add_row(short, "-", str(len(times) or ""), "no face found")
-        Console(stderr=to_stderr).print(table)
+        show(table, to_stderr=to_stderr)
 
 
 class ClipProgress:

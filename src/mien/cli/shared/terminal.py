@@ -1,10 +1,10 @@
 """Terminal output of every command: tables, names, messages and usage errors."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
-from typing import Any
 
 import click
+from rich.console import Console, RenderableType
 from rich.markup import escape
 from rich.table import Table
 
@@ -12,9 +12,26 @@ from mien.errors import InputError, ModelError
 from mien.text import one_line, printable
 
 
-def new_table(**options: Any) -> Table:
-    """Return an empty table without lines, with title and caption on the left.   options: of rich.table.Table."""
-    return Table(box=None, pad_edge=False, header_style="bold", title_justify="left", caption_justify="left", **options)
+def new_table(*columns: str, right: Collection[str] = (), no_wrap: bool = False, title: str | None = None) -> Table:
+    """Return an empty table without lines, with title and caption on the left.
+
+    columns: headings.   right: headings of the columns that are aligned right.   no_wrap: keep cells of these columns
+    on one line.
+    """
+    table = Table(
+        box=None, pad_edge=False, header_style="bold", title_justify="left", caption_justify="left", title=title
+    )
+    for name in columns:
+        if name in right:
+            table.add_column(name, justify="right", overflow="fold", no_wrap=no_wrap)
+        else:
+            table.add_column(name, overflow="fold")
+    return table
+
+
+def show(lines: RenderableType, *, to_stderr: bool = False, width: int | None = None) -> None:
+    """Print a table, or several.   width: in columns; by default that of the terminal."""
+    Console(stderr=to_stderr, width=width).print(lines)
 
 
 def shortened(name: str, longest: int) -> str:

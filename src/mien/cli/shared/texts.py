@@ -45,11 +45,9 @@ def measure(explainer: Explainer, dataset: Sequence[Sample], pseudo_labels: Path
 def summary(result: Result) -> Table:
     """Return the texts of both modes, those of the rules about the same faces, and the targets."""
     texts = result["texts"]
-    table = new_table()
-    table.title = f"{texts['n']} faces written about, held against action units of the {texts['held_against']}"
     kinds = (*MODES, "rules", "engine")
-    for name in ("", *kinds, "target"):
-        table.add_column(name, justify="right" if name else "left")
+    title = f"{texts['n']} faces written about, compared with action units of the {texts['held_against']}"
+    table = new_table("", *kinds, "target", right=(*kinds, "target"), title=title)
     for name, (title, times) in _ROWS.items():
         table.add_row(title, *(_cell(texts[kind][name], times) for kind in kinds), TARGETS.get(name, ""))
     table.add_section()

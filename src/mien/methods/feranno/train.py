@@ -7,7 +7,6 @@ Letters: B faces, V views of a face, F features, M maps.
 """
 
 import hashlib
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,8 +16,6 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
-from rich.console import Console
-from rich.progress import track
 from torch import Tensor, nn
 
 from mien.core.contract import Classifier, network_of
@@ -28,6 +25,7 @@ from mien.errors import InputError
 from mien.methods.feranno.labeler import Seer
 from mien.methods.feranno.model import Head
 from mien.methods.synfer.flow.train import taken
+from mien.progress import shown
 from mien.training import augment
 from mien.training.faces import balanced, held_out, tensor
 from mien.training.loop import Batch, Schedule, fit
@@ -89,7 +87,7 @@ def seen(seer: Seer, crops: Tensor, settings: Settings, views: int) -> Generator
     torch.manual_seed(settings.seed)
     starts = range(0, len(crops), _TOGETHER)
     stored: GeneratorFeatures | None = None
-    for start in track(starts, "Seeing", console=Console(stderr=True), disable=not sys.stderr.isatty(), transient=True):
+    for start in shown(starts, "reading features", len(starts)):
         some = slice(start, start + _TOGETHER)
         for number in range(views):
             both = [torch.from_numpy(part) for part in seer(view(crops[some], number, settings))]
