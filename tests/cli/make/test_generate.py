@@ -8,8 +8,8 @@ from click.testing import CliRunner
 from PIL import Image
 
 from mien.cli import commands
-from mien.cli.make.generate import STEPS
 from mien.cli.shared.data import open_data
+from mien.methods.synfer.flow.dialled import SIDES, STEPS
 from tests.helpers import drawn_face
 from tests.methods.synfer import toy
 
@@ -140,6 +140,26 @@ def test_some_action_units_are_swept_one_after_the_other(model, tmp_path):
     assert [list(line["au_requested"]) for line in said[:: len(STEPS)]] == [["AU12"], ["AU04"]] * 2
 
 
+def test_a_grid_has_all_combinations_of_two_action_units_of_one_person(model, tmp_path):
+    generate(tmp_path, model, "--grid", "AU12,4", "-n", 2)
+    said = lines(tmp_path)
+    assert [(line["au_requested"]["AU12"], line["au_requested"]["AU04"]) for line in said[:25]] == [
+        (one, other) for one in SIDES for other in SIDES
+    ]
+    assert [line["identity"] for line in said] == [0] * 25 + [1] * 25
+    page = (tmp_path / "dial.html").read_text()
+    assert page.count("<img") == 50
+    assert "Person 2, AU12 at 0.25, AU04 at 1" in page
+
+
+@pytest.mark.parametrize(
+    ("options", "said"), [(("--grid", "12"), "two different action units"), (("--grid", "12,12"), "two different")]
+)
+def test_a_grid_of_another_number_of_action_units_is_refused(model, tmp_path, options, said):
+    result = run("generate", "-o", tmp_path / "f", "--model", model, *options)
+    assert said in str(result.exception)
+
+
 def test_expressions_are_taken_in_turn_and_have_units_of_their_class(model, tmp_path):
     generate(tmp_path, model, "--expression", "all", "-n", 9, "--write-captions", "short")
     said = lines(tmp_path)
@@ -175,6 +195,7 @@ def test_a_layout_may_come_from_a_data_set(model, tmp_path):
         (("--init", "invert"), "--layout go together"),
         (("--guide", "vtff:run"), "guidance needs --run and --guide"),
         (("--caption", "jaw", "--write-captions", "short", "--expression", "fear"), "give one of the two"),
+        (("--sweep", "12", "--grid", "12,4"), "one action unit at a time"),
     ],
 )
 def test_options_that_do_not_go_together_are_wrong_usage(model, tmp_path, options, said):

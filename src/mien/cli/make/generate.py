@@ -16,15 +16,14 @@ from mien.cli.shared.threads import in_threads, jobs_option
 from mien.datasets.folder import pictures
 from mien.datasets.kinds import is_named
 from mien.errors import InputError
-from mien.facs.vocabulary import ActionUnit, Expression, expression
+from mien.facs.vocabulary import Expression, expression
 from mien.methods.synfer import artist as artists
 from mien.methods.synfer.artist import BATCH, Artist, Entries, Guiding, Layouts
 from mien.methods.synfer.flow import album
 from mien.methods.synfer.flow import requests as asking
+from mien.methods.synfer.flow.dialled import PAGE, Dialled
 from mien.methods.synfer.flow.sample import Plan
 
-# Intensities in a sweep.
-STEPS = tuple(round(0.1 * i, 1) for i in range(11))
 GUIDANCE = ("tokens", "estimate")
 
 
@@ -72,6 +71,11 @@ GUIDANCE = ("tokens", "estimate")
     "--sweep",
     metavar="UNIT,...|all",
     help="Draw a row of faces for each person and each of these action units, with intensity from 0 to 1.",
+)
+@click.option(
+    "--grid",
+    metavar="UNIT,UNIT",
+    help="Draw all combinations of the intensities 0, 0.25, 0.5, 0.75 and 1 of two action units for each person.",
 )
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Seed of the noise.")
 @click.option(
@@ -141,6 +145,7 @@ def generate(
     caption: str,
     write_captions: str | None,
     sweep: str | None,
+    grid: str | None,
     seed: int,
     steps: int,
     text_scale: float,
@@ -160,6 +165,8 @@ def generate(
 
     The same command writes the same bytes, and continues after an interruption.
     """
+    if sweep and grid:
+        raise click.UsageError("--sweep changes one action unit at a time, --grid two; give one of the two")
     if (init == "invert") != (layout is not None):
         raise click.UsageError("--init invert and --layout go together: the faces whose layout is kept")
     full_size = Path(model).is_dir()
@@ -173,11 +180,8 @@ def generate(
     artist = _artist(model, run, plan, seed, jobs, _guides(guide, au_guide), guidance, guided_share)
     # The full-size model accepts any caption.
     wish = _wish(expressions, units, others, "" if full_size else caption, write_captions)
-    swept = [] if sweep is None else list(ActionUnit) if sweep == "all" else list(map(asking.unit, sweep.split(",")))
-    if swept:
-        chosen = asking.sweep(wish, artist.about, swept, STEPS, count, seed)
-    else:
-        chosen = asking.requests(wish, artist.about, count, seed)
+    dialled = Dialled.sweep(sweep) if sweep else Dialled.grid(grid) if grid else None
+    chosen = (asking if dialled is None else dialled).requests(wish, artist.about, count, seed)
     if full_size:
         chosen = [replace(request, caption=caption) for request in chosen]
     made_by = artist.made_by | {"init": init}
@@ -186,11 +190,14 @@ def generate(
     started = time.monotonic()
     new = _draw(artist, chosen, lines, faces, seed, output)
     seconds = time.monotonic() - started
-    titles = [_title(request, unit) for request, unit in zip(chosen, _swept_units(swept, len(chosen)), strict=True)]
-    album.sheet(output, lines, titles, len(STEPS) if swept else min(8, len(lines)))
+    titles = list(map(_title, chosen)) if dialled is None else dialled.titles(chosen)
+    album.sheet(output, lines, titles, min(8, len(lines)) if dialled is None else dialled.columns)
     album.card(output, lines, artist.card)
+    if dialled is not None:
+        dialled.write_page(output, lines, chosen)
     speed = f", {new / seconds:.1f} a second" if new else ""
-    click.echo(f"wrote {output}: {len(lines)} faces{speed}; look at {output / album.SHEET}", err=True)
+    look = output / (album.SHEET if dialled is None else PAGE)
+    click.echo(f"wrote {output}: {len(lines)} faces{speed}; look at {look}", err=True)
 
 
 def _artist(
@@ -261,15 +268,5 @@ def _draw(
     return len(chosen) - done
 
 
-def _swept_units(swept: Sequence[ActionUnit], count: int) -> Sequence[ActionUnit | None]:
-    """Return the action unit of each face in a sweep; None without a sweep."""
-    if not swept:
-        return [None] * count
-    row = [unit for unit in swept for _ in STEPS]
-    return row * (count // len(row))
-
-
-def _title(request: asking.Request, unit: ActionUnit | None) -> str:
-    if unit is not None:
-        return f"{unit.column} {request.units[asking.UNITS.index(unit)]:.1f}"
+def _title(request: asking.Request) -> str:
     return "" if request.expression is None else request.expression.label

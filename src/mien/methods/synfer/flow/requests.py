@@ -6,6 +6,7 @@ Letters: K = 24 action units and asymmetries.
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import product
 
 import numpy as np
 from numpy.typing import NDArray
@@ -177,6 +178,20 @@ def sweep(
                 changed[UNITS.index(number)] = value
                 rows.append(replace(base, units=changed))
     return rows
+
+
+def grid(
+    wish: Wish, about: About, pair: Sequence[ActionUnit], values: Sequence[float], count: int, seed: int
+) -> list[Request]:
+    """Return all combinations of intensities of two action units for each identity; the second changes fastest."""
+    places = [UNITS.index(number) for number in pair]
+    every = []
+    for base in requests(wish, about, count, seed):
+        for combination in product(values, repeat=2):
+            changed = base.units.copy()
+            changed[places] = combination
+            every.append(replace(base, units=changed))
+    return every
 
 
 def conditions(chosen: Sequence[Request], words: Sequence[str]) -> Conditions:
