@@ -98,7 +98,7 @@ def compare(before: dict[str, Any], after: dict[str, Any]) -> dict[str, Any]:
     same = words = hidden = faces = 0
     off, other = [], []
     for name, first in before.items():
-        pairs = _pairs(first, after[name])
+        pairs = matched(first, after[name])
         if len(pairs) == len(first) == len(after[name]):
             same += 1
         else:
@@ -151,7 +151,7 @@ def _plain(report: Any) -> list[dict[str, Any]]:
     ]
 
 
-def _pairs(first: list[dict[str, Any]], second: list[dict[str, Any]]) -> list[tuple[dict[str, Any], dict[str, Any]]]:
+def matched(first: list[dict[str, Any]], second: list[dict[str, Any]]) -> list[tuple[dict[str, Any], dict[str, Any]]]:
     """Each face with the one of the other list that it shares most with."""
     left, pairs = list(second), []
     for face in first:
