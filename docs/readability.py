@@ -61,6 +61,9 @@ def main() -> None:
     generated = {"cli.md", "results.md"}
     found = {
         "pages": measured([prose(p.read_text(encoding="utf-8")) for p in pages if p.name not in generated]),
+        "pages of methods and cards": measured(
+            [prose(p.read_text(encoding="utf-8")) for p in sorted((root / "src").rglob("*.md"))]
+        ),
         "docstrings and help": measured(
             [text for p in sorted((root / "src").rglob("*.py")) for text in strings(p.read_text(encoding="utf-8"))]
         ),

@@ -96,7 +96,7 @@ class Sinks:
 
     def again(self, row: Record) -> None:
         """Pass a row that an earlier run wrote to the page."""
-        for sink in self._of(_Page):
+        for sink in self._of(_ClipPage):
             sink.again(row)
 
     def _of(self, kind: type[Kind]) -> list[Kind]:
@@ -141,7 +141,7 @@ class _Table:
         return self._file.abandon()
 
 
-class _Page:
+class _ClipPage:
     """Timelines of clips, written at the end."""
 
     def __init__(self, path: Path, command: str) -> None:
@@ -198,7 +198,7 @@ def _abandoned(sink: Sink) -> Path | None:
 def _opened(path: Path, reading: ReadingOptions, resume: bool) -> Sink:
     ending = path.suffix.lower()
     if ending == ".html":
-        return _Page(path, reading.command)
+        return _ClipPage(path, reading.command)
     if ending == ".mp4":
         return _Clip(path)
     columns = clip_columns(reading.columns)
