@@ -1,4 +1,4 @@
-"""The folder of a training run. No other module knows the names of the files in it.
+"""The folder of a training run; run_files names its files, and no other module writes them.
 
 A run holds its settings, what data it was trained on, a log, a checkpoint while it trains, and the trained weights; a
 method may keep files of its own beside them. A method that trains in stages keeps each stage as a run in a subfolder.
@@ -17,9 +17,8 @@ from torch import Tensor, nn
 
 from mien.errors import InputError
 from mien.results.record import Record
+from mien.training.run_files import CHECKPOINT, DATA, LOG, PRIORS, SETTINGS, WEIGHTS
 
-_SETTINGS, _DATA, _PRIORS, _LOG = "settings.json", "data.json", "priors.json", "log.jsonl"
-_WEIGHTS, _CHECKPOINT = "model.safetensors", "last.ckpt"
 SettingsT = TypeVar("SettingsT")
 NetworkT = TypeVar("NetworkT")
 ModuleT = TypeVar("ModuleT", bound=nn.Module)
@@ -65,7 +64,7 @@ class Run:
         settings: a dataclass.   begun: its settings make a folder a run; else only a checkpoint to resume from does.
         may_change: names of settings that need not be those the run was begun with.
         """
-        kept = self.folder / _SETTINGS
+        kept = self.folder / SETTINGS
         if (kept if begun else self.checkpoint).is_file() and not resume:
             raise InputError(
                 f"{self.folder} holds a run already; give --resume to go on with it, or name another folder"
@@ -81,7 +80,7 @@ class Run:
     def keep_settings(self, settings: Any) -> None:
         """Write the settings, a dataclass; make the folder."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        (self.folder / _SETTINGS).write_text(json.dumps(asdict(settings), indent=2) + "\n")
+        (self.folder / SETTINGS).write_text(json.dumps(asdict(settings), indent=2) + "\n")
 
     def values(self, *needed: str) -> dict[str, Any]:
         """Return the settings by name.
@@ -89,8 +88,8 @@ class Run:
         needed: other files that a finished run has, its weights if none is named. Raise InputError where one is not
         there.
         """
-        self.need(_SETTINGS, *(needed or (_WEIGHTS,)))
-        values = json.loads((self.folder / _SETTINGS).read_text())
+        self.need(SETTINGS, *(needed or (WEIGHTS,)))
+        values = json.loads((self.folder / SETTINGS).read_text())
         return {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
 
     def settings(self, kind: type[SettingsT], *needed: str, **changes: Any) -> SettingsT:
@@ -110,7 +109,7 @@ class Run:
 
         names: what a command called the data.
         """
-        kept = self.folder / _DATA
+        kept = self.folder / DATA
         before = json.loads(kept.read_text(encoding="utf-8")) if kept.is_file() else {}
         about = {"dataset": type(dataset).__name__, "samples": len(dataset), "half": getattr(dataset, "half", "")}
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -118,44 +117,44 @@ class Run:
 
     def data(self) -> Mapping[str, Any]:
         """Return what `keep_data` wrote; empty where it was not written."""
-        kept = self.folder / _DATA
+        kept = self.folder / DATA
         return json.loads(kept.read_text(encoding="utf-8")) if kept.is_file() else {}
 
     def keep_priors(self, priors: Mapping[str, Sequence[float]]) -> None:
         """Write what share each class has among the faces, and among the faces as drawn."""
-        self.write_json(_PRIORS, priors)
+        self.write_json(PRIORS, priors)
 
     def priors(self) -> Mapping[str, list[float]]:
         """Return what `keep_priors` wrote."""
-        return self.read_json(_PRIORS)  # type: ignore[no-any-return]
+        return self.read_json(PRIORS)  # type: ignore[no-any-return]
 
     # Log and checkpoint
 
     @property
     def checkpoint(self) -> Path:
         """The file to resume from, written after every epoch."""
-        return self.folder / _CHECKPOINT
+        return self.folder / CHECKPOINT
 
     def log(self) -> list[Record]:
         """Return the lines of the log, one an epoch; none before the first."""
-        path = self.folder / _LOG
+        path = self.folder / LOG
         return [json.loads(line) for line in path.read_text().splitlines()] if path.is_file() else []
 
     def append_log(self, line: Mapping[str, Any]) -> None:
         """Add a line to the log."""
-        with (self.folder / _LOG).open("a") as file:
+        with (self.folder / LOG).open("a") as file:
             file.write(json.dumps(line) + "\n")
 
     def write_log(self, lines: Sequence[Mapping[str, Any]]) -> None:
         """Write the whole log."""
-        (self.folder / _LOG).write_text("".join(json.dumps(line) + "\n" for line in lines))
+        (self.folder / LOG).write_text("".join(json.dumps(line) + "\n" for line in lines))
 
     # Weights
 
     @property
     def weights(self) -> Path:
         """The file of the trained weights."""
-        return self.folder / _WEIGHTS
+        return self.folder / WEIGHTS
 
     def save(self, network: nn.Module) -> None:
         """Write the weights of a network."""
@@ -163,12 +162,12 @@ class Run:
 
     def state(self) -> dict[str, Tensor]:
         """Return the trained weights by name; raise InputError where there are none."""
-        self.need(_WEIGHTS)
+        self.need(WEIGHTS)
         return load_file(self.weights)
 
     def shapes(self) -> dict[str, tuple[int, ...]]:
         """Return the shapes of the trained weights by name, without reading the weights."""
-        self.need(_WEIGHTS)
+        self.need(WEIGHTS)
         with safe_open(self.weights, "pt") as file:
             return {name: tuple(file.get_slice(name).get_shape()) for name in sorted(file.keys())}
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from mien.core.images import ENDINGS as PICTURES
 from mien.methods.registry import methods
+from mien.training.run_files import SETTINGS
 from mien.video.frames import ENDINGS as CLIPS
 
 
@@ -51,7 +52,7 @@ def kind_of(path: Path) -> Kind | None:
 def _folder(names: set[str]) -> Kind | None:
     if {"encoder.onnx", "language.onnx"} <= names:
         return _WRITER
-    if "settings.json" in names:
+    if SETTINGS in names:
         return _RUN
     if "config.json" in names:
         return _CHECKPOINT
@@ -76,7 +77,7 @@ def _file(path: Path) -> Kind | None:
 def method_of(run: Path) -> str | None:
     """Return the method that a run's settings belong to; None if that is not one method."""
     try:
-        values = json.loads((run / "settings.json").read_text(encoding="utf-8"))
+        values = json.loads((run / SETTINGS).read_text(encoding="utf-8"))
         fitting = [m.name for m in methods() if values.keys() == {field.name for field in fields(m.settings)}]
     except Exception:  # unreadable file or missing library: the error itself is shown anyway
         return None
