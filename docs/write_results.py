@@ -1,4 +1,4 @@
-"""Write docs/results.md from benchmarks/results/*.json: `python docs/write_results.py`."""
+"""Write docs/results.md and a table of README.md from benchmarks/results/*.json: `python docs/write_results.py`."""
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
@@ -6,6 +6,9 @@ from pathlib import Path
 from typing import Any
 
 TARGET = Path(__file__).with_name("results.md")
+README = TARGET.parents[1] / "README.md"
+# What stands around the table in README.md.
+START, END = "<!-- peers: python docs/write_results.py -->", "<!-- /peers -->"
 RESULTS = Path(__file__).parents[1] / "benchmarks" / "results"
 HEAD = """# Results
 
@@ -24,7 +27,7 @@ def text() -> str:
     found = {path: json.loads(path.read_text(encoding="utf-8")) for path in sorted(RESULTS.glob("*.json"))}
     scored = {path: result for path, result in found.items() if "per_class" in result}
     parts = [HEAD, "## Models\n", *models(scored)]
-    kinds = {"reference": differences, "questions": ablation, "contrasts": downstream}
+    kinds = {"reference": differences, "questions": ablation, "contrasts": downstream, "tools": peers}
     for path, result in found.items():
         if path not in scored:
             parts += list(next((kind for key, kind in kinds.items() if key in result), anything)(path, result))
@@ -128,6 +131,87 @@ def downstream(path: Path, result: Mapping[str, Any]) -> Iterator[str]:
         yield table(("difference, points", *measures), pairs)
 
 
+def peers(path: Path, result: Mapping[str, Any]) -> Iterator[str]:
+    """What `benchmarks/peers.py` found: mien beside other tools."""
+    said = f"The same faces through mien and tools that run offline: {data(result)}, {result['protocol']}"
+    yield f"## {path.stem}\n\n{said}, n = {result['n']}. [File]({link(path)}); {conditions(result)}.\n"
+    scored = [tool for tool in result["tools"] if "accuracy" in tool]
+    keys = ("accuracy", "without_contempt", "mean_recall", "mean_recall_n50", "macro_f1")
+    gains = result["differences"]
+    rows: list[Sequence[Any]] = [
+        (
+            f"{tool['name']} {tool['version']}",
+            tool["expressions"],
+            *(percent(tool[key]) for key in keys),
+            percent(gains[key], signed=True) if (key := f"mien less {tool['name']}") in gains else "",
+        )
+        for tool in scored
+    ]
+    measures = ("accuracy %", "without contempt %", "mean recall %", "n >= 50", "macro F1 %")
+    yield table(("tool", "expressions", *measures, "mien is better by"), rows)
+    yield "Recall in per cent, and how many faces of the class there are:\n"
+    names = list(scored[0]["per_class"])
+    rows = [(tool["name"], *(recall(tool["per_class"][name]) for name in names)) for tool in scored]
+    yield table(("tool", *names), rows)
+    yield (
+        "Each classifier gets the whole 48x48 face. The others have no contempt, which counts as wrong; *without "
+        "contempt* leaves these faces out. With the tool's own detector in front:\n"
+    )
+    detected = [(tool, tool["with_detector"]) for tool in scored]
+    rows = [
+        (tool["name"], found["n"], found["found"], *(percent(found[key]) for key in ("accuracy", "accuracy_of_found")))
+        for tool, found in detected
+    ]
+    yield table(("tool", "pictures", "face found", "accuracy %, not found is wrong", "accuracy % of found"), rows)
+    yield f"The pictures: {result['detector_pictures']}.\n"
+    rows = [
+        (
+            tool["name"],
+            tool["gives"],
+            *(milliseconds(tool[key]) for key in ("ms_a_face", "ms_a_picture")),
+            *(megabytes(tool[key]) for key in ("peak_mb", "install_mb", "model_mb")),
+        )
+        for tool in result["tools"]
+    ]
+    heading = ("tool", "gives", "ms a face", "ms a picture", "memory MB", "install MB", "expression network MB")
+    yield table(heading, rows)
+    yield (
+        f"Time: {result['time']}, least to most in parentheses. Other work ran on the machine (load "
+        f"{result['load_before']}), so compare the tools, not the milliseconds with other pages. A picture is "
+        f"{result['picture']}. Install sizes leave out Python and Node.js.\n"
+    )
+
+
+def readme_table(result: Mapping[str, Any]) -> str:
+    """The table of README.md: mien beside other tools."""
+    rows = []
+    for tool in result["tools"]:
+        name = f"**{tool['name']}**" if tool["name"] == "mien" else tool["name"]
+        accuracy = f"{percent(tool['accuracy'])}" if "accuracy" in tool else "names none"
+        times = [f"{plain(tool[key]['median'], 1)}" if tool[key] else "-" for key in ("ms_a_face", "ms_a_picture")]
+        rows.append((name, accuracy, *times, megabytes(tool["peak_mb"]), megabytes(tool["install_mb"])))
+    return table(("", "accuracy %", "ms a face", "ms a picture", "memory MB", "install MB"), rows)
+
+
+def readme() -> str:
+    """README.md, with its table of other tools written anew."""
+    whole = README.read_text(encoding="utf-8")
+    before, start, rest = whole.partition(START)
+    _, end, after = rest.partition(END)
+    result = json.loads((RESULTS / "peers.json").read_text(encoding="utf-8"))
+    return f"{before}{start}\n{readme_table(result)}{end}{after}" if end else whole
+
+
+def milliseconds(value: Mapping[str, float] | None) -> str:
+    """The median of some rounds, and their range."""
+    return "-" if value is None else f"{value['median']:.1f} ({value['least']:.1f} to {value['most']:.1f})"
+
+
+def megabytes(value: float | None) -> str:
+    """Whole megabytes; two decimals below ten."""
+    return "-" if value is None else f"{value:.2f}" if value < 10 else f"{value:,.0f}"
+
+
 def anything(path: Path, result: Mapping[str, Any]) -> Iterator[str]:
     """Every number of a result, under its own name."""
     title = result.get("measure") or result.get("what") or path.stem
@@ -225,3 +309,4 @@ def table(heading: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
 
 if __name__ == "__main__":
     TARGET.write_text(text(), encoding="utf-8")
+    README.write_text(readme(), encoding="utf-8")
