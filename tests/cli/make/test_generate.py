@@ -13,7 +13,7 @@ from mien.methods.synfer.flow.dialled import SIDES, STEPS
 from tests.helpers import drawn_face
 from tests.methods.synfer import toy
 
-FAST = ("--steps", 4)
+FAST = ("--steps", 4, "--tries", 1)
 
 
 def run(*arguments):
@@ -89,6 +89,15 @@ def test_a_stopped_command_goes_on_and_ends_as_the_uninterrupted_one(model, tmp_
         (tmp_path / "stopped" / "faces" / "000012.png").unlink()
     generate(tmp_path / "stopped", model, *ASKED, "-n", 20)
     assert contents(tmp_path / "stopped") == contents(tmp_path / "whole")
+
+
+def test_faces_that_do_not_pass_are_drawn_again_and_that_is_said(model, tmp_path):
+    # Nobody can read the toy's bars.
+    result = generate(tmp_path / "one", model, "--expression", "fear", "-n", 3, "--tries", 2)
+    assert "drew 6 faces for 3, 2.0 for one. 3 passed in none of 2 draws (fear 3)" in result.stderr
+    assert [(line["drawn"], line["passed"], line["tries"]) for line in lines(tmp_path / "one")] == [(2, False, 2)] * 3
+    generate(tmp_path / "two", model, "--expression", "fear", "-n", 3, "--tries", 2)
+    assert contents(tmp_path / "one") == contents(tmp_path / "two")
 
 
 def test_a_folder_may_grow_but_not_change(model, tmp_path):
@@ -195,6 +204,7 @@ def test_a_layout_may_come_from_a_data_set(model, tmp_path):
         (("--init", "invert"), "--layout go together"),
         (("--guide", "vtff:run"), "guidance needs --run and --guide"),
         (("--caption", "jaw", "--write-captions", "short", "--expression", "fear"), "give one of the two"),
+        (("--sweep", "12", "--tries", 3), "draws other people"),
         (("--sweep", "12", "--grid", "12,4"), "one action unit at a time"),
     ],
 )

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 
 import click
@@ -15,8 +16,10 @@ from mien.cli.shared.settings import explicit
 from mien.cli.shared.threads import in_threads, jobs_option
 from mien.datasets.folder import pictures
 from mien.datasets.kinds import is_named
+from mien.datasets.synthetic import MADE, read_lines
 from mien.errors import InputError
 from mien.facs.vocabulary import Expression, expression
+from mien.methods.feranno.sieve import Sieve, sifted, told
 from mien.methods.synfer import artist as artists
 from mien.methods.synfer.artist import BATCH, Artist, Entries, Guiding, Layouts
 from mien.methods.synfer.flow import album
@@ -24,6 +27,8 @@ from mien.methods.synfer.flow import requests as asking
 from mien.methods.synfer.flow.dialled import PAGE, Dialled
 from mien.methods.synfer.flow.sample import Plan
 
+# Most draws of a face by default.
+TRIES = 4
 GUIDANCE = ("tokens", "estimate")
 
 
@@ -76,6 +81,14 @@ GUIDANCE = ("tokens", "estimate")
     "--grid",
     metavar="UNIT,UNIT",
     help="Draw all combinations of the intensities 0, 0.25, 0.5, 0.75 and 1 of two action units for each person.",
+)
+@click.option(
+    "--tries",
+    type=click.IntRange(min=1),
+    default=None,
+    metavar="N",
+    help="Draw a face again, up to this many times in all, until mien's reader finds it readable and FERAnno sees the "
+    "requested expression; 1 checks nothing. Default: 4; 1 for sweeps, grids, --init invert and synfer-full.",
 )
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Seed of the noise.")
 @click.option(
@@ -146,6 +159,7 @@ def generate(
     write_captions: str | None,
     sweep: str | None,
     grid: str | None,
+    tries: int | None,
     seed: int,
     steps: int,
     text_scale: float,
@@ -167,6 +181,8 @@ def generate(
     """
     if sweep and grid:
         raise click.UsageError("--sweep changes one action unit at a time, --grid two; give one of the two")
+    if tries is not None and tries > 1 and (sweep or grid or layout is not None or Path(model).is_dir()):
+        raise click.UsageError("--tries draws other people and reads faces of 48 pixels; leave it out here")
     if (init == "invert") != (layout is not None):
         raise click.UsageError("--init invert and --layout go together: the faces whose layout is kept")
     full_size = Path(model).is_dir()
@@ -184,11 +200,13 @@ def generate(
     chosen = (asking if dialled is None else dialled).requests(wish, artist.about, count, seed)
     if full_size:
         chosen = [replace(request, caption=caption) for request in chosen]
-    made_by = artist.made_by | {"init": init}
+    usual = 1 if dialled is not None or layout is not None or full_size else TRIES
+    most = tries or usual
+    made_by = artist.made_by | {"init": init} | ({"tries": most} if most > 1 else {})
     faces = None if layout is None else _layouts(layout)
     lines = [album.line(i, request, made_by | _layout(faces, seed, request)) for i, request in enumerate(chosen)]
     started = time.monotonic()
-    new = _draw(artist, chosen, lines, faces, seed, output)
+    new = _draw(artist, chosen, lines, faces, seed, output, most)
     seconds = time.monotonic() - started
     titles = list(map(_title, chosen)) if dialled is None else dialled.titles(chosen)
     album.sheet(output, lines, titles, min(8, len(lines)) if dialled is None else dialled.columns)
@@ -197,6 +215,8 @@ def generate(
         dialled.write_page(output, lines, chosen)
     speed = f", {new / seconds:.1f} a second" if new else ""
     look = output / (album.SHEET if dialled is None else PAGE)
+    if most > 1:
+        click.echo(told(read_lines(output / MADE), most), err=True)
     click.echo(f"wrote {output}: {len(lines)} faces{speed}; look at {look}", err=True)
 
 
@@ -249,22 +269,26 @@ def _draw(
     layouts: Layouts | None,
     seed: int,
     output: Path,
+    tries: int,
 ) -> int:
     """Write the faces that are missing in the folder; return how many."""
     done = album.resume(output, lines)
+    check = Sieve() if tries > 1 and done < len(chosen) else None
 
-    def drawn(part: range) -> NDArray[np.uint8]:
+    def drawn(part: range) -> tuple[NDArray[np.uint8], list[Entries]]:
         some = [chosen[i] for i in part]
+        if check is not None:
+            return sifted(partial(artist.draw, layouts=None), some, check, tries)
         kept = None if layouts is None else [layouts.picture(seed, request.identity) for request in some]
-        return artist.draw(some, kept)
+        return artist.draw(some, kept), [{}] * len(some)
 
     # Redraw an incomplete batch whole: the last bits of a face depend on the rest of its batch.
     parts = [range(i, min(i + BATCH, len(chosen))) for i in range(done - done % BATCH, len(chosen), BATCH)]
     parts = parts if done < len(chosen) else []
     every = in_threads(drawn, parts, artist.threads, "Drawing", len(parts))
-    for part, faces in zip(parts, every, strict=True):
+    for part, (faces, found) in zip(parts, every, strict=True):
         there = max(0, done - part.start)
-        album.append(output, [lines[i] for i in part[there:]], faces[there:])
+        album.append(output, [lines[i] | found[i - part.start] for i in part[there:]], faces[there:])
     return len(chosen) - done
 
 

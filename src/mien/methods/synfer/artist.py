@@ -3,10 +3,10 @@
 Only the last two import torch.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,8 +27,17 @@ if TYPE_CHECKING:
 SHIPPED = "synfer"
 # Faces in a batch; with three evaluations each, larger batches are no faster.
 BATCH = 8
-# Requests and pictures whose layout is kept -> (N, S, S) gray or (N, S, S, 3) colour faces, uint8.
-Drawing = Callable[[Sequence[asking.Request], Sequence[NDArray[np.uint8]] | None], NDArray[np.uint8]]
+
+
+class Drawing(Protocol):
+    """Draws requests as uint8 faces, (N, S, S) gray or (N, S, S, 3) in colour."""
+
+    def __call__(
+        self, some: Sequence[asking.Request], layouts: Sequence[NDArray[np.uint8]] | None = None
+    ) -> NDArray[np.uint8]:
+        """Return the faces.   layouts: pictures whose layout is kept."""
+
+
 # "expression" and "units" to the guiding network and its identity.
 Guiding = Mapping[str, "tuple[Trained[Any, Any, Any], Identity]"]
 Entries = dict[str, object]
@@ -111,8 +120,10 @@ def _guidance(settings: Entries, guides: Guiding) -> Entries:
 def _flowing(model: Model, plan: Plan, seed: int, made_by: Entries, lines: list[str]) -> Artist:
     """Return the embedded generator, guided or not."""
 
-    def drawing(some: Sequence[asking.Request], layouts: Sequence[NDArray[np.uint8]] | None) -> NDArray[np.uint8]:
-        start = noise(seed, [request.identity for request in some], model.about.size)
+    def drawing(
+        some: Sequence[asking.Request], layouts: Sequence[NDArray[np.uint8]] | None = None
+    ) -> NDArray[np.uint8]:
+        start = noise(seed, [r.identity for r in some], model.about.size, [r.attempt for r in some])
         if layouts is not None:
             start = np.concatenate([_start(picture, model.about.size) for picture in layouts])
         conditions = asking.conditions(some, model.about.words)

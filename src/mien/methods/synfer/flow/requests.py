@@ -32,13 +32,15 @@ class Request:
     """Conditions of one face.
 
     expression: None to let the model choose.   units: (K,) float32, NaN to let the model choose. identity: number of
-    the noise, or of the given face, to start from; equal ones give a similar person.
+    the noise, or of the given face, to start from; equal ones give a similar person. attempt: number of the draw; each
+    has noise of its own.
     """
 
     expression: Expression | None
     units: Floats
     caption: str = ""
     identity: int = 0
+    attempt: int = 0
 
 
 def unit(text: str) -> ActionUnit:

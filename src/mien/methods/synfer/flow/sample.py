@@ -9,7 +9,7 @@ import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import pairwise, repeat
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
@@ -203,9 +203,15 @@ def weighted(chosen: Sequence[GuidanceBranch], parts: Sequence[Floats]) -> Float
     return np.asarray(total, np.float32)
 
 
-def noise(seed: int, identities: Sequence[int], size: int) -> Floats:
-    """(N, 1, S, S) standard normal; a seed and an identity give the same noise in any batch."""
-    drawn = [np.random.default_rng([seed, identity]).standard_normal((1, size, size)) for identity in identities]
+def stream(seed: int, identity: int, attempt: int = 0) -> list[int]:
+    """Return the seed of a face's noise; streams with a third number 1 or 2 draw its request and its layout."""
+    return [seed, identity, *([3, attempt] if attempt else [])]
+
+
+def noise(seed: int, identities: Sequence[int], size: int, attempts: Sequence[int] | None = None) -> Floats:
+    """(N, 1, S, S) standard normal; a seed, an identity and an attempt give the same noise in any batch."""
+    streams = map(stream, repeat(seed), identities, attempts or repeat(0))
+    drawn = [np.random.default_rng(one).standard_normal((1, size, size)) for one in streams]
     return np.asarray(drawn, np.float32)
 
 

@@ -28,7 +28,7 @@ from mien.facs.units import VECTOR
 from mien.facs.vocabulary import Expression
 from mien.methods.synfer.flow.guidance import Guidance, moved_estimate, moved_tokens
 from mien.methods.synfer.flow.requests import Request
-from mien.methods.synfer.flow.sample import Plan, branches
+from mien.methods.synfer.flow.sample import Plan, branches, stream
 from mien.methods.synfer.stable_diffusion.checkpoint import PRECISIONS, DdimStep, StableDiffusion, joined, load
 from mien.methods.synfer.stable_diffusion.tune import AdapterSettings, LoraSettings, squared, train_adapter, train_lora
 from mien.training.faces import luma, normalize
@@ -218,8 +218,8 @@ def _noise(model: StableDiffusion, requests: Sequence[Request], settings: Sampli
     """(B, 4, h, w); a face's noise depends neither on the device nor on the batch."""
     side = model.side(settings.size) // model.factor
     shape = model.unet.config.in_channels, side, side
-    streams = [np.random.default_rng([settings.seed, request.identity]) for request in requests]
-    noise = np.stack([stream.standard_normal(shape, np.float32) for stream in streams])
+    seeds = [stream(settings.seed, request.identity, request.attempt) for request in requests]
+    noise = np.stack([np.random.default_rng(seed).standard_normal(shape, np.float32) for seed in seeds])
     return torch.from_numpy(noise).to(model.device)
 
 

@@ -157,6 +157,6 @@ class Painter:
         self.about = replace(about, size=self._model.side(sampling.size or trained.settings.size))
         self._sampling, self._guides = replace(sampling, size=self.about.size), guides
 
-    def draw(self, requests: Sequence[Request], layouts: Images | None = None) -> NDArray[np.uint8]:
+    def draw(self, some: Sequence[Request], layouts: Images | None = None) -> NDArray[np.uint8]:
         """(B, S, S, 3) uint8 RGB in one batch.   layouts: see `generate`."""
-        return draw(self._model, requests, self._sampling, layouts=layouts, guides=self._guides)
+        return draw(self._model, some, self._sampling, layouts=layouts, guides=self._guides)
