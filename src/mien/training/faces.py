@@ -311,9 +311,16 @@ def balanced(
 
     draws: how many faces an epoch draws, with replacement; left out, N.   workers: processes that read ahead.
     """
+    return weighted(rows, draw_weights(labels, rebalance), batch_size, draws, workers)
+
+
+def weighted(
+    rows: Batch, weights: NDArray[np.float64], batch_size: int, draws: int | None = None, workers: int = 0
+) -> DataLoader[Batch]:
+    """Batches of the rows of N faces, drawn with these (N,) weights; the rest as in `balanced`."""
     data = TensorDataset(*rows)
     draws = len(data) if draws is None else draws
-    sampler = WeightedRandomSampler(draw_weights(labels, rebalance).tolist(), draws)
+    sampler = WeightedRandomSampler(weights.tolist(), draws)
     return DataLoader(data, batch_size=batch_size, sampler=sampler, drop_last=draws > batch_size, num_workers=workers)
 
 

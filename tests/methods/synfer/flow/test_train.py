@@ -26,6 +26,7 @@ from mien.methods.synfer.flow.train import (
     stages,
     taken,
     train,
+    unit_weights,
     untaught,
 )
 from tests.methods.synfer.runs import HAPPY, SAD, TINY, faces, labels
@@ -54,6 +55,32 @@ def shown(count: int = 400) -> Shown:
     pictures = torch.randint(0, 256, (count, 1, 8, 8), generator=draw, dtype=torch.uint8)
     units = torch.rand(count, 24, generator=draw)
     return Shown(pictures, torch.eye(8)[[1] * count], words, units, torch.ones(count, dtype=torch.bool))
+
+
+def test_faces_with_rare_action_units_are_drawn_more_often():
+    # Nine faces in ten show AU12, one AU20; the others are at rest or unmeasured.
+    smile, stretch = list(ActionUnit).index(ActionUnit(12)), list(ActionUnit).index(ActionUnit(20))
+    units, known = torch.full((120, 24), 0.01), torch.ones(120, dtype=torch.bool)
+    units[:90, smile], units[90:100, stretch], known[110:] = 0.9, 0.9, False
+    some = shown(120)._replace(units=units, known=known)
+    weights = unit_weights(some, 1.0)
+    assert weights.mean() == pytest.approx(1)
+    rarer = float(units[:110, smile].mean() / units[:110, stretch].mean())
+    assert weights[90] / weights[0] == pytest.approx(rarer, rel=0.1)
+    assert weights[105] == weights[115] == weights.min()
+    half = unit_weights(some, 0.5)
+    assert half[90] / half[0] == pytest.approx(np.sqrt(weights[90] / weights[0]), rel=0.05)
+    assert unit_weights(some, 0.0).tolist() == [1] * 120
+
+
+def test_rare_action_units_reach_the_batches_of_training(tmp_path, monkeypatch):
+    drawn = []
+    monkeypatch.setattr("mien.methods.synfer.flow.train.weighted", lambda rows, weights, size: drawn.append(weights))
+    monkeypatch.setattr("mien.methods.synfer.flow.train.fit", lambda network, *arguments, **options: network)
+    teacher = labels(24)
+    teacher.action_units[5, 14] = 0.9  # one face in 24 stretches its lips
+    train(faces(24), replace(TINY, unit_rebalance=1.0), tmp_path, labels=teacher)
+    assert drawn[0].argmax() == 5
 
 
 def test_a_face_goes_straight_to_noise():

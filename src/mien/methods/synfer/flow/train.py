@@ -22,11 +22,11 @@ from mien.errors import InputError
 from mien.evaluation.protocols import Selection
 from mien.facs.observation import Observation, Pose
 from mien.facs.units import VECTOR, ActionUnits
-from mien.facs.vocabulary import ASYMMETRIES, Expression
+from mien.facs.vocabulary import ASYMMETRIES, ActionUnit, Expression
 from mien.methods.synfer.flow import captions
 from mien.methods.synfer.flow.model import Generator, is_adapter
 from mien.methods.synfer.flow.sample import About
-from mien.training.faces import balanced, faces_of, tensor
+from mien.training.faces import draw_weights, faces_of, tensor, weighted
 from mien.training.loop import Batch, Schedule, fit
 from mien.training.run import Run
 
@@ -35,6 +35,8 @@ log = logging.getLogger(__name__)
 ABOUT = "about.json"
 # Faces with at least this target share enter the bank of an expression, up to this many.
 _CLEAR, _BANK = 0.6, 64
+# A unit counts as no rarer than this mean intensity; a face shows units from this sum above their means.
+_RAREST, _SHOWN = 0.01, 0.1
 # Times and number of faces of the validation loss.
 _TIMES, _CHECKED = (0.1, 0.3, 0.5, 0.7, 0.9), 512
 
@@ -58,6 +60,8 @@ class Settings(Schedule):
     captions: captions written of each face, one long and the others short; each epoch draws one.
     shift: largest shift of a face in whole pixels; half of the faces are also flipped.
     rebalance: draw each face with probability proportional to n ** -rebalance, where n counts the faces of its class.
+    unit_rebalance: draw faces with rare action units more often: each unit counts m ** -unit_rebalance, where m is its
+    mean intensity; 0 for all alike.
     untold: share of faces trained without expression and caption.
     unmeasured: share of faces trained without action units.
     neither: share of faces trained without any condition.
@@ -85,6 +89,7 @@ class Settings(Schedule):
     captions: int = 3
     shift: int = 2
     rebalance: float = 0.5
+    unit_rebalance: float = 0.0
     untold: float = 0.1
     unmeasured: float = 0.1
     neither: float = 0.1
@@ -173,7 +178,8 @@ def train(
     run = Run(folder)
     run.write_json(ABOUT, about.to_meta())
     network: nn.Module = build(settings, len(about.words))
-    batches = balanced(shown, faces.labels, settings.rebalance, settings.batch_size)
+    weights = draw_weights(faces.labels, settings.rebalance) * unit_weights(shown, settings.unit_rebalance)
+    batches = weighted(shown, weights, settings.batch_size)
     flip = torch.from_numpy(captions.mirrored(about.words))
     for stage in stages(settings):
         log.info("stage %s: %d epochs", stage.folder or "whole", stage.epochs)
@@ -242,6 +248,25 @@ def _clear(units: NDArray[np.float32], rows: NDArray[np.bool_], rng: np.random.G
     """Return at most _BANK of the rows."""
     chosen = np.flatnonzero(rows)
     return np.asarray(units[np.sort(rng.choice(chosen, min(_BANK, len(chosen)), replace=False))])
+
+
+def unit_weights(shown: Shown, rebalance: float) -> NDArray[np.float64]:
+    """(N,) how much more often to draw each face because it shows rare action units; their mean is 1.
+
+    A face counts by its intensities above the mean, so that the weak noise of a unit at rest does not. Faces without
+    action units, and those that show none, have the lowest weight of the others.
+    """
+    known = shown.known.numpy()
+    if rebalance == 0 or not known.any():
+        return np.ones(len(known))
+    units = shown.units.numpy()[:, : len(ActionUnit)].astype(np.float64)
+    means = units[known].mean(axis=0)
+    rare = np.maximum(means, _RAREST) ** -rebalance  # (21,)
+    active = np.maximum(units - means, 0) * known[:, None]
+    total = active.sum(axis=1)
+    weights = (active * rare).sum(axis=1) / np.maximum(total, 1e-9)
+    weights[total < _SHOWN] = rare.min()
+    return np.asarray(weights / weights.mean())
 
 
 def untaught(faces: Selection) -> Shown:
