@@ -13,7 +13,7 @@ ANSWERS = {
     "What does each column mean?": "| `AU01` ... `AU43` | intensity",
     "What does 0.6 mean?": "about six of ten people would choose this word",
     'Why "expression" and not "emotion"?': "| mien measures | mien does not measure |",
-    "How sure is the model, and how was that measured?": "accuracy 87.9 % [86.8, 89.1]",
+    "How sure is the model, and how was that measured?": "accuracy 88.9 % [87.7, 90.0]",
     "What is AU12?": "AU12 pulls the lip corners up",
     "Are the action units as good as a human coder's?": "not from human FACS coders",
     "Why is a face missing?": "`--threshold 0.5`",

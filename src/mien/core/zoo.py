@@ -51,7 +51,7 @@ MODELS = {
     ),
     "reader": _own(
         "reader.onnx",
-        "48a57a1c0e04cc337053f74c4d40a94aa5d7745f933688fd8cec24b4f66b64e0",
+        "9fa2f68a1928890e5fe756dfb7e3deb534e8588162ca842bc305199385c65106",
         "reads the eight expressions, action units, landmarks, head pose and whether a face can be read",
     ),
     "vtff": _own(

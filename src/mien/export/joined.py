@@ -16,7 +16,6 @@ from mien.core.contract import NETWORK, Classifier, Contract, network_of
 from mien.core.zoo import load
 from mien.errors import ExportError, InputError
 
-_SECOND = "second/"
 # Kernels of the second network with so many values are stored in eight bits, with a scale for each output channel.
 _LARGE = 1 << 16
 # What both must say alike, for one picture of a face goes into both.
@@ -37,19 +36,22 @@ def joined(first: bytes, second: bytes, share: float = 0.5) -> onnx.ModelProto:
     model, other = (onnx.load_model_from_string(content) for content in (first, second))
     if _operators(model) != _operators(other):
         raise ExportError(f"the two graphs use different operators: {_operators(model)} and {_operators(other)}")
-    other = compose.add_prefix(other, _SECOND)
+    # Names that no file has which was joined with another before: of the second network, and of what joins the two.
+    whose = network_of(second, contracts[1])[:12]
+    prefix, ours = f"{whose}/", f"{whose}.joined/"
+    other = compose.add_prefix(other, prefix)
     old, entry = other.graph.input[0].name, model.graph.input[0].name
     for node in other.graph.node:
-        node.input[:] = [_SECOND + "mirrored" if name == old else name for name in node.input]
+        node.input[:] = [ours + "mirrored" if name == old else name for name in node.input]
     for node in model.graph.node:
-        node.output[:] = ["first/logits" if name == "logits" else name for name in node.output]
-        node.input[:] = ["first/logits" if name == "logits" else name for name in node.input]
-    _mirror(model, entry)
-    needed = _needed(other, _SECOND + "logits")
+        node.output[:] = [ours + "first" if name == "logits" else name for name in node.output]
+        node.input[:] = [ours + "first" if name == "logits" else name for name in node.input]
+    _mirror(model, entry, ours)
+    needed = _needed(other, prefix + "logits")
     model.graph.node.extend(node for node in other.graph.node if set(node.output) & needed)
     model.graph.initializer.extend(weight for weight in other.graph.initializer if weight.name in needed)
-    _store_in_eight_bits(model)
-    _end(model, share)
+    _store_in_eight_bits(model, prefix)
+    _end(model, share, prefix + "logits", ours)
     meta = {entry.key: entry.value for entry in model.metadata_props}
     meta |= {"strength": "0.0", "temperature": "1.0", NETWORK: network_of(first, contracts[0])}
     helper.set_model_props(model, meta | {"joined": f"{share:g} {network_of(second, contracts[1])}"})
@@ -81,19 +83,19 @@ def _needed(model: onnx.ModelProto, output: str) -> set[str]:
     return needed
 
 
-def _mirror(model: onnx.ModelProto, entry: str) -> None:
+def _mirror(model: onnx.ModelProto, entry: str, ours: str) -> None:
     values = {"starts": -1, "ends": np.iinfo(np.int64).min, "axes": 3, "steps": -1}
-    names = [f"{_SECOND}mirrored.{name}" for name in values]
+    names = [f"{ours}mirrored.{name}" for name in values]
     arrays = zip(values.values(), names, strict=True)
     model.graph.initializer.extend(numpy_helper.from_array(np.array([value], np.int64), name) for value, name in arrays)
-    model.graph.node.append(helper.make_node("Slice", [entry, *names], [_SECOND + "mirrored"]))
+    model.graph.node.append(helper.make_node("Slice", [entry, *names], [ours + "mirrored"]))
 
 
-def _store_in_eight_bits(model: onnx.ModelProto) -> None:
+def _store_in_eight_bits(model: onnx.ModelProto, prefix: str) -> None:
     """Store the second network's large kernels as whole numbers; the runtime folds what restores them on loading."""
     made_by = {output: node for node in model.graph.node for output in node.output}
     weights = {weight.name: weight for weight in model.graph.initializer}
-    kernels = {node.input[1] for node in model.graph.node if node.op_type == "Conv" and node.name.startswith(_SECOND)}
+    kernels = {node.input[1] for node in model.graph.node if node.op_type == "Conv" and node.name.startswith(prefix)}
     restoring = []
     for name in sorted(kernels):
         cast = made_by.get(name)  # of half precision
@@ -115,24 +117,27 @@ def _store_in_eight_bits(model: onnx.ModelProto) -> None:
     model.graph.node.extend(nodes)
 
 
-def _end(model: onnx.ModelProto, share: float) -> None:
-    """Average the logits; then shift and divide them as `mien.export.to_onnx.Calibrated` does, here by nothing."""
+def _end(model: onnx.ModelProto, share: float, second: str, ours: str) -> None:
+    """Average the logits; then shift and divide them as `mien.export.to_onnx.Calibrated` does, here by nothing.
+
+    second: name of the second network's logits.   ours: what the names of the new values begin with.
+    """
     values = {
-        "first/share": np.array(1 - share),
-        "second/share": np.array(share),
-        "both/shift": np.zeros(8),
-        "both/temperature": np.array(1.0),
+        "first.share": np.array(1 - share),
+        "second.share": np.array(share),
+        "shift": np.zeros(8),
+        "temperature": np.array(1.0),
     }
-    model.graph.initializer.extend(numpy_helper.from_array(v.astype(np.float32), k) for k, v in values.items())
-    model.graph.node.extend(
-        [
-            helper.make_node("Mul", ["first/logits", "first/share"], ["first/part"]),
-            helper.make_node("Mul", ["second/logits", "second/share"], ["second/part"]),
-            helper.make_node("Add", ["first/part", "second/part"], ["both/logits"]),
-            helper.make_node("Add", ["both/logits", "both/shift"], ["both/shifted"]),
-            helper.make_node("Div", ["both/shifted", "both/temperature"], ["logits"]),
-        ]
-    )
+    weights = (numpy_helper.from_array(value.astype(np.float32), ours + name) for name, value in values.items())
+    model.graph.initializer.extend(weights)
+    for kind, one, two, result in (
+        ("Mul", ours + "first", "first.share", ours + "first.part"),
+        ("Mul", second, "second.share", ours + "second.part"),
+        ("Add", ours + "first.part", "second.part", ours + "both"),
+        ("Add", ours + "both", "shift", ours + "shifted"),
+        ("Div", ours + "shifted", "temperature", "logits"),
+    ):
+        model.graph.node.append(helper.make_node(kind, [one, ours + two], [result]))
 
 
 def main() -> None:
