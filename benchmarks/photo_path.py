@@ -2,7 +2,7 @@
 
 python benchmarks/photo_path.py answers KIND:PATH [--faces 1000] [--photos FOLDER] [--seed 0] -o answers.json
 python benchmarks/photo_path.py compare BEFORE.json AFTER.json [-o FILE.json]
-python benchmarks/photo_path.py time --before OTHER/src --after src [--rounds 8] [-o FILE.json]
+python benchmarks/photo_path.py time --before OTHER/src --after src [--picture FILE ...] [--rounds 8] [-o FILE.json]
 
 `answers` reads each face of a data set, pasted into a picture of 640x480 pixels in a random size, place and turn, and
 the photographs of a folder; PYTHONPATH names the version. `time` lets two source trees read one picture in turn, each
@@ -26,6 +26,7 @@ from mien import Pipeline, datasets
 from mien.core.batch import analyze_many
 from publish import publish
 
+EXAMPLE = Path(__file__).parents[1] / "examples" / "astronaut.png"
 # A face counts as the same one where the boxes share so much of their union.
 SAME = 0.5
 # In a process of its own: the median over 20 pictures of the processor's time of this thread.
@@ -50,7 +51,7 @@ def main() -> None:
     arguments.add_argument("names", nargs="*")
     arguments.add_argument("--faces", type=int, default=1000)
     arguments.add_argument("--photos", type=Path)
-    arguments.add_argument("--picture", type=Path, nargs="*", default=[])
+    arguments.add_argument("--picture", type=Path, nargs="+", default=[EXAMPLE])
     arguments.add_argument("--before", type=Path)
     arguments.add_argument("--after", type=Path)
     arguments.add_argument("--rounds", type=int, default=8)
