@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mien.datasets.captions import FILE, Pairs, prompt, unit_vector
+from mien.datasets.captions import FILE, LONG, Pairs, check, prompt, unit_vector
 from mien.errors import InputError
 from mien.facs.units import VECTOR
 from mien.facs.vocabulary import ASYMMETRIES, ActionUnit, Expression
@@ -91,3 +91,35 @@ def test_action_units_may_be_given_as_the_whole_vector():
     vector = unit_vector(values)
     np.testing.assert_allclose(vector[:-1], values[:-1], rtol=1e-6)
     assert np.isnan(vector[-1])
+
+
+def test_a_check_looks_at_every_line_and_counts_what_the_good_ones_hold(tmp_path):
+    folder = folder_of(
+        tmp_path,
+        {"caption": "a wide grin", "expression": "happy", "action_units": {"AU12": 0.75}},
+        "{",
+        {"expression": "fear"},
+        {"caption": "word " * (LONG + 1)},
+        {"expression": "fear", "action_units": {"AU12": 2}},
+        {"file": "gone.png", "expression": "fear"},
+    )
+    found = check(folder)
+    assert [number for number, _ in found.faults] == [2, 5, 6]
+    assert [fault.split(" ")[0] for _, fault in found.faults] == ["not", "AU12", str(tmp_path / "gone.png:")]
+    assert (found.pairs, found.captions, found.long, found.units) == (3, 2, 1, 1)
+    assert found.labels == {Expression.HAPPINESS: 1, Expression.FEAR: 1, None: 1}
+    assert check(folder / FILE) == found
+
+
+def test_a_check_that_decodes_finds_pictures_that_cannot_be_read(tmp_path):
+    folder = folder_of(tmp_path, {"expression": "fear"})
+    (folder / "face.png").write_bytes(b"none")
+    assert not check(folder).faults
+    ((number, fault),) = check(folder, decode=True).faults
+    assert number == 1
+    assert "face.png" in fault
+
+
+def test_a_check_of_no_file_is_refused(tmp_path):
+    with pytest.raises(InputError, match="a line of JSON for each picture"):
+        check(tmp_path)

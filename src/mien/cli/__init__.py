@@ -32,6 +32,7 @@ SECTIONS = {
             "mien.cli.read.pseudo_label",
             "Label faces with a teacher: landmarks, action units, head pose.",
         ),
+        "pairs": ("mien.cli.make.pairs", "Check pictures with captions before training on them."),
         "cot": ("mien.cli.read.cot", "Write a chain of thought for each labelled face."),
     },
     "Train and measure": {

@@ -8,6 +8,7 @@ Letters: N pairs, K = 24 action units and asymmetries.
 import json
 import math
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,6 +22,7 @@ from mien.datasets.base import Sample
 from mien.errors import InputError
 from mien.facs.units import VECTOR
 from mien.facs.vocabulary import ASYMMETRIES, ActionUnit, Expression, expression
+from mien.progress import shown
 
 FILE = "captions.jsonl"
 _ASYMMETRY = "_asymmetry"
@@ -56,16 +58,11 @@ class Pairs(Sequence[Pair]):
     """
 
     def __init__(self, folder: Path | str) -> None:
-        self._folder = Path(folder)
-        path = self._folder / FILE
-        try:
-            lines = path.read_text(encoding="utf-8").splitlines()
-        except (OSError, UnicodeDecodeError) as error:
-            raise InputError(f"{path}: cannot be read ({error}); it has a line of JSON for each picture") from error
+        path = Path(folder) / FILE
         self._rows = []
-        for number, line in enumerate(lines, 1):
+        for number, line in enumerate(_lines(path), 1):
             try:
-                self._rows.append(self._row(line))
+                self._rows.append(_row(line, path.parent))
             except InputError as error:
                 raise InputError(f"{path}: line {number}: {error}") from error
         if not self._rows:
@@ -80,23 +77,74 @@ class Pairs(Sequence[Pair]):
         path, caption, label, units = self._rows[index]
         return Pair(read_image(path), label, source=str(path), caption=caption, action_units=units)
 
-    def _row(self, line: str) -> tuple[Path, str, Expression | None, NDArray[np.float32]]:
+
+@dataclass(frozen=True)
+class PairCheck:
+    """What a check of a captions.jsonl found.
+
+    pairs: lines that can be used.   faults: number and fault of each line that cannot.
+    captions: how many pairs have a caption of their own.   long: how many of these have more than LONG words.
+    units: how many pairs have action units.   labels: how many pairs have each expression; None for no expression.
+    """
+
+    pairs: int
+    faults: list[tuple[int, str]]
+    captions: int
+    long: int
+    units: int
+    labels: Mapping[Expression | None, int]
+
+
+# Stable Diffusion's text encoder reads 77 tokens, two of which are marks; most words are one token, some are two.
+LONG = 50
+
+
+def check(path: Path | str, *, decode: bool = False) -> PairCheck:
+    """Check every line of a captions.jsonl, where `Pairs` ends at the first fault.
+
+    path: of the file or of its folder.   decode: also decode each picture.   InputError if the file cannot be read.
+    """
+    path = Path(path) / FILE if Path(path).is_dir() else Path(path)
+    faults, labels = [], Counter[Expression | None]()
+    captions = long = units = 0
+    for number, line in enumerate(shown(_lines(path), "checking lines"), 1):
         try:
-            row = json.loads(line)
-        except ValueError as error:
-            raise InputError(f"not JSON ({error})") from error
-        if not isinstance(row, dict) or not isinstance(row.get("file"), str):
-            raise InputError(f'expected an object with "file", a path, but got {line[:60]!r}')
-        path = self._folder / row["file"]
-        if not path.is_file():
-            raise InputError(f"{path}: there is no such file", "missing")
-        caption, word = row.get("caption"), row.get("expression")
-        if not isinstance(caption, str | None) or not isinstance(word, str | None) or not (caption or word):
-            raise InputError(
-                f'"caption" and "expression" are text, and one is needed, but got {caption!r} and {word!r}'
-            )
-        label = None if word is None else expression(word)
-        return path, caption or prompt(expression(str(word))), label, unit_vector(row.get("action_units"))
+            picture, caption, label, vector = _row(line, path.parent)
+            if decode:
+                read_image(picture)
+        except InputError as error:
+            faults.append((number, str(error)))
+            continue
+        labels[label] += 1
+        own = caption != prompt(label)
+        captions += own
+        long += own and len(caption.split()) > LONG
+        units += bool(np.isfinite(vector).any())
+    return PairCheck(labels.total(), faults, captions, long, units, labels)
+
+
+def _lines(path: Path) -> list[str]:
+    try:
+        return path.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: cannot be read ({error}); it has a line of JSON for each picture") from error
+
+
+def _row(line: str, folder: Path) -> tuple[Path, str, Expression | None, NDArray[np.float32]]:
+    try:
+        row = json.loads(line)
+    except ValueError as error:
+        raise InputError(f"not JSON ({error})") from error
+    if not isinstance(row, dict) or not isinstance(row.get("file"), str):
+        raise InputError(f'expected an object with "file", a path, but got {line[:60]!r}')
+    path = folder / row["file"]
+    if not path.is_file():
+        raise InputError(f"{path}: there is no such file", "missing")
+    caption, word = row.get("caption"), row.get("expression")
+    if not isinstance(caption, str | None) or not isinstance(word, str | None) or not (caption or word):
+        raise InputError(f'"caption" and "expression" are text, and one is needed, but got {caption!r} and {word!r}')
+    label = None if word is None else expression(word)
+    return path, caption or prompt(expression(str(word))), label, unit_vector(row.get("action_units"))
 
 
 def prompt(label: Expression | None) -> str:
