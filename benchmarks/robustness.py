@@ -20,6 +20,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import warnings
 from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -33,6 +34,7 @@ from PIL import Image
 import mien
 from attacks import CASES as ATTACKS
 from attacks import cost, png
+from mien.errors import InputWarning
 from mutator import damaged, seeds
 
 # Files a process: its largest resident memory is that of the worst of them.
@@ -109,6 +111,7 @@ def process(start: int, files: int) -> dict[str, Any]:
 
 def chunk(start: int, count: int) -> dict[str, Any]:
     """These damaged files in this process."""
+    warnings.simplefilter("ignore", InputWarning)  # what a picture holds is no noise of a decoder
     pipeline = mien.Pipeline()
     outcomes: Counter[str] = Counter()
     worst, exceptions = (0.0, ""), 0
