@@ -123,3 +123,15 @@ def test_a_check_that_decodes_finds_pictures_that_cannot_be_read(tmp_path):
 def test_a_check_of_no_file_is_refused(tmp_path):
     with pytest.raises(InputError, match="a line of JSON for each picture"):
         check(tmp_path)
+
+
+def test_no_line_ends_a_check(tmp_path):
+    folder = folder_of(
+        tmp_path,
+        {"file": "a" * 5000, "expression": "fear"},
+        "[" * 100_000,
+        '{"file": "face.png", "caption": "a\u2028b"}',
+    )
+    found = check(folder)
+    assert [number for number, _ in found.faults] == [1, 2]
+    assert found.pairs == 1

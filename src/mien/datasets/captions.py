@@ -125,20 +125,26 @@ def check(path: Path | str, *, decode: bool = False) -> PairCheck:
 
 def _lines(path: Path) -> list[str]:
     try:
-        return path.read_text(encoding="utf-8").splitlines()
+        text = path.read_text(encoding="utf-8").removesuffix("\n")
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"{path}: cannot be read ({error}); it has a line of JSON for each picture") from error
+    # By line feeds alone: JSON may hold the other separators of Unicode.
+    return text.split("\n") if text else []
 
 
 def _row(line: str, folder: Path) -> tuple[Path, str, Expression | None, NDArray[np.float32]]:
     try:
         row = json.loads(line)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise InputError(f"not JSON ({error})") from error
     if not isinstance(row, dict) or not isinstance(row.get("file"), str):
         raise InputError(f'expected an object with "file", a path, but got {line[:60]!r}')
     path = folder / row["file"]
-    if not path.is_file():
+    try:
+        there = path.is_file()
+    except OSError as error:  # a name that no file can have
+        raise InputError(f"{str(path)[:60]}...: {error.strerror}", "missing") from error
+    if not there:
         raise InputError(f"{path}: there is no such file", "missing")
     caption, word = row.get("caption"), row.get("expression")
     if not isinstance(caption, str | None) or not isinstance(word, str | None) or not (caption or word):
